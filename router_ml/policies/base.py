@@ -1,0 +1,110 @@
+"""What every policy is: predictions in, a distribution over candidates and a ranking out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+import numpy as np
+
+from router_ml.errors import InvalidRequestError
+from router_ml.types import BoolArray, CandidateTable, FloatArray, IntArray, Predictions
+
+
+class Policy(ABC):
+    """Maps predictions to ``action_probs``; numpy only, stateless once built.
+
+    A policy is its constructor's keyword arguments: :meth:`to_dict` gives them and
+    ``policies.from_dict`` builds it again, which is all that ``policy.json`` holds. Subclasses
+    give scores (higher is better) and, when they randomise, override :meth:`_probabilities`.
+    """
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def scores(
+        self, predictions: Predictions, candidates: CandidateTable, cost_usd: FloatArray
+    ) -> FloatArray:
+        """Preference of every candidate, shape (n_samples, K); higher is better."""
+
+    def action_probs(
+        self,
+        predictions: Predictions,
+        candidates: CandidateTable,
+        *,
+        eligible: BoolArray | None = None,
+    ) -> FloatArray:
+        """Probability of every candidate, shape (n_samples, K); rows sum to one.
+
+        Parameters
+        ----------
+        predictions : arrays of shape (n_samples, K)
+        candidates : K candidates; their prices turn tokens into dollars
+        eligible : bool array, shape (n_samples, K) or (K,), optional
+            Candidates that may be chosen at all; others get probability zero.
+
+        Raises
+        ------
+        InvalidRequestError
+            If a row has no eligible candidate.
+        """
+        cost_usd = candidates.cost_usd(predictions.input_tokens, predictions.output_tokens)
+        allowed = _eligible(eligible, cost_usd.shape)
+        return self._probabilities(predictions, candidates, cost_usd, allowed)
+
+    def ranking(
+        self,
+        predictions: Predictions,
+        candidates: CandidateTable,
+        *,
+        eligible: BoolArray | None = None,
+    ) -> IntArray:
+        """Candidate positions, best first, shape (n_samples, K); the ineligible come last."""
+        cost_usd = candidates.cost_usd(predictions.input_tokens, predictions.output_tokens)
+        allowed = _eligible(eligible, cost_usd.shape)
+        return rank(self.scores(predictions, candidates, cost_usd), cost_usd, allowed)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Name and constructor arguments, JSON-able."""
+        return {"name": self.name, **{k: v for k, v in vars(self).items() if k[0] != "_"}}
+
+    def _probabilities(
+        self,
+        predictions: Predictions,
+        candidates: CandidateTable,
+        cost_usd: FloatArray,
+        allowed: BoolArray,
+    ) -> FloatArray:
+        scores = self.scores(predictions, candidates, cost_usd)
+        return one_hot(rank(scores, cost_usd, allowed)[:, 0], allowed.shape)
+
+
+def rank(scores: FloatArray, cost_usd: FloatArray, allowed: BoolArray) -> IntArray:
+    """Order candidates by score; ties go to the cheaper, then to the lower index.
+
+    All arrays have shape (n_samples, K). A NaN score counts as the worst.
+    """
+    k = scores.shape[1]
+    worst = np.where(np.isnan(scores), -np.inf, scores)
+    keys = (np.broadcast_to(np.arange(k), scores.shape), cost_usd, -worst, ~allowed)
+    return np.lexsort(keys, axis=1)
+
+
+def one_hot(choice: IntArray, shape: tuple[int, ...]) -> FloatArray:
+    """Probability one on each row's choice; ``shape`` is (n_samples, K)."""
+    probs = np.zeros(shape)
+    probs[np.arange(len(choice)), choice] = 1.0
+    return probs
+
+
+def _eligible(eligible: BoolArray | None, shape: tuple[int, ...]) -> BoolArray:
+    if eligible is None:
+        return np.ones(shape, dtype=bool)
+    allowed = np.broadcast_to(eligible, shape)
+    empty = ~allowed.any(axis=1)
+    if empty.any():
+        raise InvalidRequestError(
+            f"every request needs at least one eligible candidate; row {int(np.argmax(empty))} "
+            "has none: relax its constraints"
+        )
+    return allowed

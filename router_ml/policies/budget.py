@@ -1,0 +1,120 @@
+"""Spend no more than a mean number of dollars a request."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from router_ml.errors import ConfigError
+from router_ml.policies.base import Policy, one_hot, rank
+from router_ml.policies.cost_aware import CostAwarePolicy
+from router_ml.types import BoolArray, CandidateTable, FloatArray, Predictions
+
+_BISECTIONS = 80
+
+
+class BudgetPolicy(Policy):
+    r"""Maximise predicted quality while mean predicted cost meets ``budget_usd``.
+
+    Mean cost is a falling step function of :math:`\lambda`, so a budget that lies inside a step
+    is met by drawing between the two :math:`\lambda` on its sides: ``cost_weight_low``, which
+    spends more, with probability ``mix``, else ``cost_weight_high``. Build it by :meth:`solve`.
+
+    Parameters
+    ----------
+    budget_usd : mean US dollars a request, > 0
+    cost_weight_low, cost_weight_high : adjacent :math:`\lambda`, quality per dollar
+    mix : probability of ``cost_weight_low``, in [0, 1]
+
+    Examples
+    --------
+    >>> table = CandidateTable.from_prices({"small": (1.0, 1.0), "large": (10.0, 10.0)})
+    >>> tokens = np.full((2, 2), 500.0)
+    >>> predictions = Predictions(np.array([[0.7, 0.9], [0.8, 0.85]]), tokens, tokens, tokens)
+    >>> policy = BudgetPolicy.solve(predictions, table, budget_usd=0.0055)
+    >>> policy.action_probs(predictions, table).round(6).tolist()
+    [[0.0, 1.0], [1.0, 0.0]]
+    """
+
+    name: ClassVar[str] = "budget"
+
+    def __init__(
+        self, *, budget_usd: float, cost_weight_low: float, cost_weight_high: float, mix: float
+    ) -> None:
+        if not 0.0 <= mix <= 1.0:
+            raise ConfigError(f"mix must be in [0, 1], got {mix}")
+        self.budget_usd = budget_usd
+        self.cost_weight_low = cost_weight_low
+        self.cost_weight_high = cost_weight_high
+        self.mix = mix
+
+    @classmethod
+    def solve(
+        cls, predictions: Predictions, candidates: CandidateTable, *, budget_usd: float
+    ) -> BudgetPolicy:
+        """Find the two adjacent cost weights and their mixture on a sample of predictions.
+
+        Raises
+        ------
+        ConfigError
+            If even the cheapest candidate of every query costs more than the budget.
+        """
+        cost_usd = candidates.cost_usd(predictions.input_tokens, predictions.output_tokens)
+        cheapest = float(cost_usd.min(axis=1).mean())
+        if not budget_usd >= cheapest:
+            raise ConfigError(
+                f"budget_usd must be at least {cheapest:.6g}, the mean cost of the cheapest "
+                f"candidate, got {budget_usd:.6g}; raise the budget or add a cheaper candidate"
+            )
+
+        def spend(cost_weight: float) -> float:
+            scores = predictions.quality - cost_weight * cost_usd
+            best = rank(scores, cost_usd, np.ones(cost_usd.shape, dtype=bool))[:, 0]
+            return float(cost_usd[np.arange(len(best)), best].mean())
+
+        if spend(0.0) <= budget_usd:
+            return cls(budget_usd=budget_usd, cost_weight_low=0.0, cost_weight_high=0.0, mix=1.0)
+        low, high = 0.0, 1.0
+        while spend(high) > budget_usd and high < 1e18:
+            high *= 4.0
+        for _ in range(_BISECTIONS):
+            middle = (low + high) / 2
+            if not low < middle < high:
+                break
+            if spend(middle) > budget_usd:
+                low = middle
+            else:
+                high = middle
+        above, below = spend(low), spend(high)
+        mix = (budget_usd - below) / (above - below) if above > below else 0.0
+        return cls(
+            budget_usd=budget_usd,
+            cost_weight_low=low,
+            cost_weight_high=high,
+            mix=float(np.clip(mix, 0.0, 1.0)),
+        )
+
+    def scores(
+        self, predictions: Predictions, candidates: CandidateTable, cost_usd: FloatArray
+    ) -> FloatArray:
+        """Utility at the cost weight that is drawn more often."""
+        weight = self.cost_weight_low if self.mix >= 0.5 else self.cost_weight_high
+        return CostAwarePolicy(cost_weight=weight).scores(predictions, candidates, cost_usd)
+
+    def _probabilities(
+        self,
+        predictions: Predictions,
+        candidates: CandidateTable,
+        cost_usd: FloatArray,
+        allowed: BoolArray,
+    ) -> FloatArray:
+        probs = np.zeros(cost_usd.shape)
+        for weight, share in (
+            (self.cost_weight_low, self.mix),
+            (self.cost_weight_high, 1.0 - self.mix),
+        ):
+            if share > 0.0:
+                choice = rank(predictions.quality - weight * cost_usd, cost_usd, allowed)[:, 0]
+                probs += share * one_hot(choice, cost_usd.shape)
+        return probs

@@ -1,0 +1,40 @@
+"""Always the same candidate: the baseline that every router has to beat."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from router_ml.policies.base import Policy
+from router_ml.types import CandidateTable, FloatArray, Predictions
+
+
+class ConstantPolicy(Policy):
+    """Send every request to one candidate; the next best by quality when it is not eligible.
+
+    Parameters
+    ----------
+    candidate : its name
+
+    Examples
+    --------
+    >>> table = CandidateTable.from_prices({"small": (0.15, 0.6), "large": (3.0, 15.0)})
+    >>> tokens = np.full((1, 2), 100.0)
+    >>> predictions = Predictions(np.array([[0.7, 0.9]]), tokens, tokens, tokens)
+    >>> ConstantPolicy(candidate="small").action_probs(predictions, table).tolist()
+    [[1.0, 0.0]]
+    """
+
+    name: ClassVar[str] = "constant"
+
+    def __init__(self, *, candidate: str) -> None:
+        self.candidate = candidate
+
+    def scores(
+        self, predictions: Predictions, candidates: CandidateTable, cost_usd: FloatArray
+    ) -> FloatArray:
+        """Quality, but the constant's lies above all."""
+        scores = predictions.quality.astype(float)
+        scores[:, candidates.index(self.candidate)] = np.inf
+        return scores

@@ -1,0 +1,52 @@
+"""Policies by name, so that ``policy.json`` can build one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from router_ml.errors import ConfigError
+from router_ml.policies.base import Policy
+from router_ml.policies.budget import BudgetPolicy
+from router_ml.policies.constant import ConstantPolicy
+from router_ml.policies.cost_aware import CostAwarePolicy
+from router_ml.policies.oracle import OraclePolicy
+from router_ml.policies.quality_floor import QualityFloorPolicy
+from router_ml.policies.threshold import ThresholdPolicy
+from router_ml.policies.uniform import RandomPolicy
+
+POLICIES: Final[Mapping[str, type[Policy]]] = {
+    policy.name: policy
+    for policy in (
+        BudgetPolicy,
+        ConstantPolicy,
+        CostAwarePolicy,
+        OraclePolicy,
+        QualityFloorPolicy,
+        RandomPolicy,
+        ThresholdPolicy,
+    )
+}
+
+
+def from_dict(spec: Mapping[str, Any]) -> Policy:
+    """Build a policy from what :meth:`Policy.to_dict` gave.
+
+    Raises
+    ------
+    ConfigError
+        If the name is unknown or an argument is wrong.
+
+    Examples
+    --------
+    >>> from_dict({"name": "cost_aware", "cost_weight": 10.0}).to_dict()
+    {'name': 'cost_aware', 'cost_weight': 10.0, 'latency_weight': 0.0}
+    """
+    arguments = dict(spec)
+    name = arguments.pop("name", None)
+    if name not in POLICIES:
+        raise ConfigError(f"policy name must be one of {', '.join(POLICIES)}, got {name!r}")
+    try:
+        return POLICIES[name](**arguments)
+    except TypeError as error:
+        raise ConfigError(f"policy {name!r} does not take {sorted(arguments)}: {error}") from error
