@@ -1,0 +1,1 @@
+"""How good a router is: curves, metrics, intervals, gates, off-policy estimates. Arrays only."""
