@@ -105,7 +105,7 @@ class QueryBatch:
 
     def take(self, index: IntArray | BoolArray) -> QueryBatch:
         """Samples by position or by mask."""
-        rows = np.flatnonzero(index) if index.dtype == np.bool_ else np.asarray(index)
+        rows: IntArray = np.arange(len(self))[index]
         return QueryBatch(
             text=tuple(self.text[i] for i in rows),
             tools=tuple(self.tools[i] for i in rows),

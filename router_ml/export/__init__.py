@@ -1,0 +1,1 @@
+"""Fitted estimators to one ONNX graph, and the proof that both agree."""

@@ -1,0 +1,1 @@
+"""What a query looks like to an estimator."""

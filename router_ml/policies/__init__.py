@@ -1,0 +1,1 @@
+"""Predictions to a distribution over candidates; numpy only, one policy a file."""

@@ -37,4 +37,5 @@ class RandomPolicy(Policy):
         cost_usd: FloatArray,
         allowed: BoolArray,
     ) -> FloatArray:
-        return allowed / allowed.sum(axis=1, keepdims=True)
+        probs: FloatArray = allowed / allowed.sum(axis=1, keepdims=True)
+        return probs

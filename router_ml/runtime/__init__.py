@@ -1,0 +1,1 @@
+"""Bundle to predictions to decision: the one scoring path."""

@@ -1,0 +1,1 @@
+"""One file an estimator: how its prediction is written as ONNX nodes."""

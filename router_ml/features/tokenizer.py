@@ -1,0 +1,94 @@
+"""Token ids of a query, the same offline and online."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from router_ml.errors import ConfigError
+from router_ml.features.query import Query
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLayout:
+    """How text and tools become one row of ids: ``[prefix] text [separator tools] [suffix]``.
+
+    Parameters
+    ----------
+    pad_id : fills rows up; the graph masks it
+    separator_id : between text and tools; a static encoder uses ``pad_id``, so it weighs nothing
+    prefix_id, suffix_id : such as ``[CLS]`` and ``[SEP]``; ``None`` = none
+    max_tokens : rows are cut to this many ids, the suffix included
+    """
+
+    pad_id: int
+    separator_id: int
+    prefix_id: int | None = None
+    suffix_id: int | None = None
+    max_tokens: int = 1024
+
+    def __post_init__(self) -> None:
+        if self.max_tokens < 4:
+            raise ConfigError(f"max_tokens must be at least 4, got {self.max_tokens}")
+
+    def row(self, text: Sequence[int], tools: Sequence[int]) -> list[int]:
+        """One row of ids; never empty, so that a mean over it exists."""
+        ids = [] if self.prefix_id is None else [self.prefix_id]
+        ids.extend(text)
+        if tools:
+            ids.append(self.separator_id)
+            ids.extend(tools)
+        if self.suffix_id is not None:
+            del ids[self.max_tokens - 1 :]
+            ids.append(self.suffix_id)
+        else:
+            del ids[self.max_tokens :]
+        return ids or [self.pad_id]
+
+
+class QueryTokenizer:
+    """A ``tokenizers`` tokenizer with a layout.
+
+    Parameters
+    ----------
+    tokenizer_json : the tokenizer as ``tokenizer.json`` holds it
+    layout : how its ids are laid out
+    """
+
+    def __init__(self, *, tokenizer_json: str, layout: TokenLayout) -> None:
+        from tokenizers import Tokenizer
+
+        self.layout = layout
+        self._tokenizer: Tokenizer = Tokenizer.from_str(tokenizer_json)
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+
+    def to_json(self) -> str:
+        """The tokenizer alone; the layout belongs to the bundle's manifest."""
+        text: str = self._tokenizer.to_str()
+        return text
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of one piece of text, without special tokens."""
+        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
+        return ids
+
+    def row(self, query: Query) -> list[int]:
+        """Ids of one query."""
+        tools = query.tools_text
+        return self.layout.row(self.encode(query.text), self.encode(tools) if tools else ())
+
+    def rows(self, queries: Iterable[Query]) -> list[list[int]]:
+        """Ids of many queries; tokenises on all cores."""
+        pairs = [(query.text, query.tools_text) for query in queries]
+        encodings: list[Any] = self._tokenizer.encode_batch(
+            [part for pair in pairs for part in pair], add_special_tokens=False
+        )
+        return [
+            self.layout.row(text.ids, tools.ids)
+            for text, tools in zip(encodings[::2], encodings[1::2], strict=True)
+        ]
