@@ -1,4 +1,4 @@
-"""What every estimator is: scikit-learn's parameters, ``fit``, ``predict``, and a state without pickle."""
+"""What every estimator is: scikit-learn parameters, ``fit``, ``predict``, state without pickle."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class State:
             "children": sorted(self.children),
         }
         (folder / "state.json").write_text(json.dumps(head, indent=1), encoding="utf-8")
-        np.savez(folder / "arrays.npz", **dict(self.arrays))
+        np.savez(folder / "arrays.npz", allow_pickle=False, **dict(self.arrays))
         for key, text in self.texts.items():
             (folder / f"{key}.txt").write_text(text, encoding="utf-8")
         for key, child in self.children.items():

@@ -64,6 +64,16 @@ class Policy(ABC):
         allowed = _eligible(eligible, cost_usd.shape)
         return rank(self.scores(predictions, candidates, cost_usd), cost_usd, allowed)
 
+    @property
+    def weights(self) -> tuple[float, float]:
+        """Quality per dollar and per millisecond that a ranking's utility is stated in."""
+        return 0.0, 0.0
+
+    @property
+    def reason(self) -> str:
+        """One clause for a person: why this policy picks what it picks."""
+        return f"policy {self.name}"
+
     def to_dict(self) -> dict[str, Any]:
         """Name and constructor arguments, JSON-able."""
         return {"name": self.name, **{k: v for k, v in vars(self).items() if k[0] != "_"}}

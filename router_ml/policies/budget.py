@@ -8,7 +8,6 @@ import numpy as np
 
 from router_ml.errors import ConfigError
 from router_ml.policies.base import Policy, one_hot, rank
-from router_ml.policies.cost_aware import CostAwarePolicy
 from router_ml.types import BoolArray, CandidateTable, FloatArray, Predictions
 
 _BISECTIONS = 80
@@ -99,8 +98,17 @@ class BudgetPolicy(Policy):
         self, predictions: Predictions, candidates: CandidateTable, cost_usd: FloatArray
     ) -> FloatArray:
         """Utility at the cost weight that is drawn more often."""
-        weight = self.cost_weight_low if self.mix >= 0.5 else self.cost_weight_high
-        return CostAwarePolicy(cost_weight=weight).scores(predictions, candidates, cost_usd)
+        return predictions.quality - self.weights[0] * cost_usd
+
+    @property
+    def weights(self) -> tuple[float, float]:
+        """The cost weight that is drawn more often."""
+        return (self.cost_weight_low if self.mix >= 0.5 else self.cost_weight_high), 0.0
+
+    @property
+    def reason(self) -> str:
+        """Why this policy picks what it picks."""
+        return f"highest quality at a mean of ${self.budget_usd:.3g} a request"
 
     def _probabilities(
         self,

@@ -55,3 +55,13 @@ class CostAwarePolicy(Policy):
         if self.latency_weight:
             utility = utility - self.latency_weight * predictions.latency_ms
         return utility
+
+    @property
+    def weights(self) -> tuple[float, float]:
+        """As constructed."""
+        return self.cost_weight, self.latency_weight
+
+    @property
+    def reason(self) -> str:
+        """Why this policy picks what it picks."""
+        return f"highest utility at cost_weight {self.cost_weight:g}"
