@@ -170,3 +170,40 @@ def bootstrap_mean(
         random_state=random_state,
     )
     return estimate
+
+
+def cluster_mean(values: FloatArray, group_id: IntArray | None = None) -> tuple[float, float, int]:
+    r"""Mean, its cluster-robust standard error, and the number of clusters.
+
+    With cluster sums :math:`S_g`, sizes :math:`n_g` and mean :math:`m = \sum S_g / \sum n_g`,
+
+    .. math:: \mathrm{se}^2 = \frac{G}{G-1} \frac{\sum_g (S_g - m n_g)^2}{(\sum_g n_g)^2}
+
+    Parameters
+    ----------
+    values : float array, shape (n,), finite
+    group_id : int array, shape (n,); default: every row is its own cluster
+
+    Raises
+    ------
+    DataError
+        If there are fewer than two clusters or a value is not finite.
+
+    Examples
+    --------
+    >>> mean, error, groups = cluster_mean(np.array([1.0, 3.0]))
+    >>> mean, error, groups
+    (2.0, 1.0, 2)
+    """
+    values = np.asarray(values, dtype=float)
+    if not np.isfinite(values).all():
+        raise DataError(f"values must be finite, got {values[~np.isfinite(values)][0]}")
+    sums = group_sums(np.column_stack([values, np.ones(len(values))]), group_id)
+    groups = len(sums)
+    if groups < 2:
+        raise DataError(f"a standard error needs at least two groups, got {groups}")
+    n = len(values)
+    mean = sums[:, 0].sum() / n
+    residual = sums[:, 0] - mean * sums[:, 1]
+    error = np.sqrt(groups / (groups - 1) * np.sum(residual**2)) / n
+    return float(mean), float(error), groups

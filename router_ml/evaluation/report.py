@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -97,3 +98,32 @@ def _metrics(total: FloatArray, baseline: int, cost_weight: float) -> FloatArray
             gap = np.where(oracle > u0, (u - u0) / (oracle - u0), 0.0)
             out += [q, c, u, oracle - u, c / q, gap, q - q0, u - u0, c / c0]
     return np.stack(out, axis=-1)
+
+
+@dataclass(frozen=True, slots=True)
+class TrafficShift:
+    """What a promotion would do to the traffic.
+
+    Parameters
+    ----------
+    before, after : float arrays, shape (K,), share of requests by candidate
+    moved : share of requests that would be served by another candidate, at the least
+    """
+
+    before: FloatArray
+    after: FloatArray
+    moved: float
+
+
+def traffic_shift(champion_probs: FloatArray, challenger_probs: FloatArray) -> TrafficShift:
+    """Compare two policies' distributions on the same requests, shape (n, K).
+
+    Examples
+    --------
+    >>> traffic_shift(np.eye(2), np.eye(2)[[0, 0]]).moved
+    0.5
+    """
+    kept = np.minimum(champion_probs, challenger_probs).sum(axis=1)
+    return TrafficShift(
+        champion_probs.mean(axis=0), challenger_probs.mean(axis=0), float(1.0 - kept.mean())
+    )
