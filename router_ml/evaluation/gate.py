@@ -145,6 +145,7 @@ class Gate:
 
     Examples
     --------
+    >>> import numpy as np
     >>> rng = np.random.default_rng(0)
     >>> quality = rng.choice([-1.0, 0.0, 1.0], size=20_000, p=[0.02, 0.96, 0.02])
     >>> report = Gate().judge(quality, cost_difference=np.full(20_000, -0.001))
