@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -219,6 +219,15 @@ def check_fit(
         raise SchemaError(f"groups must have {len(queries)} entries, got {len(keys)}")
     codes = np.unique(np.asarray(keys), return_inverse=True)[1]
     return Y, observed, weight, codes.astype(np.int64)
+
+
+def columns(fitted: Sequence[str], candidates: CandidateTable) -> list[int]:
+    """Positions of ``candidates`` among the fitted ones; ConfigError if one was not fitted."""
+    position = {name: k for k, name in enumerate(fitted)}
+    unknown = [name for name in candidates.names if name not in position]
+    if unknown:
+        raise ConfigError(f"never fitted on candidates {unknown}; fitted on {list(fitted)}")
+    return [position[name] for name in candidates.names]
 
 
 def _argument_names(cls: type) -> list[str]:

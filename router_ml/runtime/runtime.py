@@ -84,6 +84,8 @@ class Runtime:
             tokenizer_json=bundle.files[TOKENIZER].decode(), layout=manifest.features.layout
         )
         self._session = _session(bundle.files[GRAPH], threads)
+        # An int8 transformer scales by the whole batch's activations: one query at a time there.
+        self._batch = 1 if manifest.features.encoder.get("kind") == "transformer" else _BATCH
         self._outputs = list(OUTPUTS)
         if "quality_std" in {out.name for out in self._session.get_outputs()}:
             self._outputs.append("quality_std")
@@ -104,8 +106,8 @@ class Runtime:
         tokens = Tokens.from_rows(self._tokenizer.rows(queries))
         out = [np.zeros((len(queries), len(self.candidates))) for _ in self._outputs]
         order = np.argsort(tokens.lengths, kind="stable")
-        for start in range(0, len(order), _BATCH):
-            rows: IntArray = order[start : start + _BATCH]
+        for start in range(0, len(order), self._batch):
+            rows: IntArray = order[start : start + self._batch]
             ids = tokens.take(rows).padded(self._tokenizer.layout.pad_id)
             for target, values in zip(out, self._run(ids, lexical[rows]), strict=True):
                 target[rows] = values

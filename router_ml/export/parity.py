@@ -1,0 +1,120 @@
+"""The proof that the bundle and the Python estimators agree, before anyone is exposed to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from router_ml.errors import ParityError
+from router_ml.estimators.router import PARTS, RouterEstimator
+from router_ml.features.featurizer import Featurizer
+from router_ml.features.query import Query
+from router_ml.runtime.runtime import Runtime
+from router_ml.types import FloatArray, IntArray, Predictions
+
+TOLERANCE: Final = 1e-4
+MIN_EQUAL_DECISIONS: Final = 0.999
+
+
+@dataclass(frozen=True, slots=True)
+class ParityReport:
+    """How far graph and Python are apart.
+
+    Parameters
+    ----------
+    n : queries compared
+    max_error : largest difference by part: absolute for quality, relative (to max(1, value)) for
+        counts
+    equal_decisions : share of queries on which the bundle's policy chooses the same candidate
+    batch_error : largest difference between a batch of one and a batch of many
+    """
+
+    n: int
+    max_error: dict[str, float]
+    equal_decisions: float
+    batch_error: float
+
+
+def check_parity(
+    estimator: RouterEstimator,
+    featurizer: Featurizer,
+    runtime: Runtime,
+    queries: Sequence[Query],
+    *,
+    n_single: int = 100,
+) -> ParityReport:
+    """Compare a bundle with the estimators it was made from.
+
+    Parameters
+    ----------
+    estimator : fitted
+    featurizer : with the shipped encoder
+    runtime : of the bundle
+    queries : a mixed lot; add :func:`odd_queries`
+    n_single : how many are also scored one by one
+
+    Raises
+    ------
+    ParityError
+        If a prediction differs by more than 1e-4, or more than 0.1 % of decisions differ.
+    """
+    table = runtime.candidates
+    python = estimator.predict(featurizer.transform(queries), table)
+    graph = runtime.predict(queries)
+    errors = {part: _error(getattr(python, part), getattr(graph, part), part) for part in PARTS}
+    singles = np.linspace(0, len(queries) - 1, min(n_single, len(queries))).astype(int)
+    batch_error = 0.0
+    for i in singles:
+        one, many = runtime.predict_one(queries[i]), graph.take(np.array([i]))
+        apart = [_error(getattr(one, part), getattr(many, part), part) for part in PARTS]
+        batch_error = max(batch_error, *apart)
+    equal = float(np.mean(_best(runtime, python) == _best(runtime, graph)))
+    report = ParityReport(len(queries), errors, equal, batch_error)
+    worst = max(*errors.values(), batch_error)
+    if not worst <= TOLERANCE or equal < MIN_EQUAL_DECISIONS:
+        raise ParityError(
+            f"graph and Python must agree within {TOLERANCE} and on {MIN_EQUAL_DECISIONS:.1%} of "
+            f"decisions; got {errors}, batch of one against many {batch_error:.2g}, "
+            f"{equal:.2%} of {len(queries)} decisions equal: is the encoder the shipped one?"
+        )
+    return report
+
+
+def odd_queries() -> list[Query]:
+    """Queries at the edges: empty, huge, non-English, code, control signs, many tools."""
+    tool = {
+        "name": "f",
+        "description": "d" * 500,
+        "parameters": {"properties": {"x": {"type": "integer", "enum": [1, 2]}}, "required": ["x"]},
+    }
+    texts = [
+        "",
+        " ",
+        "a",
+        "?" * 300,
+        "word " * 20_000,
+        "x" * 100_000,
+        "Wie spät ist es in München?",
+        "今天的天气怎么样?请给我一个详细的回答。",
+        "ما هي عاصمة فرنسا؟",
+        "👩‍💻 🚀 \u200d\u0000\ufffd",
+        "def f(x):\n    return x ** 2\n",
+        "∑_{i=1}^{n} i = n(n+1)/2 ∎",
+        "1234567890 " * 50,
+    ]
+    odd = [Query(text, history_chars=len(text)) for text in texts]
+    odd.append(Query("Many tools", tools=(tool,) * 200, history_chars=10))
+    odd.append(Query("Long past", prior="before " * 3000, history_chars=10_000_000, n_turns=900))
+    return odd
+
+
+def _error(a: FloatArray, b: FloatArray, part: str) -> float:
+    scale = 1.0 if part == "quality" else np.maximum(1.0, np.abs(a))
+    return float(np.max(np.abs(a - b) / scale, initial=0.0))
+
+
+def _best(runtime: Runtime, predictions: Predictions) -> IntArray:
+    return runtime.policy.ranking(predictions, runtime.candidates)[:, 0]

@@ -1,0 +1,49 @@
+"""A fitted router to one ONNX graph."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+
+from router_ml.estimators.router import PARTS, RouterEstimator
+from router_ml.export import heads
+from router_ml.export.encoders import add_inputs
+from router_ml.export.graph import GraphBuilder
+from router_ml.export.heads.base import add_head
+from router_ml.features.encoder import Encoder
+
+
+def export_router(estimator: RouterEstimator, encoder: Encoder, *, n_candidates: int) -> bytes:
+    """Write encoder and every head into one graph.
+
+    Parameters
+    ----------
+    estimator : fitted
+    encoder : the one whose embeddings it was fitted on
+    n_candidates : K, the columns of every output
+
+    Returns
+    -------
+    bytes
+        A serialised model: ``input_ids`` (batch, tokens) and ``lexical`` (batch, n_lexical) to
+        ``quality``, ``input_tokens``, ``output_tokens`` and ``latency_ms``, each (batch, K).
+
+    Raises
+    ------
+    ExportError
+        If an estimator has no head, or the graph is not valid ONNX.
+    """
+    load_heads()
+    graph = GraphBuilder()
+    features = add_inputs(graph, encoder)
+    for part in PARTS:
+        tensor = add_head(getattr(estimator, part), graph, features)
+        graph.output(tensor, part, ("batch", n_candidates))
+    model: bytes = graph.build().SerializeToString()
+    return model
+
+
+def load_heads() -> None:
+    """Import every head module, so that each registers with ``add_head``."""
+    for module in pkgutil.iter_modules(heads.__path__):
+        importlib.import_module(f"{heads.__name__}.{module.name}")
