@@ -1,0 +1,43 @@
+# The two commands a newcomer needs: `make demo` and `make test`.
+#   make demo [DATA=folder]   learn a router, print what it saves, serve three requests
+#   make test                 every test; ROUTER_ML_DATA=folder adds those on real data
+#   make test-fast            without the slow ones
+#   make lint                 format check, lint, types, import contracts
+#   make bench                results/bench.json
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DATA ?=
+export MLFLOW_DISABLE_TELEMETRY := true
+export HF_HUB_OFFLINE ?= 1
+
+.PHONY: setup demo test test-fast lint bench clean
+setup: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@PYTHON=$(PYTHON) sh tools/check_system.sh
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade -c constraints.txt pip
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[train,encoders,serve,dev]'
+	@touch $@
+
+demo: setup
+	$(BIN)/router-ml demo $(if $(DATA),--data $(DATA))
+
+test: setup
+	$(BIN)/python -m pytest
+
+test-fast: setup
+	$(BIN)/python -m pytest -m 'not slow'
+
+lint: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: setup
+	$(BIN)/router-ml benchmark platform --out results/bench.json
+
+clean:
+	rm -rf $(VENV) runs results .cache
