@@ -1,0 +1,154 @@
+"""The canonical tables: the one place that declares their columns.
+
+Times are naive UTC microseconds; JSON is kept as text; money is US dollars.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from router_ml.errors import SchemaError
+
+ColumnType = Literal["string", "bigint", "double", "boolean", "timestamp", "string[]", "double[]"]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: ``required`` means that a file must have it, not that no row may lack a value."""
+
+    name: str
+    type: ColumnType
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A named, ordered set of columns.
+
+    Examples
+    --------
+    >>> LABELS.names
+    ('request_id', 'name', 'value', 'source', 'weight', 'time')
+    """
+
+    name: str
+    columns: tuple[Column, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Column names, in order."""
+        return tuple(column.name for column in self.columns)
+
+    def require(self, present: Iterable[str], where: str) -> None:
+        """Raise SchemaError unless every required column is ``present``."""
+        there = list(present)
+        missing = [c.name for c in self.columns if c.required and c.name not in there]
+        if missing:
+            raise SchemaError(
+                f"{where}: {self.name} need the column {', '.join(missing)}; the file has "
+                f"{', '.join(there) or 'none'}; rename the column or map it in {self.name[:-1]}_fields"
+            )
+
+
+REQUESTS: Final = Table(
+    "requests",
+    (
+        Column("request_id", "string", required=True),
+        Column("decision_id", "string"),
+        Column("time", "timestamp", required=True),
+        Column("query_id", "string"),
+        Column("group_id", "string"),
+        Column("session_id", "string"),
+        Column("user_id", "string"),
+        Column("tenant", "string"),
+        Column("candidate_chosen", "string"),
+        Column("candidate_served", "string", required=True),
+        Column("eligible", "string[]"),
+        Column("propensity", "double"),
+        Column("action_probs", "double[]"),
+        Column("policy_version", "string"),
+        Column("query", "string", required=True),
+        Column("messages", "string"),
+        Column("tools", "string"),
+        Column("answer", "string"),
+        Column("input_tokens", "bigint", required=True),
+        Column("output_tokens", "bigint", required=True),
+        Column("cached_input_tokens", "bigint"),
+        Column("cost_usd", "double"),
+        Column("latency_ms", "double", required=True),
+        Column("ttft_ms", "double"),
+        Column("status", "string"),
+        Column("finish_reason", "string"),
+        Column("cache_hit", "boolean"),
+    ),
+)
+
+LABELS: Final = Table(
+    "labels",
+    (
+        Column("request_id", "string", required=True),
+        Column("name", "string", required=True),
+        Column("value", "double", required=True),
+        Column("source", "string", required=True),
+        Column("weight", "double"),
+        Column("time", "timestamp", required=True),
+    ),
+)
+
+PRICES: Final = Table(
+    "prices",
+    (
+        Column("candidate", "string", required=True),
+        Column("valid_from", "timestamp"),
+        Column("valid_to", "timestamp"),
+        Column("input_usd_per_mtok", "double", required=True),
+        Column("output_usd_per_mtok", "double", required=True),
+        Column("cached_input_usd_per_mtok", "double"),
+    ),
+)
+
+PROVENANCE: Final = Table(
+    "provenance",
+    (
+        Column("source_file", "string"),
+        Column("source_line", "bigint"),
+        Column("problem", "string"),
+        Column("detail", "string"),
+        Column("exclusion", "string"),
+        Column("repair", "string"),
+        Column("zoneless", "boolean"),
+        Column("raw", "string"),
+    ),
+)
+"""What a source adds to every row: where it stood, and what was wrong with it or done to it.
+
+``problem`` is a reject reason found while reading, ``exclusion`` a rule that the source knows the
+row to fall under, ``repair`` a change that was made, ``zoneless`` that its time had no zone, and
+``raw`` the record as it stood (of rows with a problem).
+"""
+
+OUTCOME_COLUMNS: Final = (
+    Column("quality", "double"),
+    Column("n_labels", "bigint"),
+    Column("label_source", "string"),
+    Column("label_weight", "double"),
+    Column("cost_source", "string"),
+    Column("split", "string"),
+)
+
+OUTCOMES: Final = Table("outcomes", (*REQUESTS.columns, *OUTCOME_COLUMNS))
+
+REJECTS: Final = Table(
+    "rejects",
+    (
+        Column("source", "string"),
+        Column("file", "string"),
+        Column("line", "bigint"),
+        Column("key", "string"),
+        Column("reason", "string"),
+        Column("detail", "string"),
+        Column("row", "string"),
+    ),
+)

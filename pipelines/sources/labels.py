@@ -1,0 +1,45 @@
+"""Records of a label file -> canonical labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from pipelines.schemas import LABELS
+from pipelines.sources.files import Record
+from pipelines.sources.values import UnreadableError, convert, find, to_time
+from router_ml.errors import ConfigError
+
+Fields = Mapping[str, tuple[str, ...]]
+CANONICAL: Final[Fields] = {name: (name,) for name in LABELS.names}
+
+
+def with_overrides(overrides: Fields) -> Fields:
+    """Replace some columns' paths; ConfigError on a column that labels do not have."""
+    if unknown := sorted(set(overrides) - set(CANONICAL)):
+        raise ConfigError(
+            f"label_fields has no field {', '.join(unknown)}; there are {', '.join(CANONICAL)}"
+        )
+    return {**CANONICAL, **overrides}
+
+
+def label_rows(records: Iterable[Record], fields: Fields, file: Path) -> Iterator[dict[str, Any]]:
+    """Canonical rows with provenance, one per record, none left out."""
+    for record in records:
+        row: dict[str, Any] = {"source_file": str(file), "source_line": record.line}
+        if record.values is None:
+            row |= {"problem": "malformed_line", "detail": record.detail, "raw": record.raw}
+            yield row
+            continue
+        for column in LABELS.columns:
+            value = find(record.values, fields[column.name])
+            try:
+                if column.type == "timestamp":
+                    row["time"], row["zoneless"] = to_time(value)
+                else:
+                    row[column.name] = convert(value, column.type)
+            except UnreadableError as error:
+                row |= {"problem": f"unreadable_{column.name}", "detail": str(error)}
+                row["raw"] = record.raw
+        yield row

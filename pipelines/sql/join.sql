@@ -1,0 +1,339 @@
+-- Request log + labels + prices -> outcomes, rejects, report.
+--
+-- Common SQL: runs unchanged on DuckDB and on Spark SQL. Every step is one SELECT; the engine makes
+-- it a view, or, where marked `keep`, writes it out once and reads it back.
+--
+-- Inputs: requests, labels, prices (columns of pipelines/schemas.py and its provenance), settings
+-- (one row), label_ranges (name, worst, best), label_ranks (source, priority).
+--
+-- Every row meets one fate: used, collapsed, excluded (a rule) or rejected (a reason).
+
+-- step: price_checks
+SELECT p.*,
+       CASE WHEN p.problem IS NOT NULL THEN p.problem
+            WHEN p.candidate IS NULL OR p.candidate = '' THEN 'missing_candidate'
+            WHEN p.input_usd_per_mtok IS NULL OR p.output_usd_per_mtok IS NULL THEN 'missing_price'
+            WHEN NOT (p.input_usd_per_mtok >= 0 AND p.input_usd_per_mtok < 1e9
+                      AND p.output_usd_per_mtok >= 0 AND p.output_usd_per_mtok < 1e9
+                      AND coalesce(p.cached_input_usd_per_mtok, 0) >= 0
+                      AND coalesce(p.cached_input_usd_per_mtok, 0) < 1e9) THEN 'invalid_price'
+            WHEN p.valid_to <= p.valid_from THEN 'empty_window'
+       END AS reason
+FROM prices p
+
+-- step: price_windows, keep
+SELECT candidate,
+       coalesce(valid_from, TIMESTAMP '1900-01-01 00:00:00') AS valid_from,
+       coalesce(valid_to, TIMESTAMP '2900-01-01 00:00:00') AS valid_to,
+       input_usd_per_mtok,
+       output_usd_per_mtok,
+       coalesce(cached_input_usd_per_mtok, input_usd_per_mtok) AS cached_input_usd_per_mtok,
+       count(*) AS n_rows
+FROM price_checks
+WHERE exclusion IS NULL AND reason IS NULL
+GROUP BY 1, 2, 3, 4, 5, 6
+
+-- step: request_zones
+SELECT coalesce(max(CASE WHEN zoneless THEN 1 ELSE 0 END)
+                + max(CASE WHEN NOT zoneless THEN 1 ELSE 0 END), 0) = 2 AS mixed
+FROM requests
+
+-- step: request_checks
+SELECT r.*,
+       w.input_usd_per_mtok, w.output_usd_per_mtok, w.cached_input_usd_per_mtok,
+       coalesce(r.status, 'success') = 'failure' AS failed,
+       CASE WHEN array_contains(s.exclude, r.exclusion) THEN r.exclusion
+            WHEN r.candidate_chosen <> r.candidate_served AND array_contains(s.exclude, 'fallback')
+                THEN 'fallback'
+            WHEN r.cache_hit AND array_contains(s.exclude, 'cache_hit') THEN 'cache_hit'
+            WHEN r.time > s.as_of THEN 'after_as_of'
+            WHEN r.status = 'failure' AND s.failure_quality IS NULL THEN 'failed'
+       END AS rule,
+       CASE WHEN r.problem IS NOT NULL THEN r.problem
+            WHEN r.request_id IS NULL OR r.request_id = '' THEN 'missing_request_id'
+            WHEN r.time IS NULL THEN 'missing_time'
+            WHEN r.zoneless AND z.mixed AND NOT s.naive_times_are_utc THEN 'ambiguous_time'
+            WHEN r.time < TIMESTAMP '2000-01-01 00:00:00'
+                 OR r.time > TIMESTAMP '2100-01-01 00:00:00' THEN 'absurd_time'
+            WHEN r.candidate_served IS NULL OR r.candidate_served = '' THEN 'missing_candidate'
+            WHEN r.query IS NULL OR r.query = '' THEN 'no_text'
+            WHEN r.status NOT IN ('success', 'failure') THEN 'unknown_status'
+            WHEN (r.input_tokens IS NULL OR r.output_tokens IS NULL)
+                 AND coalesce(r.status, 'success') = 'success' THEN 'missing_tokens'
+            WHEN r.input_tokens < 0 OR r.output_tokens < 0 OR r.cached_input_tokens < 0
+                THEN 'negative_tokens'
+            WHEN r.input_tokens > s.max_tokens OR r.output_tokens > s.max_tokens
+                THEN 'absurd_tokens'
+            WHEN r.cached_input_tokens > r.input_tokens THEN 'cached_exceed_input_tokens'
+            WHEN NOT (r.latency_ms >= 0 AND r.latency_ms < 1e9) THEN 'invalid_latency'
+            WHEN NOT (r.cost_usd >= 0 AND r.cost_usd < 1e9) THEN 'invalid_cost'
+            WHEN NOT (r.propensity > 0 AND r.propensity <= 1) THEN 'invalid_propensity'
+            WHEN NOT array_contains(r.eligible, coalesce(r.candidate_chosen, r.candidate_served))
+                THEN 'chosen_not_eligible'
+            WHEN r.cost_usd IS NULL AND w.candidate IS NULL THEN 'no_price'
+       END AS reason
+FROM requests r
+CROSS JOIN settings s
+CROSS JOIN request_zones z
+LEFT JOIN price_windows w
+       ON w.candidate = r.candidate_served AND r.time >= w.valid_from AND r.time < w.valid_to
+
+-- step: request_rows, keep
+SELECT source_file, source_line, request_id, time, candidate_served, failed,
+       CASE WHEN rule IS NOT NULL THEN 'excluded'
+            WHEN reason IS NOT NULL THEN 'rejected'
+            ELSE 'used' END AS fate,
+       coalesce(rule, reason) AS reason
+FROM request_checks
+
+-- step: repeated_ids, keep
+SELECT request_id FROM request_rows WHERE fate = 'used' GROUP BY request_id HAVING count(*) > 1
+
+-- One row of an id that several rows have is used, if they agree on what was asked of whom.
+-- step: repeated_rows, keep
+SELECT source_file, source_line,
+       CASE WHEN disagree THEN 'rejected' ELSE 'collapsed' END AS fate,
+       CASE WHEN disagree THEN 'conflicting_request_id' ELSE 'duplicate' END AS reason
+FROM (SELECT c.source_file, c.source_line,
+             row_number() OVER (PARTITION BY c.request_id
+                                ORDER BY c.time, c.source_file, c.source_line) AS copy,
+             min(concat(c.candidate_served, ' ', c.query_id)) OVER (PARTITION BY c.request_id)
+             <> max(concat(c.candidate_served, ' ', c.query_id)) OVER (PARTITION BY c.request_id)
+                 AS disagree
+      FROM request_checks c
+      JOIN repeated_ids i ON i.request_id = c.request_id
+      WHERE c.rule IS NULL AND c.reason IS NULL) copies
+WHERE disagree OR copy > 1
+
+-- Where the test split begins: given, or the time after which test_share of the requests lie.
+-- step: test_begin, keep
+SELECT min(t.time) AS time
+FROM (SELECT s.test_from AS time FROM settings s
+      UNION ALL
+      SELECT ordered.time
+      FROM (SELECT r.time, s.test_share,
+                   row_number() OVER (ORDER BY r.time) AS position, count(*) OVER () AS n
+            FROM request_rows r CROSS JOIN settings s
+            WHERE r.fate = 'used' AND s.split_by = 'time' AND s.test_from IS NULL) ordered
+      WHERE ordered.position > ordered.n * (1 - ordered.test_share)) t
+
+-- In a split by time, a prompt that training has seen is no test.
+-- step: seen_rows, keep
+SELECT c.source_file, c.source_line,
+       'excluded' AS fate, 'group_seen_earlier' AS reason
+FROM request_checks c
+CROSS JOIN test_begin b
+JOIN (SELECT DISTINCT e.group_id
+      FROM request_checks e CROSS JOIN test_begin f
+      WHERE e.time < f.time AND e.rule IS NULL AND e.reason IS NULL) earlier
+  ON earlier.group_id = c.group_id
+WHERE c.time >= b.time AND c.rule IS NULL AND c.reason IS NULL
+
+-- step: later_fates, keep
+SELECT source_file, source_line, min(fate) AS fate, max(reason) AS reason
+FROM (SELECT * FROM repeated_rows UNION ALL SELECT * FROM seen_rows) fates
+GROUP BY source_file, source_line
+
+-- step: request_fates
+SELECT r.source_file, r.source_line, r.request_id, r.candidate_served, r.failed,
+       coalesce(l.fate, r.fate) AS fate,
+       coalesce(l.reason, r.reason) AS reason
+FROM request_rows r
+LEFT JOIN later_fates l ON l.source_file = r.source_file AND l.source_line = r.source_line
+
+-- step: label_zones
+SELECT coalesce(max(CASE WHEN zoneless THEN 1 ELSE 0 END)
+                + max(CASE WHEN NOT zoneless THEN 1 ELSE 0 END), 0) = 2 AS mixed
+FROM labels
+
+-- step: label_checks
+SELECT l.*, k.priority,
+       (l.value - coalesce(g.worst, 0)) / (coalesce(g.best, 1) - coalesce(g.worst, 0)) AS quality,
+       CASE WHEN s.n_label_names > 0 AND NOT array_contains(s.label_names, l.name)
+                THEN 'name_not_used'
+            WHEN l.time > s.as_of THEN 'after_as_of'
+       END AS rule,
+       CASE WHEN l.problem IS NOT NULL THEN l.problem
+            WHEN l.request_id IS NULL OR l.request_id = '' THEN 'missing_request_id'
+            WHEN l.name IS NULL OR l.name = '' THEN 'missing_name'
+            WHEN l.value IS NULL THEN 'missing_value'
+            WHEN l.source IS NULL OR l.source = '' THEN 'missing_source'
+            WHEN k.priority IS NULL THEN 'unknown_source'
+            WHEN l.time IS NULL THEN 'missing_time'
+            WHEN l.zoneless AND z.mixed AND NOT s.naive_times_are_utc THEN 'ambiguous_time'
+            WHEN l.time < TIMESTAMP '2000-01-01 00:00:00'
+                 OR l.time > TIMESTAMP '2100-01-01 00:00:00' THEN 'absurd_time'
+            WHEN NOT (l.weight > 0 AND l.weight < 1e9) THEN 'invalid_weight'
+            WHEN NOT (l.value >= least(coalesce(g.worst, 0), coalesce(g.best, 1))
+                      AND l.value <= greatest(coalesce(g.worst, 0), coalesce(g.best, 1)))
+                THEN 'value_out_of_range'
+       END AS reason
+FROM labels l
+CROSS JOIN settings s
+CROSS JOIN label_zones z
+LEFT JOIN label_ranges g ON g.name = l.name
+LEFT JOIN label_ranks k ON k.source = l.source
+
+-- step: distinct_labels
+SELECT request_id, name, value, source, coalesce(weight, 1) AS weight, time, priority, quality,
+       min(source_file) AS source_file, min(source_line) AS source_line, count(*) AS copies
+FROM label_checks
+WHERE rule IS NULL AND reason IS NULL
+GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
+
+-- step: label_fates, keep
+SELECT d.*, u.candidate_served,
+       CASE WHEN u.failed OR n.request_id IS NOT NULL THEN 'excluded'
+            WHEN u.request_id IS NOT NULL THEN 'used'
+            ELSE 'rejected' END AS fate,
+       CASE WHEN u.failed THEN 'failed_request'
+            WHEN u.request_id IS NOT NULL THEN NULL
+            WHEN n.request_id IS NOT NULL THEN 'request_not_used'
+            ELSE 'no_request' END AS reason
+FROM distinct_labels d
+LEFT JOIN (SELECT request_id, candidate_served, failed FROM request_fates WHERE fate = 'used') u
+       ON u.request_id = d.request_id
+LEFT JOIN (SELECT f.request_id FROM request_fates f
+           WHERE f.fate <> 'used' AND f.request_id IS NOT NULL
+           GROUP BY f.request_id) n
+       ON n.request_id = d.request_id AND u.request_id IS NULL
+
+-- step: label_quality_by_source, keep
+SELECT request_id, candidate_served, source, priority,
+       sum(weight * quality) / sum(weight) AS quality,
+       sum(weight) AS weight,
+       count(*) AS n_labels
+FROM label_fates
+WHERE fate = 'used'
+GROUP BY request_id, candidate_served, source, priority
+
+-- step: label_quality
+SELECT q.request_id,
+       sum(q.n_labels) AS n_labels,
+       CASE WHEN max(s.label_combine) = 'mean' THEN sum(q.weight * q.quality) / sum(q.weight)
+            ELSE min_by(q.quality, q.priority) END AS quality,
+       CASE WHEN max(s.label_combine) = 'mean' THEN sum(q.weight)
+            ELSE min_by(q.weight, q.priority) END AS weight,
+       CASE WHEN max(s.label_combine) = 'mean' AND count(*) > 1 THEN 'mean'
+            ELSE min_by(q.source, q.priority) END AS source
+FROM label_quality_by_source q
+CROSS JOIN settings s
+GROUP BY q.request_id
+
+-- step: rejected_prices, keep
+SELECT c.*, c.candidate AS key FROM price_checks c
+WHERE c.exclusion IS NULL AND c.reason IS NOT NULL
+
+-- step: rejected_labels, keep
+SELECT source_file, source_line, request_id AS key, reason, detail, raw,
+       request_id, name, value, source, weight, time
+FROM label_checks
+WHERE rule IS NULL AND reason IS NOT NULL
+UNION ALL
+SELECT source_file, source_line, request_id, reason, CAST(NULL AS STRING), CAST(NULL AS STRING),
+       request_id, name, value, source, weight, time
+FROM label_fates
+WHERE fate = 'rejected'
+
+-- step: rejected_requests, keep
+SELECT c.*, c.request_id AS key
+FROM request_checks c
+WHERE c.rule IS NULL AND c.reason IS NOT NULL
+UNION ALL
+SELECT c.*, c.request_id AS key
+FROM request_checks c
+JOIN later_fates l ON l.source_file = c.source_file AND l.source_line = c.source_line
+WHERE l.fate = 'rejected'
+
+-- step: accounting
+SELECT 'requests' AS source, fate, reason, count(*) AS n
+FROM request_fates GROUP BY fate, reason
+UNION ALL
+SELECT 'labels', CASE WHEN rule IS NOT NULL THEN 'excluded' ELSE 'rejected' END,
+       coalesce(rule, reason), count(*)
+FROM label_checks WHERE rule IS NOT NULL OR reason IS NOT NULL GROUP BY 2, 3
+UNION ALL
+SELECT 'labels', fate, reason, count(*) FROM label_fates GROUP BY fate, reason
+UNION ALL
+SELECT 'labels', 'collapsed', 'duplicate', sum(copies - 1) FROM label_fates HAVING sum(copies - 1) > 0
+UNION ALL
+SELECT 'prices', CASE WHEN exclusion IS NOT NULL THEN 'excluded' ELSE 'rejected' END,
+       coalesce(exclusion, reason), count(*)
+FROM price_checks WHERE exclusion IS NOT NULL OR reason IS NOT NULL GROUP BY 2, 3
+UNION ALL
+SELECT 'prices', 'used', CAST(NULL AS STRING), count(*) FROM price_windows
+UNION ALL
+SELECT 'prices', 'collapsed', 'duplicate', sum(n_rows - 1) FROM price_windows
+HAVING sum(n_rows - 1) > 0
+
+-- step: repairs
+SELECT repair, count(*) AS n FROM requests WHERE repair IS NOT NULL GROUP BY repair
+
+-- step: outcomes, keep
+SELECT c.request_id, c.decision_id, c.time, c.query_id, c.group_id, c.session_id, c.user_id,
+       c.tenant, coalesce(c.candidate_chosen, c.candidate_served) AS candidate_chosen,
+       c.candidate_served, c.eligible, c.propensity, c.action_probs, c.policy_version,
+       c.query, c.messages, c.tools, c.answer,
+       coalesce(c.input_tokens, 0) AS input_tokens, coalesce(c.output_tokens, 0) AS output_tokens,
+       c.cached_input_tokens,
+       coalesce(c.cost_usd,
+                ((coalesce(c.input_tokens, 0) - coalesce(c.cached_input_tokens, 0))
+                 * c.input_usd_per_mtok
+                 + coalesce(c.cached_input_tokens, 0) * c.cached_input_usd_per_mtok
+                 + coalesce(c.output_tokens, 0) * c.output_usd_per_mtok) / 1e6) AS cost_usd,
+       c.latency_ms, c.ttft_ms, coalesce(c.status, 'success') AS status,
+       c.finish_reason, c.cache_hit,
+       CASE WHEN c.failed THEN s.failure_quality ELSE q.quality END AS quality,
+       coalesce(q.n_labels, 0) AS n_labels,
+       CASE WHEN c.failed THEN 'failure' ELSE q.source END AS label_source,
+       CASE WHEN c.failed THEN 1 ELSE q.weight END AS label_weight,
+       CASE WHEN c.cost_usd IS NOT NULL THEN 'logged' ELSE 'price' END AS cost_source,
+       CASE WHEN s.split_by = 'time' THEN CASE WHEN c.time >= b.time THEN 'test' ELSE 'train' END
+            WHEN substr(md5(concat(s.split_salt, ':', c.group_id)), 1, 8) < s.test_bound THEN 'test'
+            ELSE 'train' END AS split
+FROM request_checks c
+CROSS JOIN settings s
+CROSS JOIN test_begin b
+LEFT JOIN later_fates l ON l.source_file = c.source_file AND l.source_line = c.source_line
+LEFT JOIN label_quality q ON q.request_id = c.request_id
+WHERE c.rule IS NULL AND c.reason IS NULL AND l.fate IS NULL
+
+-- step: report_candidates
+SELECT candidate_served AS candidate, count(*) AS requests, count(quality) AS labelled,
+       avg(quality) AS mean_quality, avg(cost_usd) AS mean_cost_usd,
+       avg(latency_ms) AS mean_latency_ms,
+       sum(CASE WHEN status = 'failure' THEN 1 ELSE 0 END) AS failed,
+       sum(CASE WHEN candidate_chosen <> candidate_served THEN 1 ELSE 0 END) AS fallbacks
+FROM outcomes
+GROUP BY candidate_served
+ORDER BY candidate_served
+
+-- step: report_labels
+SELECT candidate_served AS candidate, source, min(priority) AS priority, count(*) AS requests,
+       sum(n_labels) AS labels, avg(quality) AS mean_quality
+FROM label_quality_by_source
+GROUP BY candidate_served, source
+ORDER BY candidate_served, min(priority)
+
+-- step: report_agreement
+SELECT a.source AS first, b.source AS second, count(*) AS requests,
+       avg(CASE WHEN abs(a.quality - b.quality) < 1e-9 THEN 1.0 ELSE 0.0 END) AS share_equal,
+       avg(abs(a.quality - b.quality)) AS mean_abs_difference,
+       avg(b.quality - a.quality) AS mean_difference
+FROM label_quality_by_source a
+JOIN label_quality_by_source b ON b.request_id = a.request_id AND b.priority > a.priority
+GROUP BY a.source, b.source
+ORDER BY a.source, b.source
+
+-- step: report_costs
+SELECT cost_source, count(*) AS requests, sum(cost_usd) AS total_usd, avg(cost_usd) AS mean_usd
+FROM outcomes
+GROUP BY cost_source
+ORDER BY cost_source
+
+-- step: report_splits
+SELECT split, count(*) AS requests, count(quality) AS labelled, min(time) AS first_time,
+       max(time) AS last_time
+FROM outcomes
+GROUP BY split
+ORDER BY split
