@@ -10,6 +10,11 @@ from router_ml.policies.base import Policy
 from router_ml.policies.budget import BudgetPolicy
 from router_ml.policies.constant import ConstantPolicy
 from router_ml.policies.cost_aware import CostAwarePolicy
+from router_ml.policies.exploration import (
+    BoltzmannPolicy,
+    EpsilonGreedyPolicy,
+    ThompsonPolicy,
+)
 from router_ml.policies.oracle import OraclePolicy
 from router_ml.policies.quality_floor import QualityFloorPolicy
 from router_ml.policies.threshold import ThresholdPolicy
@@ -18,12 +23,15 @@ from router_ml.policies.uniform import RandomPolicy
 POLICIES: Final[Mapping[str, type[Policy]]] = {
     policy.name: policy
     for policy in (
+        BoltzmannPolicy,
         BudgetPolicy,
         ConstantPolicy,
         CostAwarePolicy,
+        EpsilonGreedyPolicy,
         OraclePolicy,
         QualityFloorPolicy,
         RandomPolicy,
+        ThompsonPolicy,
         ThresholdPolicy,
     )
 }

@@ -1,0 +1,121 @@
+"""What the log cannot speak about: thin candidates, thin regions, dominating weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from router_ml.errors import OverlapError, SchemaError
+from router_ml.evaluation.off_policy.estimators import effective_sample_size
+from router_ml.evaluation.off_policy.feedback import LoggedFeedback
+from router_ml.types import BoolArray, FloatArray, IntArray
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """How well a log supports an evaluation policy.
+
+    Parameters
+    ----------
+    candidates, regions : names of the K candidates and the R query regions
+    policy_mass : float array, shape (R, K), share of requests that the policy sends there
+    labelled_rows : int array, shape (R, K), labelled rows that the log has there
+    effective_rows : float array, shape (R, K), effective sample size of their weights
+    effective_sample_size : of all weights together
+    largest_weight : largest single weight over the sum of weights, in [0, 1]
+    unsupported : bool array, shape (R, K), cells with too few effective rows for their mass
+    """
+
+    candidates: tuple[str, ...]
+    regions: tuple[str, ...]
+    policy_mass: FloatArray
+    labelled_rows: IntArray
+    effective_rows: FloatArray
+    effective_sample_size: float
+    largest_weight: float
+    unsupported: BoolArray
+
+    @property
+    def unsupported_mass(self) -> float:
+        """Share of the policy's requests that fall into unsupported cells."""
+        return float(self.policy_mass[self.unsupported].sum())
+
+    @property
+    def text(self) -> str:
+        """One line per unsupported cell, the largest mass first."""
+        cells = np.argwhere(self.unsupported)
+        order = np.argsort([-self.policy_mass[r, k] for r, k in cells], kind="stable")
+        return "; ".join(
+            f"{self.candidates[k]} in {self.regions[r]}: {self.policy_mass[r, k]:.1%} of requests, "
+            f"{self.labelled_rows[r, k]} labelled rows"
+            for r, k in cells[order]
+        )
+
+
+def overlap(
+    log: LoggedFeedback,
+    action_probs: FloatArray,
+    *,
+    candidates: Sequence[str],
+    region: IntArray | None = None,
+    regions: Sequence[str] = ("all queries",),
+    min_rows: float = 10.0,
+) -> Overlap:
+    """Diagnose the overlap of a log and a policy, by candidate and query region.
+
+    Parameters
+    ----------
+    action_probs : float array, shape (n, K), of the evaluation policy
+    candidates : K names
+    region : int array, shape (n,), index into ``regions``; default: one region
+    min_rows : effective labelled rows that a cell with any mass needs; a cell that gets less than
+        one in a thousand requests is not counted as unsupported
+    """
+    n, k = action_probs.shape
+    if len(candidates) != k:
+        raise SchemaError(f"candidates must have {k} names, got {len(candidates)}")
+    area = np.zeros(n, dtype=np.int64) if region is None else np.asarray(region)
+    if area.max(initial=0) >= len(regions):
+        raise SchemaError(f"region {area.max()} has no name; there are {len(regions)}")
+    weights = log.weights(action_probs)
+    cell = area * k + log.action
+    shape = (len(regions), k)
+    mass = np.stack([action_probs[area == r].sum(axis=0) / n for r in range(len(regions))])
+    total = np.bincount(cell, weights, minlength=shape[0] * k).reshape(shape)
+    square = np.bincount(cell, weights**2, minlength=shape[0] * k).reshape(shape)
+    effective = np.divide(total**2, square, out=np.zeros(shape), where=square > 0)
+    sum_of_weights = float(weights.sum())
+    return Overlap(
+        candidates=tuple(candidates),
+        regions=tuple(regions),
+        policy_mass=mass,
+        labelled_rows=np.bincount(cell, log.labelled, minlength=shape[0] * k)
+        .reshape(shape)
+        .astype(np.int64),
+        effective_rows=effective,
+        effective_sample_size=effective_sample_size(weights),
+        largest_weight=float(weights.max()) / sum_of_weights if sum_of_weights > 0 else 1.0,
+        unsupported=(mass > 1e-3) & (effective < min_rows),
+    )
+
+
+def require_overlap(diagnosis: Overlap, *, max_unsupported: float = 0.05) -> None:
+    """Refuse a policy that the log cannot judge.
+
+    Parameters
+    ----------
+    max_unsupported : share of requests that may fall into unsupported cells
+
+    Raises
+    ------
+    OverlapError
+        Naming the candidates and regions that the log cannot speak about.
+    """
+    if diagnosis.unsupported_mass > max_unsupported:
+        raise OverlapError(
+            f"the log cannot support this policy: {diagnosis.unsupported_mass:.1%} of its requests "
+            f"(limit {max_unsupported:.1%}) go where too little was logged: {diagnosis.text}; log "
+            "some traffic there (exploration floor) or take those candidates out of the policy"
+        )
