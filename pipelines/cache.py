@@ -59,9 +59,15 @@ def get_encoder(
         made.save(partial)
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
-    if kind == "static":
-        return StaticEncoder.load(folder)
-    return CachedEncoder(encoder=TransformerEncoder.load(folder), path=cache / "embeddings.sqlite")
+    encoder = load_encoder(kind, folder)
+    if isinstance(encoder, TransformerEncoder):
+        return CachedEncoder(encoder=encoder, path=cache / "embeddings.sqlite")
+    return encoder
+
+
+def load_encoder(kind: EncoderKind, folder: Path) -> StaticEncoder | TransformerEncoder:
+    """Read what ``encoder.save(folder)`` wrote."""
+    return StaticEncoder.load(folder) if kind == "static" else TransformerEncoder.load(folder)
 
 
 class CachedEncoder:
@@ -90,6 +96,10 @@ class CachedEncoder:
     def digest(self) -> str:
         """The inner encoder's."""
         return self.inner.digest
+
+    def save(self, folder: Path) -> None:
+        """Write the inner encoder."""
+        self.inner.save(folder)
 
     def encode(self, tokens: Tokens) -> FloatArray:
         """Embeddings, float32, shape (n_samples, dims)."""

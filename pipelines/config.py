@@ -90,6 +90,82 @@ class JoinConfig:
                 raise ConfigError(f"label_ranges.{name} must have two ends, got {worst}, {best}")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainConfig:
+    """What is learned from a join.
+
+    Parameters
+    ----------
+    joined : folder that ``join`` wrote
+    output : folder to write to; replaced if it is there
+    encoder : ``static`` (microseconds; the default) or ``transformer`` (milliseconds)
+    encoder_model : any sentence-transformers model, by name or path
+    dims : dimensions of a static encoder
+    max_tokens : tokens that a transformer encoder reads
+    quality : estimator of quality, ``{"name": ..., **arguments}``
+    policy : as ``policy.json`` holds it, or ``{"name": "budget", "budget_usd": x}``, or ``{"name":
+        "budget", "cost_share": s}``, a share of what the best constant costs
+    cache : folder for encoders and embeddings
+    """
+
+    joined: Path
+    output: Path
+    encoder: Literal["static", "transformer"] = "static"
+    encoder_model: str = "sentence-transformers/all-MiniLM-L6-v2"
+    dims: int = 256
+    max_tokens: int = 256
+    quality: Mapping[str, Any] = field(default_factory=lambda: {"name": "auto"})
+    policy: Mapping[str, Any] = field(
+        default_factory=lambda: {"name": "budget", "cost_share": 0.25}
+    )
+    cache: Path = Path(".cache")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportConfig:
+    """How a trained router becomes a bundle.
+
+    Parameters
+    ----------
+    trained : folder that ``train`` wrote
+    joined : folder that ``join`` wrote; its queries are what parity is checked on
+    output : folder to write ``bundle/`` and ``parity.json`` to
+    parity_queries : queries of the log to check, odd ones come on top
+    """
+
+    trained: Path
+    joined: Path
+    output: Path
+    parity_queries: int = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluateConfig:
+    """What a bundle is judged on.
+
+    Parameters
+    ----------
+    bundle : bundle folder
+    output : folder to write to
+    joined : folder that ``join`` wrote; without ``matrix`` its test split is the judge, with it its
+        training prompts are left out
+    matrix : Parquet of every candidate's outcome on every prompt
+    budget_shares : operating points of the table, as shares of the best constant's cost
+    cost_weight : quality per dollar, for utility and regret
+    margin : quality that may be lost, in the sentence that is printed
+    n_resamples : bootstrap samples
+    """
+
+    bundle: Path
+    output: Path
+    joined: Path | None = None
+    matrix: Path | None = None
+    budget_shares: tuple[float, ...] = (0.05, 0.1, 0.25, 0.5, 1.0)
+    cost_weight: float = 0.0
+    margin: float = 0.01
+    n_resamples: int = 2_000
+
+
 def load_config(
     cls: type[ConfigT],
     path: Path | str | None = None,
@@ -147,8 +223,10 @@ def _build(cls: type[ConfigT], values: Mapping[str, object], where: str) -> Conf
     hints = typing.get_type_hints(cls)
     fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
     if unknown := sorted(str(key) for key in set(values) - set(fields)):
-        raise ConfigError(f"{cls.__name__} has no key {', '.join(unknown)}{where}; valid keys: "
-                          f"{', '.join(fields)}")
+        raise ConfigError(
+            f"{cls.__name__} has no key {', '.join(unknown)}{where}; valid keys: "
+            f"{', '.join(fields)}"
+        )
     built = {k: _coerce(v, hints[k], f"{cls.__name__}.{k}{where}") for k, v in values.items()}
     missing = dataclasses.MISSING
     absent = [

@@ -85,20 +85,10 @@ def write_bundle(folder: Path, contents: BundleContents) -> Manifest:
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     for name, data in files.items():
         (folder / name).write_bytes(data)
-    table = contents.candidates
     manifest = Manifest(
         bundle_id=hashlib.sha256(_json(digests)).hexdigest()[:16],
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        candidates=tuple(
-            {
-                "name": name,
-                "provider": table.provider[k],
-                "context_window": int(table.context_window[k]),
-                "max_output_tokens": int(table.max_output_tokens[k]),
-                "capabilities": sorted(table.capabilities[k]),
-            }
-            for k, name in enumerate(table.names)
-        ),
+        candidates=candidates_to_rows(contents.candidates),
         features=contents.features,
         calibration=contents.calibration,
         training=contents.training,
@@ -148,6 +138,20 @@ def read_bundle(folder: Path) -> Bundle:
         candidates=candidates_from(manifest.candidates, json.loads(files[PRICES])),
         policy=json.loads(files[POLICY]),
         files=files,
+    )
+
+
+def candidates_to_rows(table: CandidateTable) -> tuple[dict[str, Any], ...]:
+    """Candidates as the manifest lists them, without prices."""
+    return tuple(
+        {
+            "name": name,
+            "provider": table.provider[k],
+            "context_window": int(table.context_window[k]),
+            "max_output_tokens": int(table.max_output_tokens[k]),
+            "capabilities": sorted(table.capabilities[k]),
+        }
+        for k, name in enumerate(table.names)
     )
 
 

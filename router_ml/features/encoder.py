@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Protocol
 
 from router_ml.features.tokenizer import QueryTokenizer
@@ -11,8 +12,12 @@ from router_ml.types import FloatArray, Tokens
 class Encoder(Protocol):
     """Turns token ids into embeddings; :mod:`router_ml.export` puts the same maths in the graph."""
 
-    kind: str
     tokenizer: QueryTokenizer
+
+    @property
+    def kind(self) -> str:
+        """``static`` or ``transformer``."""
+        ...
 
     @property
     def dims(self) -> int:
@@ -22,6 +27,10 @@ class Encoder(Protocol):
     @property
     def digest(self) -> str:
         """Hash of all that decides its output; the key of embedding caches."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write plain files that :func:`pipelines.cache.load_encoder` reads."""
         ...
 
     def encode(self, tokens: Tokens) -> FloatArray:

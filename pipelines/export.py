@@ -1,0 +1,78 @@
+"""A trained router to a bundle, with the proof that both agree."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from pipelines.config import ExportConfig
+from pipelines.console import progress
+from pipelines.tables import read_training_table
+from pipelines.train import TrainedRouter, load_trained
+from router_ml.bundle.files import BundleContents, write_bundle
+from router_ml.bundle.manifest import FeatureSpec
+from router_ml.export.parity import ParityReport, check_parity, odd_queries
+from router_ml.export.router import export_router
+from router_ml.features.featurizer import Featurizer
+from router_ml.features.lexical import NAMES
+from router_ml.features.query import Query
+from router_ml.runtime.runtime import Runtime
+
+PARITY: Final = "parity.json"
+BUNDLE: Final = "bundle"
+_TRAINING_KEYS: Final = ("rows", "queries", "labelled_cells", "fingerprint")
+
+
+def export_bundle(folder: Path, trained: TrainedRouter) -> Path:
+    """Write the bundle folder; see :mod:`router_ml.bundle`."""
+    encoder = trained.encoder
+    report = trained.report
+    write_bundle(
+        folder,
+        BundleContents(
+            graph=export_router(trained.estimator, encoder, n_candidates=len(trained.candidates)),
+            tokenizer_json=encoder.tokenizer.to_json(),
+            features=FeatureSpec(
+                lexical=NAMES,
+                layout=encoder.tokenizer.layout,
+                encoder={"kind": encoder.kind, "dims": encoder.dims, "digest": encoder.digest},
+            ),
+            policy=trained.policy,
+            candidates=trained.candidates,
+            calibration=report.get("selection", {}),
+            training={key: report[key] for key in _TRAINING_KEYS if key in report},
+            reference=report.get("reference", {}),
+        ),
+    )
+    return folder
+
+
+def verify(bundle: Path, trained: TrainedRouter, queries: Sequence[Query]) -> ParityReport:
+    """Parity on given queries and on odd ones; ParityError if graph and Python disagree."""
+    return check_parity(
+        trained.estimator,
+        Featurizer(encoder=trained.encoder),
+        Runtime.from_folder(bundle),
+        [*queries, *odd_queries()],
+    )
+
+
+def run(config: ExportConfig) -> Path:
+    """Export ``config.trained`` to ``config.output``/bundle; returns the bundle's folder."""
+    trained = load_trained(config.trained)
+    config.output.mkdir(parents=True, exist_ok=True)
+    with progress("exporting", None):
+        bundle = export_bundle(config.output / BUNDLE, trained)
+    with progress("checking parity", None):
+        table = read_training_table(config.joined, split=None)
+        rng = np.random.default_rng(0)
+        _, first = np.unique(table.query_id, return_index=True)
+        some = rng.permutation(first)[: config.parity_queries]
+        report = verify(bundle, trained, [table.queries[i] for i in some])
+    (config.output / PARITY).write_text(json.dumps(asdict(report), indent=1), encoding="utf-8")
+    return bundle

@@ -1,0 +1,116 @@
+"""Full information: every candidate's outcome on every prompt, the truth that routers are held to.
+
+Never an input of training on a log.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import orjson
+import pandas as pd
+
+from router_ml.errors import SchemaError
+from router_ml.features.query import Query, group_id, parse_query
+from router_ml.types import BoolArray, FloatArray, IntArray
+
+
+@dataclass(frozen=True, slots=True)
+class FullInformation:
+    """One row a distinct query; arrays of shape (n, K), columns in the order of ``candidates``.
+
+    Parameters
+    ----------
+    query_id : shape (n,)
+    queries : parsed
+    group_id : hash of the normalised text, shape (n,)
+    candidates : K names
+    quality : in [0, 1]
+    cost_usd : dollars a request
+    latency_ms, input_tokens, output_tokens : as measured
+    """
+
+    query_id: np.ndarray[tuple[int], np.dtype[np.object_]]
+    queries: tuple[Query, ...]
+    group_id: np.ndarray[tuple[int], np.dtype[np.object_]]
+    candidates: tuple[str, ...]
+    quality: FloatArray
+    cost_usd: FloatArray
+    latency_ms: FloatArray
+    input_tokens: FloatArray
+    output_tokens: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.queries)
+
+    @property
+    def groups(self) -> IntArray:
+        """Integer codes of ``group_id``, for bootstraps."""
+        codes: IntArray = np.unique(self.group_id, return_inverse=True)[1]
+        return codes
+
+    def take(self, index: IntArray | BoolArray) -> FullInformation:
+        """Queries by position or by mask."""
+        rows = np.arange(len(self))[index]
+        arrays = ("query_id", "group_id", *_MEASURES)
+        return replace(
+            self,
+            queries=tuple(self.queries[i] for i in rows),
+            **{name: getattr(self, name)[rows] for name in arrays},
+        )
+
+
+_MEASURES = ("quality", "cost_usd", "latency_ms", "input_tokens", "output_tokens")
+
+
+def read_matrix(path: Path, candidates: tuple[str, ...] | None = None) -> FullInformation:
+    """Read a long Parquet table, one row a query and candidate.
+
+    Columns: ``query_id``, ``prompt``, ``candidate``, ``input_tokens``, ``output_tokens``,
+    ``cost_usd``; ``quality`` or ``correct``; ``latency_ms`` or ``latency_s``; ``tools`` (JSON)
+    where there are any.
+
+    Parameters
+    ----------
+    candidates : names wanted, in this order; default: all, sorted
+
+    Raises
+    ------
+    SchemaError
+        If a column, or a query's row of some candidate, is missing.
+    """
+    frame = pd.read_parquet(path)
+    if "quality" not in frame and "correct" in frame:
+        frame["quality"] = frame["correct"].astype(float)
+    if "latency_ms" not in frame and "latency_s" in frame:
+        frame["latency_ms"] = frame["latency_s"] * 1000.0
+    needed = ["query_id", "prompt", "candidate", *_MEASURES]
+    missing = [name for name in needed if name not in frame]
+    if missing:
+        raise SchemaError(f"{path} lacks columns {missing}; it has {list(frame.columns)}")
+    names = tuple(sorted(frame["candidate"].unique())) if candidates is None else candidates
+    first = frame.drop_duplicates("query_id").set_index("query_id")
+    tables = {}
+    for measure in _MEASURES:
+        wide = frame.pivot(index="query_id", columns="candidate", values=measure)
+        wide = wide.reindex(index=first.index, columns=list(names))
+        if holes := int(wide.isna().to_numpy().sum()):
+            raise SchemaError(
+                f"{path} must have {measure} of every candidate for every query_id; {holes} cells "
+                "are empty: is it the log rather than the matrix?"
+            )
+        tables[measure] = wide.to_numpy(dtype=float)
+    tools = first["tools"] if "tools" in first else pd.Series(None, index=first.index, dtype=object)
+    queries = tuple(
+        parse_query(prompt, orjson.loads(tool) if isinstance(tool, str) and tool else None)
+        for prompt, tool in zip(first["prompt"], tools, strict=True)
+    )
+    return FullInformation(
+        query_id=first.index.to_numpy(dtype=object),
+        queries=queries,
+        group_id=np.array([group_id(query) for query in queries], dtype=object),
+        candidates=names,
+        **tables,
+    )
