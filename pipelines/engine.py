@@ -95,11 +95,11 @@ class DuckDBEngine:
 
     def write(self, sql: str, path: Path) -> None:
         """Write a query's rows to one Parquet file."""
-        self._connection.execute(f"COPY ({sql}) TO {quote(path)} (FORMAT parquet)")
+        self._connection.execute(f"COPY (\n{sql}\n) TO {quote(path)} (FORMAT parquet)")
 
     def rows(self, sql: str) -> list[dict[str, Any]]:
         """Rows of a small result."""
-        rows: list[dict[str, Any]] = self._connection.execute(sql).to_arrow_table().to_pylist()
+        rows: list[dict[str, Any]] = self._connection.sql(sql).to_arrow_table().to_pylist()
         return rows
 
     def columns(self, sql: str) -> dict[str, str]:

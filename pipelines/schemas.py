@@ -106,6 +106,10 @@ PRICES: Final = Table(
         Column("input_usd_per_mtok", "double", required=True),
         Column("output_usd_per_mtok", "double", required=True),
         Column("cached_input_usd_per_mtok", "double"),
+        Column("provider", "string"),
+        Column("context_window", "bigint"),
+        Column("max_output_tokens", "bigint"),
+        Column("capabilities", "string[]"),
     ),
 )
 

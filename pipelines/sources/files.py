@@ -26,7 +26,7 @@ class Record:
     """One line of a log: its ``values``, or what is wrong with it."""
 
     line: int
-    raw: str
+    raw: str | None
     values: Mapping[str, Any] | None
     detail: str | None = None
 
@@ -100,7 +100,9 @@ def _jsonl(stream: BinaryIO) -> Iterator[Record]:
 
 def _csv_records(path: Path, stream: BinaryIO) -> Iterator[Record]:
     csv.field_size_limit(MAX_FIELD_CHARS)
-    text = (line.decode("utf-8-sig" if i == 0 else "utf-8", "replace") for i, line in enumerate(stream))
+    text = (
+        line.decode("utf-8-sig" if i == 0 else "utf-8", "replace") for i, line in enumerate(stream)
+    )
     reader = csv.reader(text, strict=False)
     header = next(reader, None)
     if not header:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby, pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import orjson
 import pyarrow.parquet as pq
@@ -18,6 +18,17 @@ from router_ml.errors import SchemaError
 from router_ml.types import TOKENS_PER_MTOK
 
 _FROM_EVER, _FOR_EVER = datetime.min, datetime.max
+_MAP_USD: Final = {
+    "input_usd_per_mtok": "input_cost_per_token",
+    "output_usd_per_mtok": "output_cost_per_token",
+    "cached_input_usd_per_mtok": "cache_read_input_token_cost",
+}
+_MAP_CAPABILITIES: Final = {
+    "supports_function_calling": "tools",
+    "supports_vision": "vision",
+    "supports_response_schema": "json_schema",
+    "supports_reasoning": "reasoning",
+}
 
 
 def price_rows(path: Path) -> Iterator[dict[str, Any]]:
@@ -27,7 +38,7 @@ def price_rows(path: Path) -> Iterator[dict[str, Any]]:
         yield from _price_map(path)
         return
     if kind == "parquet":
-        records: Iterable[tuple[int, Mapping[str, Any] | None, str]] = (
+        records: Iterable[tuple[int, Mapping[str, Any] | None, str | None]] = (
             (line, row, to_json(row) or "")
             for line, row in enumerate(pq.read_table(path).to_pylist(), start=1)
         )
@@ -70,22 +81,39 @@ def _price_map(path: Path) -> Iterator[dict[str, Any]]:
         if entry.get("input_cost_per_token") is None and entry.get("output_cost_per_token") is None:
             yield row | {"exclusion": "not_priced_by_token"}  # images, speech, rerankers
             continue
-        for column, key in (
-            ("input_usd_per_mtok", "input_cost_per_token"),
-            ("output_usd_per_mtok", "output_cost_per_token"),
-            ("cached_input_usd_per_mtok", "cache_read_input_token_cost"),
-        ):
-            try:
-                value = convert(entry.get(key), "double")
-                row[column] = None if value is None else round(value * TOKENS_PER_MTOK, 9)
-            except UnreadableError as error:
-                row |= {"problem": f"unreadable_{key}", "detail": str(error)}
-                row["raw"] = to_json({candidate: entry})
+        try:
+            row |= _map_entry(entry)
+        except UnreadableError as error:
+            row |= {"problem": "unreadable_price", "detail": str(error)}
+            row["raw"] = to_json({candidate: entry})
         yield row
 
 
+def _map_entry(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Canonical columns of one entry of LiteLLM's price map."""
+    usd = {}
+    for column, key in _MAP_USD.items():
+        value = convert(entry.get(key), "double")
+        usd[column] = None if value is None else round(value * TOKENS_PER_MTOK, 9)
+    return usd | {
+        "provider": convert(entry.get("litellm_provider"), "string"),
+        "context_window": _limit(entry.get("max_input_tokens") or entry.get("max_tokens")),
+        "max_output_tokens": _limit(entry.get("max_output_tokens")),
+        "capabilities": sorted(c for key, c in _MAP_CAPABILITIES.items() if entry.get(key) is True),
+    }
+
+
+def _limit(value: Any) -> int | None:
+    """Tokens, or None where the map holds a remark instead."""
+    try:
+        limit: int | None = convert(value, "bigint")
+    except UnreadableError:
+        return None
+    return limit
+
+
 def _priced_row(
-    path: Path, line: int, values: Mapping[str, Any] | None, raw: str
+    path: Path, line: int, values: Mapping[str, Any] | None, raw: str | None
 ) -> dict[str, Any]:
     row: dict[str, Any] = {"source_file": str(path), "source_line": line}
     if values is None:

@@ -28,10 +28,11 @@ SELECT candidate,
        input_usd_per_mtok,
        output_usd_per_mtok,
        coalesce(cached_input_usd_per_mtok, input_usd_per_mtok) AS cached_input_usd_per_mtok,
+       provider, context_window, max_output_tokens, capabilities,
        count(*) AS n_rows
 FROM price_checks
 WHERE exclusion IS NULL AND reason IS NULL
-GROUP BY 1, 2, 3, 4, 5, 6
+GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
 
 -- step: request_zones
 SELECT coalesce(max(CASE WHEN zoneless THEN 1 ELSE 0 END)
@@ -57,6 +58,7 @@ SELECT r.*,
                  OR r.time > TIMESTAMP '2100-01-01 00:00:00' THEN 'absurd_time'
             WHEN r.candidate_served IS NULL OR r.candidate_served = '' THEN 'missing_candidate'
             WHEN r.query IS NULL OR r.query = '' THEN 'no_text'
+            WHEN r.query_id IS NULL OR r.group_id IS NULL THEN 'missing_hash'
             WHEN r.status NOT IN ('success', 'failure') THEN 'unknown_status'
             WHEN (r.input_tokens IS NULL OR r.output_tokens IS NULL)
                  AND coalesce(r.status, 'success') = 'success' THEN 'missing_tokens'
@@ -89,8 +91,8 @@ FROM request_checks
 -- step: repeated_ids, keep
 SELECT request_id FROM request_rows WHERE fate = 'used' GROUP BY request_id HAVING count(*) > 1
 
--- One row of an id that several rows have is used, if they agree on what was asked of whom.
 -- step: repeated_rows, keep
+-- One row of an id that several rows have is used, if they agree on what was asked of whom.
 SELECT source_file, source_line,
        CASE WHEN disagree THEN 'rejected' ELSE 'collapsed' END AS fate,
        CASE WHEN disagree THEN 'conflicting_request_id' ELSE 'duplicate' END AS reason
@@ -105,8 +107,8 @@ FROM (SELECT c.source_file, c.source_line,
       WHERE c.rule IS NULL AND c.reason IS NULL) copies
 WHERE disagree OR copy > 1
 
--- Where the test split begins: given, or the time after which test_share of the requests lie.
 -- step: test_begin, keep
+-- Where the test split begins: given, or the time after which test_share of the requests lie.
 SELECT min(t.time) AS time
 FROM (SELECT s.test_from AS time FROM settings s
       UNION ALL
@@ -117,8 +119,8 @@ FROM (SELECT s.test_from AS time FROM settings s
             WHERE r.fate = 'used' AND s.split_by = 'time' AND s.test_from IS NULL) ordered
       WHERE ordered.position > ordered.n * (1 - ordered.test_share)) t
 
--- In a split by time, a prompt that training has seen is no test.
 -- step: seen_rows, keep
+-- In a split by time, a prompt that training has seen is no test.
 SELECT c.source_file, c.source_line,
        'excluded' AS fate, 'group_seen_earlier' AS reason
 FROM request_checks c
@@ -209,7 +211,7 @@ GROUP BY request_id, candidate_served, source, priority
 
 -- step: label_quality
 SELECT q.request_id,
-       sum(q.n_labels) AS n_labels,
+       CAST(sum(q.n_labels) AS BIGINT) AS n_labels,
        CASE WHEN max(s.label_combine) = 'mean' THEN sum(q.weight * q.quality) / sum(q.weight)
             ELSE min_by(q.quality, q.priority) END AS quality,
        CASE WHEN max(s.label_combine) = 'mean' THEN sum(q.weight)
@@ -255,7 +257,8 @@ FROM label_checks WHERE rule IS NOT NULL OR reason IS NOT NULL GROUP BY 2, 3
 UNION ALL
 SELECT 'labels', fate, reason, count(*) FROM label_fates GROUP BY fate, reason
 UNION ALL
-SELECT 'labels', 'collapsed', 'duplicate', sum(copies - 1) FROM label_fates HAVING sum(copies - 1) > 0
+SELECT 'labels', 'collapsed', 'duplicate', CAST(sum(copies - 1) AS BIGINT) FROM label_fates
+HAVING sum(copies - 1) > 0
 UNION ALL
 SELECT 'prices', CASE WHEN exclusion IS NOT NULL THEN 'excluded' ELSE 'rejected' END,
        coalesce(exclusion, reason), count(*)
@@ -263,7 +266,7 @@ FROM price_checks WHERE exclusion IS NOT NULL OR reason IS NOT NULL GROUP BY 2, 
 UNION ALL
 SELECT 'prices', 'used', CAST(NULL AS STRING), count(*) FROM price_windows
 UNION ALL
-SELECT 'prices', 'collapsed', 'duplicate', sum(n_rows - 1) FROM price_windows
+SELECT 'prices', 'collapsed', 'duplicate', CAST(sum(n_rows - 1) AS BIGINT) FROM price_windows
 HAVING sum(n_rows - 1) > 0
 
 -- step: repairs
@@ -302,22 +305,23 @@ WHERE c.rule IS NULL AND c.reason IS NULL AND l.fate IS NULL
 SELECT candidate_served AS candidate, count(*) AS requests, count(quality) AS labelled,
        avg(quality) AS mean_quality, avg(cost_usd) AS mean_cost_usd,
        avg(latency_ms) AS mean_latency_ms,
-       sum(CASE WHEN status = 'failure' THEN 1 ELSE 0 END) AS failed,
-       sum(CASE WHEN candidate_chosen <> candidate_served THEN 1 ELSE 0 END) AS fallbacks
+       CAST(sum(CASE WHEN status = 'failure' THEN 1 ELSE 0 END) AS BIGINT) AS failed,
+       CAST(sum(CASE WHEN candidate_chosen <> candidate_served THEN 1 ELSE 0 END) AS BIGINT)
+           AS fallbacks
 FROM outcomes
 GROUP BY candidate_served
 ORDER BY candidate_served
 
 -- step: report_labels
 SELECT candidate_served AS candidate, source, min(priority) AS priority, count(*) AS requests,
-       sum(n_labels) AS labels, avg(quality) AS mean_quality
+       CAST(sum(n_labels) AS BIGINT) AS labels, avg(quality) AS mean_quality
 FROM label_quality_by_source
 GROUP BY candidate_served, source
 ORDER BY candidate_served, min(priority)
 
 -- step: report_agreement
 SELECT a.source AS first, b.source AS second, count(*) AS requests,
-       avg(CASE WHEN abs(a.quality - b.quality) < 1e-9 THEN 1.0 ELSE 0.0 END) AS share_equal,
+       avg(CASE WHEN abs(a.quality - b.quality) < 1e-9 THEN 1e0 ELSE 0e0 END) AS share_equal,
        avg(abs(a.quality - b.quality)) AS mean_abs_difference,
        avg(b.quality - a.quality) AS mean_difference
 FROM label_quality_by_source a

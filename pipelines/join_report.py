@@ -1,0 +1,102 @@
+"""The join's report for a person, in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+
+def render(report: Mapping[str, Any]) -> str:
+    """Markdown of a join report; a section that the report lacks is left out."""
+    parts = ["# Join report", _accounting(report["accounting"])]
+    if report.get("repairs"):
+        parts.append(_section("Repaired while reading", ("repair", "rows"),
+                              report["repairs"].items()))  # fmt: skip
+    if "candidates" in report:
+        parts.append(_candidates(report))
+    if "agreement" in report:
+        parts.append(_agreement(report["agreement"]))
+    if "costs" in report:
+        rows = [
+            (
+                c["cost_source"],
+                f"{c['requests']:,}",
+                f"{c['total_usd']:.4f}",
+                f"{c['mean_usd']:.6f}",
+            )
+            for c in report["costs"]
+        ]
+        parts.append(_section("Cost", ("source", "requests", "total USD", "mean USD"), rows))
+    if "splits" in report:
+        rows = [
+            (
+                s["split"],
+                f"{s['requests']:,}",
+                f"{s['labelled']:,}",
+                s["first_time"],
+                s["last_time"],
+            )
+            for s in report["splits"]
+        ]
+        parts.append(_section("Splits", ("split", "requests", "labelled", "from", "to"), rows))
+    return "\n\n".join(parts) + "\n"
+
+
+def _accounting(accounts: Mapping[str, Any]) -> str:
+    rows: list[tuple[str, str, str, str]] = []
+    for source, account in accounts.items():
+        rows.append((source, "in", "", f"{account['in']:,}"))
+        rows.append((source, "used", "", f"{account['used']:,}"))
+        for fate in ("collapsed", "excluded", "rejected"):
+            rows += [(source, fate, reason, f"{n:,}") for reason, n in account[fate].items()]
+    title = "Accounting: in = used + collapsed + excluded + rejected"
+    return _section(title, ("source", "fate", "reason", "rows"), rows)
+
+
+def _candidates(report: Mapping[str, Any]) -> str:
+    """Coverage and mean quality, over all labels and by source."""
+    labels = report.get("labels", [])
+    by_cell = {(row["candidate"], row["source"]): row for row in labels}
+    order = {row["source"]: row["priority"] for row in labels}
+    sources = sorted(order, key=lambda source: order[source])
+    header = ["candidate", "requests", "labelled", "quality", "cost USD", "latency ms"]
+    rows = []
+    for row in report["candidates"]:
+        cells = [
+            row["candidate"],
+            f"{row['requests']:,}",
+            f"{row['labelled'] / row['requests']:.1%}",
+            _number(row["mean_quality"], 3),
+            _number(row["mean_cost_usd"], 6),
+            _number(row["mean_latency_ms"], 0),
+        ]
+        for source in sources:
+            cell = by_cell.get((row["candidate"], source))
+            share = cell["requests"] / row["requests"] if cell else 0.0
+            cells.append(f"{share:.1%} / {_number(cell['mean_quality'] if cell else None, 3)}")
+        rows.append(cells)
+    header += [f"{source}: share / quality" for source in sources]
+    return _section("Candidates", header, rows)
+
+
+def _agreement(pairs: Sequence[Mapping[str, Any]]) -> str:
+    header = ("first", "second", "requests with both", "equal", "second − first")
+    rows = [
+        (p["first"], p["second"], f"{p['requests']:,}", f"{p['share_equal']:.1%}",
+         f"{p['mean_difference']:+.3f}")
+        for p in pairs
+    ]  # fmt: skip
+    return _section("Agreement between label sources", header, rows)
+
+
+def _section(title: str, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    lines = [f"## {title}", "", _line(header), _line(["---"] * len(header))]
+    return "\n".join(lines + [_line(row) for row in rows])
+
+
+def _line(cells: Sequence[Any]) -> str:
+    return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "–" if value is None else f"{value:,.{digits}f}"

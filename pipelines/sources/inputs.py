@@ -1,0 +1,187 @@
+"""Make the join's inputs known to an engine: staged in Python where text must be read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipelines.config import JoinConfig
+from pipelines.engine import DuckDBEngine, quote
+from pipelines.schemas import LABELS, PRICES, PROVENANCE, REQUESTS, Table
+from pipelines.sources import labels as label_source
+from pipelines.sources import requests as request_source
+from pipelines.sources.files import (
+    Progress,
+    Record,
+    csv_header,
+    expand,
+    format_of,
+    read_records,
+)
+from pipelines.sources.parquet import parquet_sql
+from pipelines.sources.prices import check_windows, price_rows
+from pipelines.sources.staging import stage
+from router_ml.errors import SchemaError
+
+Fields = Mapping[str, tuple[str, ...]]
+Rows = Callable[[Iterable[Record], Fields, Path], Iterator[dict[str, Any]]]
+
+_HASHES: Final = {"query_id", "group_id"}
+_BATCH: Final = 5_000
+
+
+def add_inputs(
+    engine: DuckDBEngine, config: JoinConfig, progress: Progress | None = None
+) -> dict[str, int]:
+    """Register ``requests``, ``labels``, ``prices`` and the settings; give the rows of each.
+
+    Raises
+    ------
+    SchemaError
+        If a file is missing, empty or damaged, lacks a column, or price windows overlap.
+    """
+    _add_settings(engine, config)
+    return {
+        "requests": _add_requests(engine, config, progress),
+        "labels": _add_labels(engine, config, progress),
+        "prices": _add_prices(engine, config),
+    }
+
+
+def _add_requests(engine: DuckDBEngine, config: JoinConfig, progress: Progress | None) -> int:
+    parts, total = [], 0
+    for path in expand(config.requests, "requests"):
+        kind = format_of(path)
+        known = request_source.LITELLM if kind in ("jsonl", "json") else request_source.CANONICAL
+        fields = request_source.with_overrides(known, config.request_fields)
+        if kind == "parquet" and _HASHES <= {
+            column for column in _HASHES if set(fields[column]) & set(_parquet_names(path))
+        }:
+            parts.append(parquet_sql(engine, path, REQUESTS, fields))
+            total += _parquet_rows(path)
+            continue
+        if kind in ("csv", "parquet"):
+            _require(REQUESTS, fields, path, kind)
+        records = _parquet_records(path) if kind == "parquet" else read_records(path, progress)
+        rows = request_source.request_rows(records, fields, path)
+        sql, count = _stage(engine, rows, REQUESTS, len(parts))
+        parts.append(sql)
+        total += count
+    engine.add_view("requests", " UNION ALL BY NAME ".join(parts))
+    if total == 0:
+        raise SchemaError(f"requests: no row in {', '.join(config.requests)}; export the log again")
+    return total
+
+
+def _add_labels(engine: DuckDBEngine, config: JoinConfig, progress: Progress | None) -> int:
+    fields = label_source.with_overrides(config.label_fields)
+    parts, total = [], 0
+    for path in expand(config.labels, "labels"):
+        if format_of(path) == "parquet":
+            parts.append(parquet_sql(engine, path, LABELS, fields))
+            total += _parquet_rows(path)
+            continue
+        if format_of(path) == "csv":
+            _require(LABELS, fields, path, "csv")
+        rows = label_source.label_rows(read_records(path, progress), fields, path)
+        sql, count = _stage(engine, rows, LABELS, len(parts))
+        parts.append(sql)
+        total += count
+    if not parts:
+        parts.append(_stage(engine, [], LABELS, 0)[0])
+    engine.add_view("labels", " UNION ALL BY NAME ".join(parts))
+    return total
+
+
+def _add_prices(engine: DuckDBEngine, config: JoinConfig) -> int:
+    rows = [row for path in expand(config.prices, "prices") for row in price_rows(path)]
+    if not rows:
+        raise SchemaError(f"prices: no row in {', '.join(config.prices)}")
+    check_windows(rows)
+    sql, count = _stage(engine, rows, PRICES, 0)
+    engine.add_view("prices", sql)
+    return count
+
+
+def _stage(
+    engine: DuckDBEngine, rows: Iterable[Mapping[str, Any]], table: Table, number: int
+) -> tuple[str, int]:
+    path = engine.work / f"staged_{table.name}_{number}.parquet"
+    count = stage(rows, table, path)
+    names = ", ".join((*table.names, *PROVENANCE.names))
+    return f"SELECT {names} FROM read_parquet({quote(path)})", count
+
+
+def _require(table: Table, fields: Fields, path: Path, kind: str) -> None:
+    """Check that a tabular file has the required columns under the names that fields give."""
+    present = csv_header(path) if kind == "csv" else _parquet_names(path)
+    found = [name for name in table.names if set(fields[name]) & set(present)]
+    table.require(found, f"{path} (columns: {', '.join(present)})")
+
+
+def _parquet_names(path: Path) -> Sequence[str]:
+    try:
+        names: list[str] = pq.read_schema(path).names
+    except pa.ArrowInvalid as error:
+        raise SchemaError(f"{path} is not Parquet: {error}") from error
+    return names
+
+
+def _parquet_rows(path: Path) -> int:
+    return int(pq.read_metadata(path).num_rows)
+
+
+def _parquet_records(path: Path) -> Iterator[Record]:
+    """Rows of a canonical file whose text is still to be hashed."""
+    line = 0
+    for batch in pq.ParquetFile(path).iter_batches(batch_size=_BATCH):
+        for values in batch.to_pylist():
+            line += 1
+            yield Record(line, None, values)
+
+
+def _add_settings(engine: DuckDBEngine, config: JoinConfig) -> None:
+    """One row of settings, and the label ranges and priorities, as tables."""
+    by_time = config.split_by == "time"
+    settings: dict[str, tuple[Any, Any]] = {
+        "exclude": (list(config.exclude), pa.list_(pa.string())),
+        "as_of": (config.as_of, pa.timestamp("us")),
+        "failure_quality": (config.failure_quality, pa.float64()),
+        "max_tokens": (config.max_tokens, pa.int64()),
+        "naive_times_are_utc": (config.naive_times_are_utc, pa.bool_()),
+        "label_combine": (config.label_combine, pa.string()),
+        "label_names": (list(config.label_names), pa.list_(pa.string())),
+        "n_label_names": (len(config.label_names), pa.int64()),
+        "split_by": (config.split_by, pa.string()),
+        "split_salt": (config.split_salt, pa.string()),
+        "test_share": (config.test_share, pa.float64()),
+        "test_bound": (hash_bound(config.test_share), pa.string()),
+        "test_from": (config.test_from if by_time else None, pa.timestamp("us")),
+    }
+    arrays = {name: pa.array([value], type=kind) for name, (value, kind) in settings.items()}
+    engine.add_rows("settings", pa.table(arrays))
+    ranges = config.label_ranges
+    columns = {
+        "name": pa.array(ranges, type=pa.string()),
+        "worst": pa.array([worst for worst, _ in ranges.values()], type=pa.float64()),
+        "best": pa.array([best for _, best in ranges.values()], type=pa.float64()),
+    }
+    engine.add_rows("label_ranges", pa.table(columns))
+    sources = config.label_sources
+    ranks = {"source": list(sources), "priority": list(range(len(sources)))}
+    engine.add_rows("label_ranks", pa.table(ranks))
+
+
+def hash_bound(share: float) -> str:
+    """Hex digits below which a share of all hashes lies, comparing their first eight.
+
+    Examples
+    --------
+    >>> hash_bound(0.25), hash_bound(0.0), hash_bound(1.0)
+    ('40000000', '00000000', 'g')
+    """
+    return "g" if share >= 1.0 else f"{int(share * 2**32):08x}"
