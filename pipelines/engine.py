@@ -26,12 +26,12 @@ class Step:
 
 
 def parse_steps(text: str) -> tuple[Step, ...]:
-    """Split a SQL file at its ``-- step: name`` lines.
+    r"""Split a SQL file at its ``-- step: name`` lines.
 
     Examples
     --------
-    >>> [(s.name, s.sql, s.keep) for s in parse_steps("-- step: one, keep\\nSELECT 1 AS x\\n")]
-    [('one', 'SELECT 1 AS x', True)]
+    >>> parse_steps("-- step: one, keep\nSELECT 1 AS x\n")
+    (Step(name='one', sql='SELECT 1 AS x', keep=True),)
     """
     parts = _STEP.split(text)[1:]
     return tuple(

@@ -17,7 +17,7 @@ def render(report: Mapping[str, Any]) -> str:
     if "agreement" in report:
         parts.append(_agreement(report["agreement"]))
     if "costs" in report:
-        rows = [
+        costs = [
             (
                 c["cost_source"],
                 f"{c['requests']:,}",
@@ -26,7 +26,7 @@ def render(report: Mapping[str, Any]) -> str:
             )
             for c in report["costs"]
         ]
-        parts.append(_section("Cost", ("source", "requests", "total USD", "mean USD"), rows))
+        parts.append(_section("Cost", ("source", "requests", "total USD", "mean USD"), costs))
     if "splits" in report:
         rows = [
             (

@@ -47,8 +47,8 @@ class Table:
         missing = [c.name for c in self.columns if c.required and c.name not in there]
         if missing:
             raise SchemaError(
-                f"{where}: {self.name} need the column {', '.join(missing)}; the file has "
-                f"{', '.join(there) or 'none'}; rename the column or map it in {self.name[:-1]}_fields"
+                f"{where}: {self.name} need the column {', '.join(missing)}; found "
+                f"{', '.join(there) or 'none'}; rename it, or map it in {self.name[:-1]}_fields"
             )
 
 

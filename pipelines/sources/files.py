@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import glob
 import gzip
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -23,12 +25,19 @@ MAX_FIELD_CHARS: Final = 1 << 27
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One line of a log: its ``values``, or what is wrong with it."""
+    """One line of a log: its ``values``, or what is wrong with it; ``raw`` as it was read."""
 
     line: int
-    raw: str | None
+    raw: bytes | Sequence[str] | None
     values: Mapping[str, Any] | None
     detail: str | None = None
+
+    @property
+    def text(self) -> str | None:
+        """The record as it stood, for a person to look at."""
+        if isinstance(self.raw, bytes):
+            return self.raw.decode("utf-8", "replace").rstrip("\r\n")
+        return None if self.raw is None else ",".join(self.raw)
 
 
 def expand(patterns: Sequence[str], what: str) -> tuple[Path, ...]:
@@ -41,7 +50,7 @@ def expand(patterns: Sequence[str], what: str) -> tuple[Path, ...]:
     """
     found: dict[Path, None] = {}
     for pattern in patterns:
-        paths = sorted(Path(name) for name in glob.glob(pattern, recursive=True))
+        paths = sorted(Path(name) for name in glob.glob(pattern, recursive=True))  # noqa: PTH207 - absolute patterns
         files = [path for path in paths if path.is_file()]
         if not files:
             raise SchemaError(f"{what}: no file {pattern!r}; check the path or pattern")
@@ -70,14 +79,15 @@ def read_records(path: Path, progress: Progress | None = None) -> Iterator[Recor
     """Records of a JSONL or CSV file, one at a time; blank JSONL lines are no records."""
     with path.open("rb") as file:
         size = max(1, path.stat().st_size)
-        stream: Any = gzip.open(file) if path.suffix.lower() == ".gz" else file
+        zipped = path.suffix.lower() == ".gz"
+        stream: Any = gzip.GzipFile(fileobj=file) if zipped else file
         records = _csv_records(path, stream) if format_of(path) == "csv" else _jsonl(stream)
         try:
             for count, record in enumerate(records):
                 if progress is not None and count % PROGRESS_EVERY == 0:
                     progress(f"reading {path.name}", file.tell() / size)
                 yield record
-        except (gzip.BadGzipFile, EOFError) as error:
+        except (gzip.BadGzipFile, zlib.error, EOFError) as error:
             raise SchemaError(f"{path} is damaged: {error}; export it again") from error
     if progress is not None:
         progress(f"reading {path.name}", 1.0)
@@ -90,33 +100,36 @@ def _jsonl(stream: BinaryIO) -> Iterator[Record]:
         try:
             values = orjson.loads(line)
         except orjson.JSONDecodeError as error:
-            yield Record(number, _text(line), None, f"not JSON: {error}")
+            yield Record(number, line, None, f"not JSON: {error}")
             continue
         if isinstance(values, dict):
-            yield Record(number, _text(line), values)
+            yield Record(number, line, values)
         else:
-            yield Record(number, _text(line), None, "not a JSON object")
+            yield Record(number, line, None, "not a JSON object")
 
 
 def _csv_records(path: Path, stream: BinaryIO) -> Iterator[Record]:
     csv.field_size_limit(MAX_FIELD_CHARS)
-    text = (
-        line.decode("utf-8-sig" if i == 0 else "utf-8", "replace") for i, line in enumerate(stream)
-    )
-    reader = csv.reader(text, strict=False)
+    first = stream.readline().decode("utf-8-sig", "replace")
+    reader = csv.reader(chain([first], (line.decode("utf-8", "replace") for line in stream)))
     header = next(reader, None)
     if not header:
         raise SchemaError(f"{path} has no header line; its first line must name the columns")
-    for values in reader:
+    while True:
+        try:
+            values = next(reader, None)
+        except csv.Error as error:
+            raise SchemaError(f"{path}:{reader.line_num} is not CSV: {error}") from error
+        if values is None:
+            return
         if not values:
             continue
-        raw = ",".join(values)
         if len(values) != len(header):
             detail = f"{len(values)} fields, the header has {len(header)}"
-            yield Record(reader.line_num, raw, None, detail)
+            yield Record(reader.line_num, values, None, detail)
         else:
             named = {k: v if v != "" else None for k, v in zip(header, values, strict=True)}
-            yield Record(reader.line_num, raw, named)
+            yield Record(reader.line_num, values, named)
 
 
 def csv_header(path: Path) -> tuple[str, ...]:
@@ -124,7 +137,3 @@ def csv_header(path: Path) -> tuple[str, ...]:
     opener: Any = gzip.open if path.suffix.lower() == ".gz" else open
     with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
         return tuple(next(csv.reader(file), ()))
-
-
-def _text(line: bytes) -> str:
-    return line.decode("utf-8", "replace").rstrip("\r\n")

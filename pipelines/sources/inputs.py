@@ -30,7 +30,6 @@ from router_ml.errors import SchemaError
 Fields = Mapping[str, tuple[str, ...]]
 Rows = Callable[[Iterable[Record], Fields, Path], Iterator[dict[str, Any]]]
 
-_HASHES: Final = {"query_id", "group_id"}
 _BATCH: Final = 5_000
 
 
@@ -58,9 +57,7 @@ def _add_requests(engine: DuckDBEngine, config: JoinConfig, progress: Progress |
         kind = format_of(path)
         known = request_source.LITELLM if kind in ("jsonl", "json") else request_source.CANONICAL
         fields = request_source.with_overrides(known, config.request_fields)
-        if kind == "parquet" and _HASHES <= {
-            column for column in _HASHES if set(fields[column]) & set(_parquet_names(path))
-        }:
+        if kind == "parquet" and _hashed(path, fields):
             parts.append(parquet_sql(engine, path, REQUESTS, fields))
             total += _parquet_rows(path)
             continue
@@ -114,6 +111,12 @@ def _stage(
     count = stage(rows, table, path)
     names = ", ".join((*table.names, *PROVENANCE.names))
     return f"SELECT {names} FROM read_parquet({quote(path)})", count
+
+
+def _hashed(path: Path, fields: Fields) -> bool:
+    """Whether a canonical file carries its hashes, so that its text need not be read."""
+    names = set(_parquet_names(path))
+    return all(names & set(fields[column]) for column in ("query_id", "group_id"))
 
 
 def _require(table: Table, fields: Fields, path: Path, kind: str) -> None:

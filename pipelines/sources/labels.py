@@ -29,7 +29,7 @@ def label_rows(records: Iterable[Record], fields: Fields, file: Path) -> Iterato
     for record in records:
         row: dict[str, Any] = {"source_file": str(file), "source_line": record.line}
         if record.values is None:
-            row |= {"problem": "malformed_line", "detail": record.detail, "raw": record.raw}
+            row |= {"problem": "malformed_line", "detail": record.detail, "raw": record.text}
             yield row
             continue
         for column in LABELS.columns:
@@ -41,5 +41,5 @@ def label_rows(records: Iterable[Record], fields: Fields, file: Path) -> Iterato
                     row[column.name] = convert(value, column.type)
             except UnreadableError as error:
                 row |= {"problem": f"unreadable_{column.name}", "detail": str(error)}
-                row["raw"] = record.raw
+                row["raw"] = record.text
         yield row

@@ -44,7 +44,7 @@ def price_rows(path: Path) -> Iterator[dict[str, Any]]:
         )
         present: Sequence[str] = pq.read_schema(path).names
     else:
-        records = ((r.line, r.values, r.raw) for r in read_records(path))
+        records = ((r.line, r.values, r.text) for r in read_records(path))
         present = csv_header(path) if kind == "csv" else PRICES.names
     PRICES.require(present, str(path))
     for line, values, raw in records:

@@ -89,11 +89,11 @@ def request_rows(records: Iterable[Record], fields: Fields, file: Path) -> Itera
     for record in records:
         row: dict[str, Any] = {"source_file": str(file), "source_line": record.line}
         if record.values is None:
-            row |= {"problem": "malformed_line", "detail": record.detail, "raw": record.raw}
+            row |= {"problem": "malformed_line", "detail": record.detail, "raw": record.text}
         else:
             _fill(row, record.values, fields)
             if "problem" in row:
-                row["raw"] = record.raw
+                row["raw"] = record.text
         yield row
 
 
