@@ -1,0 +1,23 @@
+"""``python -m serving``: serve as ``ROUTER_SERVE_*`` says."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+from router_ml.errors import RouterError
+from serving.app import run
+from serving.settings import Settings
+
+
+def main() -> None:
+    """Start the service; a wrong setting ends it with one line instead of a traceback."""
+    logging.basicConfig(format="%(levelname)s:     %(name)s: %(message)s", level=logging.INFO)
+    try:
+        run(Settings.from_environ())
+    except RouterError as error:
+        sys.exit(f"{type(error).__name__}: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,142 @@
+"""Bodies of the HTTP interface; msgspec checks and writes them, and OpenAPI is made from them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct
+
+from router_ml.types import RankedCandidate
+
+Name = Annotated[str, Meta(min_length=1, max_length=256)]
+Tokens = Annotated[int, Meta(ge=0, le=100_000_000)]
+
+
+class Limits(Struct, forbid_unknown_fields=True, kw_only=True, gc=False):
+    """Limits of one request.
+
+    ``candidates`` is an allow-list; ``min_quality`` asks for the cheapest candidate that reaches
+    it; ``cost_weight`` is quality per US dollar and replaces the router's policy.
+    """
+
+    candidates: list[Name] | None = None
+    max_cost_usd: float | None = None
+    max_latency_ms: float | None = None
+    min_quality: float | None = None
+    cost_weight: float | None = None
+    max_output_tokens: Annotated[int, Meta(ge=1, le=100_000_000)] | None = None
+
+
+class RouteRequest(Limits, forbid_unknown_fields=True, kw_only=True, gc=False):
+    """What to route: ``query`` or ``messages``, and limits at the top or in ``constraints``."""
+
+    query: str | None = None
+    messages: list[Any] | None = None
+    tools: dict[str, Any] | list[Any] | None = None
+    constraints: Limits | None = None
+    request_id: Name | None = None
+    session_id: Name | None = None
+    tags: dict[str, str] | list[str] | None = None
+
+
+class BatchRequest(Struct, forbid_unknown_fields=True):
+    """Several requests; one that is wrong refuses them all, and says which."""
+
+    requests: Annotated[list[RouteRequest], Meta(min_length=1)]
+
+
+class RouterName(Struct, frozen=True):
+    """The router that decided."""
+
+    name: str
+    version: str
+
+
+class RouteResponse(Struct, gc=False):
+    """The decision; ``propensity`` is the probability with which ``candidate`` was drawn."""
+
+    decision_id: str
+    candidate: str
+    ranking: tuple[RankedCandidate, ...]
+    propensity: float
+    policy: str
+    router: RouterName
+    reason: str
+    request_id: str | None = None
+
+
+class BatchResponse(Struct):
+    """Decisions in the order of the requests."""
+
+    decisions: list[RouteResponse]
+
+
+class FeedbackRequest(Struct, forbid_unknown_fields=True, kw_only=True):
+    """What became of a decision. One ``(decision_id, name)`` holds one quality, the latest."""
+
+    decision_id: Annotated[str, Meta(min_length=1, max_length=64)]
+    quality: Annotated[float, Meta(ge=0, le=1)] | None = None
+    name: Name = "quality"
+    source: Name = "user"
+    candidate_served: Name | None = None
+    input_tokens: Tokens | None = None
+    output_tokens: Tokens | None = None
+    cost_usd: Annotated[float, Meta(ge=0)] | None = None
+    latency_ms: Annotated[float, Meta(ge=0)] | None = None
+    status: Name | None = None
+    answer: str | None = None
+
+
+class FeedbackResponse(Struct):
+    """``recorded``: a row will be written; ``unchanged``: the same feedback was there already."""
+
+    decision_id: str
+    name: str
+    status: Literal["recorded", "unchanged"]
+
+
+class CandidateInfo(Struct):
+    """A candidate and its price in force."""
+
+    name: str
+    provider: str
+    input_usd_per_mtok: float
+    output_usd_per_mtok: float
+    context_window: int
+    max_output_tokens: int
+    capabilities: list[str]
+
+
+class RouterInfo(Struct):
+    """The loaded router."""
+
+    name: str
+    version: str
+    bundle_id: str
+    format_version: int
+    created: str
+    loaded: str
+    source: str
+    policy: dict[str, Any]
+    override_digest: str
+    candidates: list[CandidateInfo]
+    calibration: dict[str, Any]
+    training: dict[str, Any]
+
+
+class Readiness(Struct):
+    """``reload_error`` says why a newer version is not in service; the former one still is."""
+
+    status: Literal["ready"]
+    router: RouterName
+    source: str
+    reload_error: str | None = None
+
+
+class Problem(Struct, omit_defaults=True):
+    """RFC 9457 problem document."""
+
+    type: str
+    title: str
+    status: int
+    detail: str

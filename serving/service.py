@@ -1,0 +1,245 @@
+"""What the endpoints do: body bytes in, answer bytes out, and a row in the decision log."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Final, TypeVar
+
+import msgspec
+import numpy as np
+
+from router_ml.bundle.files import prices_to_dict
+from router_ml.errors import InvalidRequestError, ScorerUnavailableError
+from router_ml.types import Decision
+from serving.decision_log import DecisionLog, DecisionRow, FeedbackRow
+from serving.errors import HttpError
+from serving.ids import DecisionIds
+from serving.loader import Loader, Router
+from serving.requests import Ask, read_ask
+from serving.schemas import (
+    BatchRequest,
+    BatchResponse,
+    CandidateInfo,
+    FeedbackRequest,
+    FeedbackResponse,
+    Readiness,
+    RouteRequest,
+    RouteResponse,
+    RouterInfo,
+)
+from serving.settings import Settings
+from serving.telemetry import Telemetry
+
+_REMEMBERED: Final = 100_000
+"""Feedback whose repetition this process recognises; readers of the log recognise the rest."""
+
+T = TypeVar("T")
+
+
+class Service:
+    """Endpoints of one process.
+
+    Parameters
+    ----------
+    settings : as the environment gave them
+    loader : holds the router in service
+    telemetry : counts
+    """
+
+    def __init__(self, *, settings: Settings, loader: Loader, telemetry: Telemetry) -> None:
+        self.settings = settings
+        self.loader = loader
+        self.telemetry = telemetry
+        self.log: DecisionLog | None = None
+        self._ids = DecisionIds()
+        self._encode = msgspec.json.Encoder().encode
+        self._route = msgspec.json.Decoder(RouteRequest).decode
+        self._batch = msgspec.json.Decoder(BatchRequest).decode
+        self._feedback = msgspec.json.Decoder(FeedbackRequest).decode
+        self._seen: OrderedDict[tuple[str, str], FeedbackRequest] = OrderedDict()
+
+    def start(self) -> None:
+        """Load the router and open the decision log."""
+        settings = self.settings
+        if settings.decision_log is not None:
+            self.log = DecisionLog(
+                folder=settings.decision_log,
+                fsync=settings.log_fsync,
+                flush_s=settings.log_flush_s,
+                rotate_bytes=settings.log_rotate_bytes,
+                queue_rows=settings.log_queue_rows,
+            )
+        self.loader.start()
+
+    def close(self) -> None:
+        """Stop following the source and write what the log still holds."""
+        self.loader.close()
+        if self.log is not None:
+            self.log.close()
+
+    async def route(self, body: bytes) -> bytes:
+        """``POST /v1/route``."""
+        router = self._router()
+        ask = read_ask(_decode(self._route, body))
+        return self._encode(self._answer(router, ask, router.runtime.decide(ask.query, ask.limits)))
+
+    async def route_batch(self, body: bytes) -> bytes:
+        """``POST /v1/route/batch``; scored in a thread, so that single requests go on."""
+        router = self._router()
+        requests = _decode(self._batch, body).requests
+        if len(requests) > self.settings.max_batch:
+            raise HttpError(
+                422, f"expected at most {self.settings.max_batch} requests, got {len(requests)}"
+            )
+        asks, decisions = await asyncio.to_thread(_decide_all, router, requests)
+        answers = [self._answer(router, a, d) for a, d in zip(asks, decisions, strict=True)]
+        return self._encode(BatchResponse(answers))
+
+    async def feedback(self, body: bytes) -> bytes:
+        """``POST /v1/feedback``; the row is written within ``log_flush_s``."""
+        if self.log is None:
+            raise HttpError(
+                503, "this service keeps no decision log; set ROUTER_SERVE_DECISION_LOG"
+            )
+        given = _decode(self._feedback, body)
+        key = (given.decision_id, given.name)
+        unchanged = self._seen.get(key) == given
+        if not unchanged:
+            fields = msgspec.structs.asdict(given)
+            if not self.log.append(FeedbackRow(time=_now(), **fields)):
+                raise HttpError(
+                    503, "the log's queue is full; try again", headers={"retry-after": "1"}
+                )
+            self._seen[key] = given
+            self._seen.move_to_end(key)
+            if len(self._seen) > _REMEMBERED:
+                self._seen.popitem(last=False)
+        answer = FeedbackResponse(*key, "unchanged" if unchanged else "recorded")
+        self.telemetry.feedback[answer.status] += 1
+        return self._encode(answer)
+
+    async def router(self, body: bytes) -> bytes:
+        """``GET /v1/router``."""
+        router = self._router()
+        manifest, table = router.runtime.manifest, router.runtime.candidates
+        prices = prices_to_dict(table)
+        info = RouterInfo(
+            name=router.name.name,
+            version=router.name.version,
+            bundle_id=manifest.bundle_id,
+            format_version=manifest.format_version,
+            created=manifest.created,
+            loaded=router.loaded.isoformat(timespec="seconds"),
+            source=router.source,
+            policy=router.runtime.policy.to_dict(),
+            override_digest=router.runtime.override_digest,
+            candidates=[
+                CandidateInfo(
+                    name=name,
+                    provider=table.provider[k],
+                    input_usd_per_mtok=prices[name]["input_usd_per_mtok"],
+                    output_usd_per_mtok=prices[name]["output_usd_per_mtok"],
+                    context_window=int(table.context_window[k]),
+                    max_output_tokens=int(table.max_output_tokens[k]),
+                    capabilities=sorted(table.capabilities[k]),
+                )
+                for k, name in enumerate(table.names)
+            ],
+            calibration=dict(manifest.calibration),
+            training=dict(manifest.training),
+        )
+        return self._encode(info)
+
+    async def ready(self, body: bytes) -> bytes:
+        """``GET /readyz``; 503 before the first router."""
+        router = self.loader.current
+        if router is None:
+            reason = self.loader.error or "it is being fetched"
+            raise HttpError(503, f"no router from {self.settings.bundle} yet: {reason}")
+        return self._encode(Readiness("ready", router.name, router.source, self.loader.error))
+
+    def _router(self) -> Router:
+        router = self.loader.current
+        if router is None:
+            raise ScorerUnavailableError("no router is loaded")
+        return router
+
+    def _answer(self, router: Router, ask: Ask, decision: Decision) -> RouteResponse:
+        decision_id = self._ids.next()
+        self.telemetry.decisions[decision.candidate] += 1
+        request = ask.request
+        if self.log is not None:
+            self.log.append(self._row(decision_id, router, request, decision))
+        return RouteResponse(
+            decision_id,
+            decision.candidate,
+            decision.ranking,
+            decision.propensity,
+            decision.policy,
+            router.name,
+            decision.reason,
+            request.request_id,
+        )
+
+    def _row(
+        self, decision_id: str, router: Router, request: RouteRequest, decision: Decision
+    ) -> DecisionRow:
+        runtime, text = router.runtime, self.settings.log_text
+        return DecisionRow(
+            decision_id=decision_id,
+            time=_now(),
+            request_id=request.request_id,
+            session_id=request.session_id,
+            tags=request.tags,
+            arm=self.settings.arm,
+            router=router.name.name,
+            router_version=router.name.version,
+            bundle_id=runtime.manifest.bundle_id,
+            override_digest=runtime.override_digest,
+            policy=decision.policy,
+            candidate=decision.candidate,
+            propensity=decision.propensity,
+            candidates=runtime.candidates.names,
+            action_probs=decision.action_probs,
+            ranking=decision.ranking,
+            query=request.query if text else None,
+            messages=request.messages if text else None,
+            tools=request.tools if text else None,
+        )
+
+
+def _decide_all(
+    router: Router, requests: Sequence[RouteRequest]
+) -> tuple[list[Ask], list[Decision]]:
+    asks: list[Ask] = []
+    decisions: list[Decision] = []
+    try:
+        asks.extend(map(read_ask, requests))
+        predictions = router.runtime.predict([ask.query for ask in asks])
+        for row, ask in enumerate(asks):
+            one = predictions.take(np.array([row]))
+            decisions.append(router.runtime.choose(one, ask.limits))
+    except InvalidRequestError as error:
+        position = len(decisions) if len(asks) == len(requests) else len(asks)
+        raise InvalidRequestError(f"requests[{position}]: {error}") from error
+    return asks, decisions
+
+
+def _decode(decode: Any, body: bytes) -> Any:
+    try:
+        return decode(body)
+    except msgspec.ValidationError as error:
+        raise HttpError(422, f"the body is not as declared: {error}") from error
+    except msgspec.DecodeError as error:
+        raise HttpError(400, f"the body is not JSON: {error}") from error
+    except RecursionError as error:
+        raise HttpError(422, "the body is nested too deeply") from error
+
+
+def _now() -> str:
+    """UTC to the microsecond, without an offset, as in the canonical tables."""
+    return datetime.fromtimestamp(time.time(), UTC).replace(tzinfo=None).isoformat()

@@ -1,0 +1,105 @@
+"""A real, tiny bundle for tests: WordPiece tokenizer, gather, masked mean, linear heads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from tokenizers import Tokenizer
+from tokenizers.models import WordPiece
+from tokenizers.normalizers import BertNormalizer
+from tokenizers.pre_tokenizers import BertPreTokenizer
+
+from router_ml.bundle.files import BundleContents, write_bundle
+from router_ml.bundle.manifest import FeatureSpec, Manifest
+from router_ml.export.graph import GraphBuilder
+from router_ml.features.lexical import NAMES
+from router_ml.features.tokenizer import TokenLayout
+from router_ml.policies.base import Policy
+from router_ml.policies.cost_aware import CostAwarePolicy
+from router_ml.types import CandidateTable
+
+DIMS = 16
+LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789.,;:?!()[]{}<>+-*/=_'\"#$%&@|~^`\\"
+TEXT = """
+the a of to and in is what how which write code python function solve prove integral weather
+time price mix blue yellow paint color translate french poem hello find all
+"""
+
+
+def make_bundle(
+    folder: Path,
+    *,
+    n_candidates: int = 3,
+    random_state: int = 0,
+    policy: Policy | None = None,
+    tokenizer_json: str | None = None,
+    pad_id: int = 0,
+    dims: int = DIMS,
+) -> Manifest:
+    """Write a bundle whose candidates ``candidate-0 …`` grow better, dearer and slower."""
+    text = tokenizer_json or _tokenizer().to_str()
+    vocabulary: int = Tokenizer.from_str(text).get_vocab_size()
+    rng = np.random.default_rng(random_state)
+    k = np.arange(n_candidates)
+    names = [f"candidate-{i}" for i in k]
+    table = CandidateTable.from_prices(
+        {name: (0.1 * 3.0**i, 0.4 * 3.0**i) for i, name in enumerate(names)}
+    )
+    contents = BundleContents(
+        graph=_graph(rng, vocabulary, dims, n_candidates, pad_id),
+        tokenizer_json=text,
+        features=FeatureSpec(
+            lexical=NAMES,
+            layout=TokenLayout(pad_id=pad_id, separator_id=pad_id),
+            encoder={"kind": "static", "dims": dims},
+        ),
+        policy=(policy or CostAwarePolicy(cost_weight=10.0)).to_dict(),
+        candidates=table,
+        calibration={"method": "none"},
+        training={"rows": 0},
+    )
+    return write_bundle(folder, contents)
+
+
+def _tokenizer() -> Tokenizer:
+    pieces = ["[PAD]", "[UNK]", *LETTERS, *(f"##{c}" for c in LETTERS), *TEXT.split()]
+    vocabulary = {piece: i for i, piece in enumerate(dict.fromkeys(pieces))}
+    tokenizer = Tokenizer(WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = BertPreTokenizer()
+    return tokenizer
+
+
+def _graph(
+    rng: np.random.Generator, vocabulary: int, dims: int, n_candidates: int, pad_id: int
+) -> bytes:
+    graph = GraphBuilder()
+    ids = graph.input("input_ids", np.int64, ("batch", "tokens"))
+    lexical = graph.input("lexical", np.float32, ("batch", len(NAMES)))
+    padding = graph.op("Equal", ids, graph.constant(np.int64(pad_id)))
+    mask = graph.op("Cast", graph.op("Not", padding), to=1)
+    last = graph.constant(np.array([-1], dtype=np.int64))
+    middle = graph.constant(np.array([1], dtype=np.int64))
+    vectors = graph.op(
+        "Gather", graph.constant(rng.normal(size=(vocabulary, dims)).astype(np.float32)), ids
+    )
+    kept = graph.op("Mul", vectors, graph.op("Unsqueeze", mask, last))
+    total = graph.op("ReduceSum", kept, middle, keepdims=0)
+    count = graph.op("ReduceSum", mask, middle, keepdims=1)
+    count = graph.op("Max", count, graph.constant(np.float32(1)))
+    features = graph.op("Concat", graph.op("Div", total, count), lexical, axis=1)
+    k = np.arange(n_candidates, dtype=np.float32)
+    width = dims + len(NAMES)
+    heads = {
+        "quality": ("Sigmoid", 0.4 * k, 0.2),
+        "input_tokens": ("Softplus", 100.0 + 10.0 * k, 1.0),
+        "output_tokens": ("Softplus", 50.0 + 5.0 * k, 1.0),
+        "latency_ms": ("Softplus", 200.0 + 100.0 * k, 1.0),
+    }
+    for name, (kind, bias, scale) in heads.items():
+        weights = scale * rng.normal(size=(width, n_candidates)) / np.sqrt(width)
+        linear = graph.op("Gemm", features, graph.constant(weights), graph.constant(bias))
+        graph.output(graph.op(kind, linear), name, ("batch", n_candidates))
+    data: bytes = graph.build().SerializeToString()
+    return data
