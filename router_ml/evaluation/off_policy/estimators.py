@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from router_ml.errors import ConfigError, OverlapError, SchemaError
-from router_ml.evaluation.intervals import Estimate, bootstrap, cluster_mean
+from router_ml.evaluation.intervals import Estimate, bootstrap_ratios, cluster_mean
 from router_ml.evaluation.off_policy.feedback import LoggedFeedback
 from router_ml.types import FloatArray, IntArray
 
@@ -58,12 +58,12 @@ class RowValues:
         return effective_sample_size(self.weights)
 
     def bootstrap(
-        self, *, n_resamples: int = 2_000, confidence: float = 0.95, random_state: int = 0
+        self, *, n_resamples: int = 1_000, confidence: float = 0.95, random_state: int = 0
     ) -> Estimate:
-        """Percentile interval by resampling groups."""
-        (estimate,) = bootstrap(
-            np.column_stack([self.numerator, self.denominator]),
-            lambda total: total[..., :1] / total[..., 1:],
+        """Studentised bootstrap interval by resampling groups."""
+        (estimate,) = bootstrap_ratios(
+            self.numerator[:, None],
+            self.denominator[:, None],
             group_id=self.group_id,
             n_resamples=n_resamples,
             confidence=confidence,

@@ -107,8 +107,9 @@ def outcome_model(
     n_candidates: int,
     *,
     weights: FloatArray | None = None,
+    strength: float = 3.0,
     shared_penalty: float = 3.0,
-    own_penalty: float = 30.0,
+    own_penalty: float = 5.0,
 ) -> Callable[[FloatArray], FloatArray]:
     """Fit shrunk candidate means, a shared ridge on the query, and a shrunk ridge per candidate.
 
@@ -120,12 +121,19 @@ def outcome_model(
     features : float array, shape (n, d), roughly standardised
     action, outcome : shape (n,), of labelled rows
     weights : float array, shape (n,), optional
+        Importance weights :math:`1 / (p_i e_i)`, so that the fit aims at all queries and not at
+        those the candidate happened to get; scaled to each candidate's effective sample size.
+    strength, shared_penalty, own_penalty : how much is shrunk, in rows
 
     Returns
     -------
     Function from features (m, d) to predicted outcomes (m, K)
     """
-    mean = shrunk_means(action, outcome, n_candidates, weights=weights)
+    if weights is not None:
+        total = np.bincount(action, weights, minlength=n_candidates)
+        square = np.bincount(action, weights**2, minlength=n_candidates)
+        weights = weights * (total / np.maximum(square, 1e-300))[action]
+    mean = shrunk_means(action, outcome, n_candidates, weights=weights, strength=strength)
     residual = outcome - mean[action]
     shared = ridge(features, residual, penalty=shared_penalty, weights=weights)
     residual = residual - features @ shared

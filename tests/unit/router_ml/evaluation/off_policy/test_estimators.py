@@ -33,7 +33,10 @@ def nuisance(queries: SyntheticQueries, log: SyntheticLog) -> FloatArray:
 
     def fit_predict(train: IntArray, test: IntArray) -> FloatArray:
         rows = train[seen[train]]
-        predict = outcome_model(features[rows], log.action[rows], log.quality[rows], 4)
+        weights = 1.0 / (log.propensity * log.label_prob)[rows]
+        predict = outcome_model(
+            features[rows], log.action[rows], log.quality[rows], 4, weights=weights
+        )
         return predict(features[test])
 
     return cross_fit(log.query, fit_predict)
