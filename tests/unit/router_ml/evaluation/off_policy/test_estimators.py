@@ -33,7 +33,7 @@ def nuisance(queries: SyntheticQueries, log: SyntheticLog) -> FloatArray:
 
     def fit_predict(train: IntArray, test: IntArray) -> FloatArray:
         rows = train[seen[train]]
-        weights = 1.0 / (log.propensity * log.label_prob)[rows]
+        weights = np.minimum(1.0 / (log.propensity * log.label_prob)[rows], 50.0)
         predict = outcome_model(
             features[rows], log.action[rows], log.quality[rows], 4, weights=weights
         )
