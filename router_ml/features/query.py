@@ -28,7 +28,7 @@ _HARNESS_TAGS: Final = (
     "|command-name|command-message|command-args|environment_details|ide_selection|ide_opened_file"
 )
 _HARNESS_BLOCK: Final = re.compile(
-    rf"<({_HARNESS_TAGS})\b[^>]*>.*?(?:</\1>|\Z)", re.DOTALL | re.IGNORECASE
+    rf"<({_HARNESS_TAGS})\b[^<>]*>.*?(?:</\1>|\Z)", re.DOTALL | re.IGNORECASE
 )
 _WHITE: Final = re.compile(r"\s+")
 
@@ -209,7 +209,8 @@ def _cap(text: str, limit: int) -> str:
 
 
 def _brief(value: object) -> str:
-    return f"{type(value).__name__} {str(value)[:40]!r}"
+    """Its type alone: messages reach callers and logs, and a value may be somebody's prompt."""
+    return type(value).__name__
 
 
 def _digest(text: str) -> str:
