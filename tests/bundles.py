@@ -38,7 +38,7 @@ def make_bundle(
     dims: int = DIMS,
 ) -> Manifest:
     """Write a bundle whose candidates ``candidate-0 …`` grow better, dearer and slower."""
-    text = tokenizer_json or _tokenizer().to_str()
+    text = tokenizer_json or wordpiece().to_str()
     vocabulary: int = Tokenizer.from_str(text).get_vocab_size()
     rng = np.random.default_rng(random_state)
     k = np.arange(n_candidates)
@@ -62,12 +62,14 @@ def make_bundle(
     return write_bundle(folder, contents)
 
 
-def _tokenizer() -> Tokenizer:
+def wordpiece() -> Tokenizer:
+    """A BERT-like tokenizer of letters and a few words."""
     pieces = ["[PAD]", "[UNK]", *LETTERS, *(f"##{c}" for c in LETTERS), *TEXT.split()]
     vocabulary = {piece: i for i, piece in enumerate(dict.fromkeys(pieces))}
     tokenizer = Tokenizer(WordPiece(vocabulary, unk_token="[UNK]"))
     tokenizer.normalizer = BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = BertPreTokenizer()
+    tokenizer.add_special_tokens(["[PAD]", "[UNK]"])
     return tokenizer
 
 

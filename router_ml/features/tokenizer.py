@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from router_ml.errors import ConfigError
 from router_ml.features.query import Query
+from router_ml.features.word_cache import WordCache
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -66,6 +67,8 @@ class QueryTokenizer:
         self._tokenizer: Tokenizer = Tokenizer.from_str(tokenizer_json)
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
+        suits = WordCache.suits(self._tokenizer)
+        self._words = WordCache(tokenizer=self._tokenizer) if suits else None
 
     def to_json(self) -> str:
         """The tokenizer alone; the layout belongs to the bundle's manifest."""
@@ -74,6 +77,9 @@ class QueryTokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Ids of one piece of text, without special tokens."""
+        known = None if self._words is None else self._words.ids(text)
+        if known is not None:
+            return known
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
         return ids
 

@@ -64,6 +64,25 @@ class Policy(ABC):
         allowed = _eligible(eligible, cost_usd.shape)
         return rank(self.scores(predictions, candidates, cost_usd), cost_usd, allowed)
 
+    def decide(
+        self,
+        predictions: Predictions,
+        candidates: CandidateTable,
+        cost_usd: FloatArray,
+        allowed: BoolArray,
+    ) -> tuple[FloatArray, IntArray]:
+        """Both :meth:`action_probs` and :meth:`ranking`, from one look at costs and scores.
+
+        Parameters
+        ----------
+        cost_usd : ``candidates.cost_usd`` of the predictions, shape (n_samples, K)
+        allowed : bool array, shape (n_samples, K); every row has at least one
+        """
+        ranking = rank(self.scores(predictions, candidates, cost_usd), cost_usd, allowed)
+        if type(self)._probabilities is Policy._probabilities:
+            return one_hot(ranking[:, 0], allowed.shape), ranking
+        return self._probabilities(predictions, candidates, cost_usd, allowed), ranking
+
     @property
     def weights(self) -> tuple[float, float]:
         """Quality per dollar and per millisecond that a ranking's utility is stated in."""

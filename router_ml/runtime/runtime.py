@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -130,49 +131,32 @@ class Runtime:
         ScorerUnavailableError
             If the graph fails.
         """
-        predictions = self.predict_one(query)
-        if constraints.max_output_tokens is not None:
-            predictions = Predictions(
-                predictions.quality,
-                predictions.input_tokens,
-                np.minimum(predictions.output_tokens, constraints.max_output_tokens),
-                predictions.latency_ms,
-                predictions.quality_std,
-            )
-        return self.choose(predictions, constraints)
+        return self.choose(self.predict_one(query), constraints)
 
     def choose(
         self, predictions: Predictions, constraints: Constraints = NO_CONSTRAINTS
     ) -> Decision:
         """Apply constraints and policy to one query's predictions, shape (1, K)."""
         table = self.candidates
-        cost = table.cost_usd(predictions.input_tokens, predictions.output_tokens)
-        eligible = constraints.eligible(self._positions, table, predictions, cost)
-        policy, why = self._policy_for(constraints)
-        probs = policy.action_probs(predictions, table, eligible=eligible)[0]
-        ranking = policy.ranking(predictions, table, eligible=eligible)[0]
-        chosen = int(ranking[0])
+        if constraints.max_output_tokens is not None:
+            capped = np.minimum(predictions.output_tokens, constraints.max_output_tokens)
+            predictions = replace(predictions, output_tokens=capped)
+        cost_usd = table.cost_usd(predictions.input_tokens, predictions.output_tokens)
+        eligible = constraints.eligible(self._positions, table, predictions, cost_usd)
+        policy, reason = self._policy_for(constraints)
+        row_probs, row_ranking = policy.decide(predictions, table, cost_usd, eligible)
+        probs, ranking = row_probs[0].tolist(), row_ranking[0].tolist()
+        chosen = ranking[0]
         if probs[chosen] != 1.0:
-            chosen = int(self._rng.choice(len(probs), p=probs))
-        n_eligible = int(eligible.sum())
-        cost_weight, latency_weight = policy.weights
-        lines = [
-            RankedCandidate(
-                table.names[k],
-                q := float(predictions.quality[0, k]),
-                c := float(cost[0, k]),
-                ms := float(predictions.latency_ms[0, k]),
-                q - cost_weight * c - latency_weight * ms,
-            )
-            for k in ranking[:n_eligible].tolist()
-        ]
-        left_out = len(table) - n_eligible
-        reason = f"{why}; {left_out} of {len(table)} ruled out" if left_out else why
+            chosen = int(self._rng.choice(len(probs), p=row_probs[0]))
+        n_eligible = int(np.count_nonzero(eligible))
+        if n_eligible < len(table):
+            reason = f"{reason}; {len(table) - n_eligible} of {len(table)} ruled out"
         return Decision(
             candidate=table.names[chosen],
-            ranking=tuple(lines),
-            action_probs=tuple(probs.tolist()),
-            propensity=float(probs[chosen]),
+            ranking=_lines(table.names, ranking[:n_eligible], predictions, cost_usd, policy),
+            action_probs=tuple(probs),
+            propensity=probs[chosen],
             policy=policy.name,
             reason=reason,
         )
@@ -198,6 +182,24 @@ class Runtime:
     def _predictions(self, values: Sequence[FloatArray]) -> Predictions:
         quality, input_tokens, output_tokens, latency_ms, *std = values
         return Predictions(quality, input_tokens, output_tokens, latency_ms, *std)
+
+
+def _lines(
+    names: Sequence[str],
+    ranking: Sequence[int],
+    predictions: Predictions,
+    cost_usd: FloatArray,
+    policy: Policy,
+) -> tuple[RankedCandidate, ...]:
+    """The ranking in words; Python numbers, because numpy's cost more than the arithmetic."""
+    cost_weight, latency_weight = policy.weights
+    utility = predictions.quality - cost_weight * cost_usd - latency_weight * predictions.latency_ms
+    rows = (
+        names,
+        *(a[0].tolist() for a in (predictions.quality, cost_usd, predictions.latency_ms, utility)),
+    )
+    lines = [RankedCandidate(*row) for row in zip(*rows, strict=True)]
+    return tuple([lines[k] for k in ranking])
 
 
 def _session(graph: bytes, threads: int) -> Any:

@@ -41,9 +41,7 @@ def serve(log: Path, **settings: object) -> Iterator[httpx.Client]:
         process.wait(20)
 
 
-def _wait_for(
-    client: httpx.Client, path: str, process: subprocess.Popen[bytes], log: Path
-) -> None:
+def _wait_for(client: httpx.Client, path: str, process: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         if process.poll() is not None:

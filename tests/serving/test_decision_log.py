@@ -1,0 +1,109 @@
+"""Decisions and feedback over HTTP end as durable rows."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from router_ml.policies.uniform import RandomPolicy
+from tests.bundles import make_bundle
+from tests.serving.conftest import serve
+
+Row = dict[str, Any]
+
+
+def rows(folder: Path) -> list[Row]:
+    return [
+        json.loads(line)
+        for path in sorted(folder.glob("decisions-*.jsonl"))
+        for line in path.read_text().splitlines()
+    ]
+
+
+def wait(find: Callable[[], list[Row]], n: int = 1) -> list[Row]:
+    deadline = time.monotonic() + 10
+    while len(found := find()) < n and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return found
+
+
+def test_a_decision_is_logged_with_what_it_was_drawn_from(
+    client: httpx.Client, decisions: Path
+) -> None:
+    request = {
+        "query": "Mix blue.",
+        "request_id": "log-1",
+        "session_id": "s-1",
+        "tags": ["a"],
+        "candidates": ["candidate-0", "candidate-2"],
+    }
+    answer = client.post("/v1/route", json=request).json()
+    (row,) = wait(lambda: [r for r in rows(decisions) if r.get("request_id") == "log-1"])
+    assert row["kind"] == "decision"
+    assert row["decision_id"] == answer["decision_id"]
+    assert row["session_id"] == "s-1"
+    assert row["tags"] == ["a"]
+    assert row["arm"] == "default"
+    assert row["candidates"] == ["candidate-0", "candidate-1", "candidate-2"]
+    assert row["action_probs"][1] == 0.0
+    assert sum(row["action_probs"]) == 1.0
+    chosen = row["candidates"].index(row["candidate"])
+    assert row["propensity"] == row["action_probs"][chosen] == answer["propensity"]
+    assert row["ranking"] == answer["ranking"]
+    assert row["query"] == "Mix blue."
+    assert row["bundle_id"] == row["router_version"]
+
+
+def test_feedback_is_idempotent(client: httpx.Client, decisions: Path) -> None:
+    decision_id = client.post("/v1/route", json={"query": "Mix blue."}).json()["decision_id"]
+    body = {"decision_id": decision_id, "name": "thumbs", "quality": 1.0, "cost_usd": 0.002}
+    first = client.post("/v1/feedback", json=body)
+    assert first.status_code == 202
+    assert first.json() == {"decision_id": decision_id, "name": "thumbs", "status": "recorded"}
+    assert client.post("/v1/feedback", json=body).json()["status"] == "unchanged"
+    assert client.post("/v1/feedback", json=body | {"quality": 0.0}).json()["status"] == "recorded"
+
+    def find() -> list[Row]:
+        mine = [r for r in rows(decisions) if r["decision_id"] == decision_id]
+        return [r for r in mine if r["kind"] == "feedback"]
+
+    found = wait(find, 2)
+    assert [row["quality"] for row in found] == [1.0, 0.0]
+    assert found[0]["time"] < found[1]["time"]
+    assert found[0]["cost_usd"] == 0.002
+
+
+def test_nothing_is_lost_by_an_orderly_stop_and_text_stays_out(tmp_path: Path) -> None:
+    make_bundle(tmp_path / "bundle", policy=RandomPolicy())
+    folder = tmp_path / "decisions"
+    options = {"bundle": tmp_path / "bundle", "decision_log": folder, "log_rotate_bytes": 20_000}
+    with serve(tmp_path / "log", **options, random_state=1) as client:
+        answers = [
+            client.post("/v1/route", json={"query": "my-secret-prompt"}).json() for _ in range(200)
+        ]
+        batch = client.post("/v1/route/batch", json={"requests": [{"query": "b"}] * 50}).json()
+        answers += batch["decisions"]
+        client.post("/v1/feedback", json={"decision_id": answers[-1]["decision_id"]})
+    found = rows(folder)
+    logged = [row["decision_id"] for row in found if row["kind"] == "decision"]
+    assert logged == [answer["decision_id"] for answer in answers]
+    assert logged == sorted(logged)
+    assert found[-1]["kind"] == "feedback"
+    assert len(list(folder.glob("*.jsonl"))) > 1
+    assert "my-secret-prompt" not in "".join(p.read_text() for p in folder.iterdir())
+    # a uniform draw over three candidates, five standard errors wide
+    share = sum(row["candidate"] == "candidate-0" for row in found if "candidate" in row) / 250
+    assert abs(share - 1 / 3) < 5 * (2 / 9 / 250) ** 0.5
+    assert all(abs(row["propensity"] - 1 / 3) < 1e-12 for row in found if "propensity" in row)
+
+
+def test_feedback_without_a_log_is_refused(tmp_path: Path, bundle: Path) -> None:
+    with serve(tmp_path / "log", bundle=bundle) as client:
+        response = client.post("/v1/feedback", json={"decision_id": "x"})
+        assert response.status_code == 503
+        assert "ROUTER_SERVE_DECISION_LOG" in response.json()["detail"]
