@@ -13,6 +13,9 @@ import pyarrow as pa
 
 from router_ml.errors import ConfigError
 
+_PARQUET: Final = (
+    "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, DICTIONARY_SIZE_LIMIT 1000"
+)
 _STEP: Final = re.compile(r"^-- step: (\w+)(, keep)?\s*$", re.MULTILINE)
 
 
@@ -61,7 +64,7 @@ class DuckDBEngine:
                 "preserve_insertion_order": False,
             }
         )
-        self._connection.execute("SET TimeZone = 'UTC'")
+        self._connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
 
     def __enter__(self) -> Self:
         return self
@@ -95,7 +98,7 @@ class DuckDBEngine:
 
     def write(self, sql: str, path: Path) -> None:
         """Write a query's rows to one Parquet file."""
-        self._connection.execute(f"COPY (\n{sql}\n) TO {quote(path)} (FORMAT parquet)")
+        self._connection.execute(f"COPY (\n{sql}\n) TO {quote(path)} ({_PARQUET})")
 
     def rows(self, sql: str) -> list[dict[str, Any]]:
         """Rows of a small result."""

@@ -116,6 +116,7 @@ PRICES: Final = Table(
 PROVENANCE: Final = Table(
     "provenance",
     (
+        Column("row_id", "bigint"),
         Column("source_file", "string"),
         Column("source_line", "bigint"),
         Column("problem", "string"),
@@ -128,6 +129,7 @@ PROVENANCE: Final = Table(
 )
 """What a source adds to every row: where it stood, and what was wrong with it or done to it.
 
+``row_id`` is unique within a source and grows with file and line.
 ``problem`` is a reject reason found while reading, ``exclusion`` a rule that the source knows the
 row to fall under, ``repair`` a change that was made, ``zoneless`` that its time had no zone, and
 ``raw`` the record as it stood (of rows with a problem).

@@ -58,14 +58,14 @@ def _add_requests(engine: DuckDBEngine, config: JoinConfig, progress: Progress |
         known = request_source.LITELLM if kind in ("jsonl", "json") else request_source.CANONICAL
         fields = request_source.with_overrides(known, config.request_fields)
         if kind == "parquet" and _hashed(path, fields):
-            parts.append(parquet_sql(engine, path, REQUESTS, fields))
+            parts.append(parquet_sql(engine, path, REQUESTS, fields, first_row_id=total))
             total += _parquet_rows(path)
             continue
         if kind in ("csv", "parquet"):
             _require(REQUESTS, fields, path, kind)
         records = _parquet_records(path) if kind == "parquet" else read_records(path, progress)
         rows = request_source.request_rows(records, fields, path)
-        sql, count = _stage(engine, rows, REQUESTS, len(parts))
+        sql, count = _stage(engine, rows, REQUESTS, total)
         parts.append(sql)
         total += count
     engine.add_view("requests", " UNION ALL BY NAME ".join(parts))
@@ -79,13 +79,13 @@ def _add_labels(engine: DuckDBEngine, config: JoinConfig, progress: Progress | N
     parts, total = [], 0
     for path in expand(config.labels, "labels"):
         if format_of(path) == "parquet":
-            parts.append(parquet_sql(engine, path, LABELS, fields))
+            parts.append(parquet_sql(engine, path, LABELS, fields, first_row_id=total))
             total += _parquet_rows(path)
             continue
         if format_of(path) == "csv":
             _require(LABELS, fields, path, "csv")
         rows = label_source.label_rows(read_records(path, progress), fields, path)
-        sql, count = _stage(engine, rows, LABELS, len(parts))
+        sql, count = _stage(engine, rows, LABELS, total)
         parts.append(sql)
         total += count
     if not parts:
@@ -105,10 +105,10 @@ def _add_prices(engine: DuckDBEngine, config: JoinConfig) -> int:
 
 
 def _stage(
-    engine: DuckDBEngine, rows: Iterable[Mapping[str, Any]], table: Table, number: int
+    engine: DuckDBEngine, rows: Iterable[Mapping[str, Any]], table: Table, first_row_id: int
 ) -> tuple[str, int]:
-    path = engine.work / f"staged_{table.name}_{number}.parquet"
-    count = stage(rows, table, path)
+    path = engine.work / f"staged_{table.name}_{first_row_id}.parquet"
+    count = stage(rows, table, path, first_row_id=first_row_id)
     names = ", ".join((*table.names, *PROVENANCE.names))
     return f"SELECT {names} FROM read_parquet({quote(path)})", count
 

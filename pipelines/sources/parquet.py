@@ -27,7 +27,9 @@ _ACCEPTED: Final[Mapping[ColumnType, tuple[str, ...]]] = {
 _ZONE: Final = r"([zZ]|UTC|[+-]\d\d(:?\d\d)?)$"
 
 
-def parquet_sql(engine: DuckDBEngine, path: Path, table: Table, fields: Fields) -> str:
+def parquet_sql(
+    engine: DuckDBEngine, path: Path, table: Table, fields: Fields, *, first_row_id: int = 0
+) -> str:
     """Give a SELECT of a table's columns and provenance from a Parquet file.
 
     Raises
@@ -35,12 +37,13 @@ def parquet_sql(engine: DuckDBEngine, path: Path, table: Table, fields: Fields) 
     SchemaError
         If the file is no Parquet, lacks a required column, or a column has another type.
     """
-    scan = f"read_parquet({quote(path)}, filename = true, file_row_number = true)"
+    scan = f"read_parquet({quote(path)}, file_row_number = true)"
     types = engine.columns(f"SELECT * FROM {scan}")
     present = {c.name: _named(c.name, fields, types) for c in table.columns}
     table.require([name for name, there in present.items() if there], _listing(path, types))
     parts = [_column(c, present[c.name], types, path) for c in table.columns]
-    parts += ["filename AS source_file", "file_row_number + 1 AS source_line"]
+    parts.append(f"{first_row_id} + file_row_number AS row_id")
+    parts += [f"{quote(path)} AS source_file", "file_row_number + 1 AS source_line"]
     time = present.get("time")
     zoneless = (
         f"NOT regexp_matches({_name(time)}, '{_ZONE}')"

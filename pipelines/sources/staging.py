@@ -30,7 +30,9 @@ def arrow_schema(table: Table) -> pa.Schema:
     return pa.schema([pa.field(c.name, _ARROW[c.type]) for c in columns])
 
 
-def stage(rows: Iterable[Mapping[str, Any]], table: Table, path: Path) -> int:
+def stage(
+    rows: Iterable[Mapping[str, Any]], table: Table, path: Path, *, first_row_id: int = 0
+) -> int:
     """Write rows (absent columns are null) to ``path``; the number written.
 
     Memory is bounded by rows and by the characters that a batch holds, since one request may carry
@@ -40,8 +42,8 @@ def stage(rows: Iterable[Mapping[str, Any]], table: Table, path: Path) -> int:
     written = chars = 0
     batch: list[Mapping[str, Any]] = []
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-        for row in rows:
-            batch.append(row)
+        for row_id, row in enumerate(rows, start=first_row_id):
+            batch.append({**row, "row_id": row_id})
             chars += sum(len(value) for value in row.values() if isinstance(value, str))
             if len(batch) >= BATCH_ROWS or chars >= BATCH_CHARS:
                 written += _flush(writer, batch, schema)

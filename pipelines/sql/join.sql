@@ -3,8 +3,9 @@
 -- Common SQL: runs unchanged on DuckDB and on Spark SQL. Every step is one SELECT; the engine makes
 -- it a view, or, where marked `keep`, writes it out once and reads it back.
 --
--- Inputs: requests, labels, prices (columns of pipelines/schemas.py and its provenance), settings
--- (one row), label_ranges (name, worst, best), label_ranks (source, priority).
+-- Inputs: requests, labels, prices (columns of pipelines/schemas.py and its provenance; row_id is
+-- unique in a source and grows with file and line), settings (one row), label_ranges (name, worst,
+-- best), label_ranks (source, priority).
 --
 -- Every row meets one fate: used, collapsed, excluded (a rule) or rejected (a reason).
 
@@ -81,7 +82,7 @@ LEFT JOIN price_windows w
        ON w.candidate = r.candidate_served AND r.time >= w.valid_from AND r.time < w.valid_to
 
 -- step: request_rows, keep
-SELECT source_file, source_line, request_id, time, candidate_served, failed,
+SELECT row_id, request_id, time, candidate_served, failed,
        CASE WHEN rule IS NOT NULL THEN 'excluded'
             WHEN reason IS NOT NULL THEN 'rejected'
             ELSE 'used' END AS fate,
@@ -93,22 +94,22 @@ SELECT request_id FROM request_rows WHERE fate = 'used' GROUP BY request_id HAVI
 
 -- step: repeated_rows, keep
 -- One row of an id that several rows have is used, if they agree on what was asked of whom.
-SELECT source_file, source_line,
+SELECT row_id,
        CASE WHEN disagree THEN 'rejected' ELSE 'collapsed' END AS fate,
        CASE WHEN disagree THEN 'conflicting_request_id' ELSE 'duplicate' END AS reason
-FROM (SELECT c.source_file, c.source_line,
-             row_number() OVER (PARTITION BY c.request_id
-                                ORDER BY c.time, c.source_file, c.source_line) AS copy,
-             min(concat(c.candidate_served, ' ', c.query_id)) OVER (PARTITION BY c.request_id)
-             <> max(concat(c.candidate_served, ' ', c.query_id)) OVER (PARTITION BY c.request_id)
+FROM (SELECT u.row_id,
+             row_number() OVER (PARTITION BY u.request_id ORDER BY u.time, u.row_id) AS copy,
+             min(concat(u.candidate_served, ' ', q.query_id)) OVER (PARTITION BY u.request_id)
+             <> max(concat(u.candidate_served, ' ', q.query_id)) OVER (PARTITION BY u.request_id)
                  AS disagree
-      FROM request_checks c
-      JOIN repeated_ids i ON i.request_id = c.request_id
-      WHERE c.rule IS NULL AND c.reason IS NULL) copies
+      FROM repeated_ids i
+      JOIN request_rows u ON u.request_id = i.request_id AND u.fate = 'used'
+      JOIN requests q ON q.row_id = u.row_id) copies
 WHERE disagree OR copy > 1
 
 -- step: test_begin, keep
--- Where the test split begins: given, or the time after which test_share of the requests lie.
+-- Where a split by time puts its boundary: given, or after it lie test_share of the requests.
+-- Without such a split this is empty, and so is what rests on it.
 SELECT min(t.time) AS time
 FROM (SELECT s.test_from AS time FROM settings s
       UNION ALL
@@ -118,30 +119,29 @@ FROM (SELECT s.test_from AS time FROM settings s
             FROM request_rows r CROSS JOIN settings s
             WHERE r.fate = 'used' AND s.split_by = 'time' AND s.test_from IS NULL) ordered
       WHERE ordered.position > ordered.n * (1 - ordered.test_share)) t
+HAVING min(t.time) IS NOT NULL
 
 -- step: seen_rows, keep
 -- In a split by time, a prompt that training has seen is no test.
-SELECT c.source_file, c.source_line,
-       'excluded' AS fate, 'group_seen_earlier' AS reason
+SELECT c.row_id, 'excluded' AS fate, 'group_seen_earlier' AS reason
 FROM request_checks c
 CROSS JOIN test_begin b
 JOIN (SELECT DISTINCT e.group_id
       FROM request_checks e CROSS JOIN test_begin f
       WHERE e.time < f.time AND e.rule IS NULL AND e.reason IS NULL) earlier
   ON earlier.group_id = c.group_id
-WHERE c.time >= b.time AND c.rule IS NULL AND c.reason IS NULL
+LEFT JOIN repeated_rows r ON r.row_id = c.row_id
+WHERE c.time >= b.time AND c.rule IS NULL AND c.reason IS NULL AND r.row_id IS NULL
 
 -- step: later_fates, keep
-SELECT source_file, source_line, min(fate) AS fate, max(reason) AS reason
-FROM (SELECT * FROM repeated_rows UNION ALL SELECT * FROM seen_rows) fates
-GROUP BY source_file, source_line
+SELECT * FROM repeated_rows UNION ALL SELECT * FROM seen_rows
 
 -- step: request_fates
-SELECT r.source_file, r.source_line, r.request_id, r.candidate_served, r.failed,
+SELECT r.row_id, r.request_id, r.candidate_served, r.failed,
        coalesce(l.fate, r.fate) AS fate,
        coalesce(l.reason, r.reason) AS reason
 FROM request_rows r
-LEFT JOIN later_fates l ON l.source_file = r.source_file AND l.source_line = r.source_line
+LEFT JOIN later_fates l ON l.row_id = r.row_id
 
 -- step: label_zones
 SELECT coalesce(max(CASE WHEN zoneless THEN 1 ELSE 0 END)
@@ -177,14 +177,15 @@ LEFT JOIN label_ranges g ON g.name = l.name
 LEFT JOIN label_ranks k ON k.source = l.source
 
 -- step: distinct_labels
-SELECT request_id, name, value, source, coalesce(weight, 1) AS weight, time, priority, quality,
-       min(source_file) AS source_file, min(source_line) AS source_line, count(*) AS copies
+SELECT request_id, name, value, priority, coalesce(weight, 1) AS weight, time,
+       min(quality) AS quality, min(row_id) AS row_id, count(*) AS copies
 FROM label_checks
 WHERE rule IS NULL AND reason IS NULL
-GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
+GROUP BY 1, 2, 3, 4, 5, 6
 
 -- step: label_fates, keep
-SELECT d.*, u.candidate_served,
+SELECT d.row_id, d.copies, d.priority, d.quality, d.weight,
+       u.row_id AS request_row, u.candidate_served,
        CASE WHEN u.failed OR n.request_id IS NOT NULL THEN 'excluded'
             WHEN u.request_id IS NOT NULL THEN 'used'
             ELSE 'rejected' END AS fate,
@@ -193,7 +194,8 @@ SELECT d.*, u.candidate_served,
             WHEN n.request_id IS NOT NULL THEN 'request_not_used'
             ELSE 'no_request' END AS reason
 FROM distinct_labels d
-LEFT JOIN (SELECT request_id, candidate_served, failed FROM request_fates WHERE fate = 'used') u
+LEFT JOIN (SELECT row_id, request_id, candidate_served, failed
+           FROM request_fates WHERE fate = 'used') u
        ON u.request_id = d.request_id
 LEFT JOIN (SELECT f.request_id FROM request_fates f
            WHERE f.fate <> 'used' AND f.request_id IS NOT NULL
@@ -201,51 +203,42 @@ LEFT JOIN (SELECT f.request_id FROM request_fates f
        ON n.request_id = d.request_id AND u.request_id IS NULL
 
 -- step: label_quality_by_source, keep
-SELECT request_id, candidate_served, source, priority,
+SELECT request_row, priority,
+       min(candidate_served) AS candidate_served,
        sum(weight * quality) / sum(weight) AS quality,
        sum(weight) AS weight,
        count(*) AS n_labels
 FROM label_fates
 WHERE fate = 'used'
-GROUP BY request_id, candidate_served, source, priority
+GROUP BY request_row, priority
 
 -- step: label_quality
-SELECT q.request_id,
-       CAST(sum(q.n_labels) AS BIGINT) AS n_labels,
-       CASE WHEN max(s.label_combine) = 'mean' THEN sum(q.weight * q.quality) / sum(q.weight)
-            ELSE min_by(q.quality, q.priority) END AS quality,
-       CASE WHEN max(s.label_combine) = 'mean' THEN sum(q.weight)
-            ELSE min_by(q.weight, q.priority) END AS weight,
-       CASE WHEN max(s.label_combine) = 'mean' AND count(*) > 1 THEN 'mean'
-            ELSE min_by(q.source, q.priority) END AS source
-FROM label_quality_by_source q
-CROSS JOIN settings s
-GROUP BY q.request_id
+SELECT request_row,
+       CAST(sum(n_labels) AS BIGINT) AS n_labels,
+       count(*) AS n_sources,
+       min(priority) AS priority,
+       min_by(quality, priority) AS first_quality,
+       min_by(weight, priority) AS first_weight,
+       sum(weight * quality) / sum(weight) AS mean_quality,
+       sum(weight) AS total_weight
+FROM label_quality_by_source
+GROUP BY request_row
 
 -- step: rejected_prices, keep
 SELECT c.*, c.candidate AS key FROM price_checks c
 WHERE c.exclusion IS NULL AND c.reason IS NOT NULL
 
 -- step: rejected_labels, keep
-SELECT source_file, source_line, request_id AS key, reason, detail, raw,
-       request_id, name, value, source, weight, time
-FROM label_checks
-WHERE rule IS NULL AND reason IS NOT NULL
-UNION ALL
-SELECT source_file, source_line, request_id, reason, CAST(NULL AS STRING), CAST(NULL AS STRING),
-       request_id, name, value, source, weight, time
-FROM label_fates
-WHERE fate = 'rejected'
+SELECT l.*, l.request_id AS key, f.reason
+FROM (SELECT row_id, reason FROM label_checks WHERE rule IS NULL AND reason IS NOT NULL
+      UNION ALL
+      SELECT row_id, reason FROM label_fates WHERE fate = 'rejected') f
+JOIN labels l ON l.row_id = f.row_id
 
 -- step: rejected_requests, keep
-SELECT c.*, c.request_id AS key
-FROM request_checks c
-WHERE c.rule IS NULL AND c.reason IS NOT NULL
-UNION ALL
-SELECT c.*, c.request_id AS key
-FROM request_checks c
-JOIN later_fates l ON l.source_file = c.source_file AND l.source_line = c.source_line
-WHERE l.fate = 'rejected'
+SELECT r.*, f.request_id AS key, f.reason
+FROM (SELECT row_id, request_id, reason FROM request_fates WHERE fate = 'rejected') f
+JOIN requests r ON r.row_id = f.row_id
 
 -- step: accounting
 SELECT 'requests' AS source, fate, reason, count(*) AS n
@@ -286,19 +279,26 @@ SELECT c.request_id, c.decision_id, c.time, c.query_id, c.group_id, c.session_id
                  + coalesce(c.output_tokens, 0) * c.output_usd_per_mtok) / 1e6) AS cost_usd,
        c.latency_ms, c.ttft_ms, coalesce(c.status, 'success') AS status,
        c.finish_reason, c.cache_hit,
-       CASE WHEN c.failed THEN s.failure_quality ELSE q.quality END AS quality,
+       CASE WHEN c.failed THEN s.failure_quality
+            WHEN s.label_combine = 'mean' THEN q.mean_quality
+            ELSE q.first_quality END AS quality,
        coalesce(q.n_labels, 0) AS n_labels,
-       CASE WHEN c.failed THEN 'failure' ELSE q.source END AS label_source,
-       CASE WHEN c.failed THEN 1 ELSE q.weight END AS label_weight,
+       CASE WHEN c.failed THEN 'failure'
+            WHEN s.label_combine = 'mean' AND q.n_sources > 1 THEN 'mean'
+            ELSE k.source END AS label_source,
+       CASE WHEN c.failed THEN 1
+            WHEN s.label_combine = 'mean' THEN q.total_weight
+            ELSE q.first_weight END AS label_weight,
        CASE WHEN c.cost_usd IS NOT NULL THEN 'logged' ELSE 'price' END AS cost_source,
        CASE WHEN s.split_by = 'time' THEN CASE WHEN c.time >= b.time THEN 'test' ELSE 'train' END
             WHEN substr(md5(concat(s.split_salt, ':', c.group_id)), 1, 8) < s.test_bound THEN 'test'
             ELSE 'train' END AS split
 FROM request_checks c
 CROSS JOIN settings s
-CROSS JOIN test_begin b
-LEFT JOIN later_fates l ON l.source_file = c.source_file AND l.source_line = c.source_line
-LEFT JOIN label_quality q ON q.request_id = c.request_id
+LEFT JOIN test_begin b ON s.split_by = 'time'
+LEFT JOIN later_fates l ON l.row_id = c.row_id
+LEFT JOIN label_quality q ON q.request_row = c.row_id
+LEFT JOIN label_ranks k ON k.priority = q.priority
 WHERE c.rule IS NULL AND c.reason IS NULL AND l.fate IS NULL
 
 -- step: report_candidates
@@ -313,21 +313,27 @@ GROUP BY candidate_served
 ORDER BY candidate_served
 
 -- step: report_labels
-SELECT candidate_served AS candidate, source, min(priority) AS priority, count(*) AS requests,
-       CAST(sum(n_labels) AS BIGINT) AS labels, avg(quality) AS mean_quality
-FROM label_quality_by_source
-GROUP BY candidate_served, source
-ORDER BY candidate_served, min(priority)
+SELECT q.candidate_served AS candidate, k.source, k.priority, count(*) AS requests,
+       CAST(sum(q.n_labels) AS BIGINT) AS labels, avg(q.quality) AS mean_quality
+FROM label_quality_by_source q
+JOIN label_ranks k ON k.priority = q.priority
+GROUP BY q.candidate_served, k.source, k.priority
+ORDER BY q.candidate_served, k.priority
 
 -- step: report_agreement
-SELECT a.source AS first, b.source AS second, count(*) AS requests,
-       avg(CASE WHEN abs(a.quality - b.quality) < 1e-9 THEN 1e0 ELSE 0e0 END) AS share_equal,
-       avg(abs(a.quality - b.quality)) AS mean_abs_difference,
-       avg(b.quality - a.quality) AS mean_difference
-FROM label_quality_by_source a
-JOIN label_quality_by_source b ON b.request_id = a.request_id AND b.priority > a.priority
-GROUP BY a.source, b.source
-ORDER BY a.source, b.source
+SELECT f.source AS first, g.source AS second, pairs.requests, pairs.share_equal,
+       pairs.mean_abs_difference, pairs.mean_difference
+FROM (SELECT a.priority AS first, b.priority AS second, count(*) AS requests,
+             avg(CASE WHEN abs(a.quality - b.quality) < 1e-9 THEN 1e0 ELSE 0e0 END) AS share_equal,
+             avg(abs(a.quality - b.quality)) AS mean_abs_difference,
+             avg(b.quality - a.quality) AS mean_difference
+      FROM label_quality_by_source a
+      JOIN label_quality_by_source b
+        ON b.request_row = a.request_row AND b.priority > a.priority
+      GROUP BY a.priority, b.priority) pairs
+JOIN label_ranks f ON f.priority = pairs.first
+JOIN label_ranks g ON g.priority = pairs.second
+ORDER BY pairs.first, pairs.second
 
 -- step: report_costs
 SELECT cost_source, count(*) AS requests, sum(cost_usd) AS total_usd, avg(cost_usd) AS mean_usd
