@@ -243,9 +243,12 @@ class Predictions:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RankedCandidate:
-    """One line of a decision's ranking, best first."""
+    """One line of a decision's ranking, best first.
+
+    Not frozen: a dozen are made for every request, and freezing trebles the time that takes.
+    """
 
     candidate: str
     quality: float

@@ -73,24 +73,30 @@ def run(settings: Settings) -> None:
     RouterError
         If the source cannot be right: no bundle in the folder, or no registry address.
     """
-    import uvicorn
-
     check_source(settings)
-    options: dict[str, Any] = {
-        "host": settings.host,
-        "port": settings.port,
-        "loop": "uvloop",
-        "http": "httptools",
-        "ws": "none",
-        "lifespan": "on",
-        "access_log": False,
-        "server_header": False,
-    }
     if settings.workers == 1:
-        uvicorn.run(create_app(settings), **options)
+        serve(create_app(settings), settings)
     else:
         os.environ.update(settings.to_environ())
-        uvicorn.run("serving.app:create_app", factory=True, workers=settings.workers, **options)
+        serve("serving.app:create_app", settings, factory=True, workers=settings.workers)
+
+
+def serve(app: FastAPI | str, settings: Settings, **options: Any) -> None:
+    """Run uvicorn with what the service needs of it."""
+    import uvicorn
+
+    uvicorn.run(
+        app,
+        host=settings.host,
+        port=settings.port,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        access_log=False,
+        server_header=False,
+        **options,
+    )
 
 
 async def _http_problem(request: Request, error: Exception) -> Response:

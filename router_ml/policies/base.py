@@ -113,10 +113,8 @@ def rank(scores: FloatArray, cost_usd: FloatArray, allowed: BoolArray) -> IntArr
 
     All arrays have shape (n_samples, K). A NaN score counts as the worst.
     """
-    k = scores.shape[1]
-    worst = np.where(np.isnan(scores), -np.inf, scores)
-    keys = (np.broadcast_to(np.arange(k), scores.shape), cost_usd, -worst, ~allowed)
-    return np.lexsort(keys, axis=1)
+    # the sort is stable, which is the last tie-break, and puts NaN behind everything
+    return np.lexsort((cost_usd, -scores, ~allowed), axis=1)
 
 
 def one_hot(choice: IntArray, shape: tuple[int, ...]) -> FloatArray:
