@@ -119,7 +119,7 @@ class TrainConfig:
     encoder_model: str = "sentence-transformers/all-MiniLM-L6-v2"
     dims: int = 256
     max_tokens: int = 256
-    quality: Mapping[str, Any] = field(default_factory=lambda: {"name": "auto"})
+    quality: Mapping[str, Any] = field(default_factory=lambda: {"name": "stacked"})
     policy: Mapping[str, Any] = field(
         default_factory=lambda: {"name": "budget", "cost_share": 0.25}
     )

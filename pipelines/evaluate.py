@@ -24,7 +24,9 @@ from pipelines.config import EvaluateConfig
 from pipelines.console import console, print_table, progress
 from pipelines.matrix import FullInformation, read_matrix
 from pipelines.policy import best_constant
-from pipelines.tables import TrainingTable, read_training_table
+from pipelines.tables import TrainingTable
+from pipelines.train import read_training_table
+from pipelines.weighting import groups_of, label_probability
 from router_ml.errors import DataError
 from router_ml.estimators.router import count_bias
 from router_ml.evaluation.calibration import ece_estimate, reliability
@@ -33,7 +35,6 @@ from router_ml.evaluation.intervals import Estimate
 from router_ml.evaluation.metrics import candidate_share
 from router_ml.evaluation.off_policy.estimators import RowValues, doubly_robust, snips
 from router_ml.evaluation.off_policy.feedback import LoggedFeedback
-from router_ml.evaluation.off_policy.nuisance import estimate_label_prob
 from router_ml.features.query import Query
 from router_ml.policies.budget import BudgetPolicy
 from router_ml.runtime.runtime import Runtime
@@ -64,14 +65,14 @@ def run(config: EvaluateConfig) -> Path:
         return _on_matrix(config, runtime, truth)
     if config.joined is None:
         raise DataError("evaluate needs a matrix or a joined log; name one in its config")
-    return _on_log(config, runtime, read_training_table(config.joined, split="test"))
+    return _on_log(config, runtime, read_training_table(config.joined, split="test")[0])
 
 
 def unseen(truth: FullInformation, joined: Path | None) -> FullInformation:
     """Rows of the matrix whose prompt is not in the training split of a joined log."""
     if joined is None:
         return truth
-    trained_on = set(read_training_table(joined, split="train").group_id)
+    trained_on = set(read_training_table(joined, split="train")[0].group_id)
     kept = truth.take(np.array([group not in trained_on for group in truth.group_id]))
     if len(kept) == 0:
         raise DataError(
@@ -180,14 +181,17 @@ def log_evaluation(runtime: Runtime, table: TrainingTable) -> LogEvaluation:
             "some requests have no logged propensity; set request_fields.propensity in the join "
             "config, or evaluate on a full-information matrix"
         )
-    _, first, code = np.unique(table.query_id, return_index=True, return_inverse=True)
+    query_id = np.array(table.query_id)
+    _, first, code = np.unique(query_id, return_index=True, return_inverse=True)
     distinct = score(runtime, tuple(table.queries[i] for i in first))
     predictions = distinct.take(code)
-    groups = np.unique(table.group_id, return_inverse=True)[1]
-    k = len(runtime.candidates)
-    features = np.column_stack([np.eye(k)[table.chosen], np.log(table.propensity)])
-    label_prob = estimate_label_prob(features, np.isfinite(table.quality), groups)
-    common = {"action": table.chosen, "propensity": table.propensity, "group_id": groups}
+    groups = groups_of(table)
+    label_prob = label_probability(table)
+    common: dict[str, Any] = {
+        "action": table.chosen,
+        "propensity": table.propensity,
+        "group_id": groups,
+    }
     return LogEvaluation(
         quality=LoggedFeedback(outcome=table.quality, label_prob=label_prob, **common),
         cost_usd=LoggedFeedback(outcome=table.cost_usd, **common),
@@ -234,17 +238,10 @@ def _on_log(config: EvaluateConfig, runtime: Runtime, table: TrainingTable) -> P
         "rows": len(table),
         "policies": as_dict(result),
         "effective_sample_size": ess,
-        "ece": ece_estimate(log.predictions.quality, observed(table, k), n_resamples=200).as_dict(),
+        "ece": ece_estimate(log.predictions.quality, table.Y, n_resamples=200).as_dict(),
         "shares": _shares(names, probs),
     }
     return _write(config.output, summary)
-
-
-def observed(table: TrainingTable, k: int) -> FloatArray:
-    """Logged quality as a matrix, NaN where unobserved, shape (n, K)."""
-    matrix = np.full((len(table), k), np.nan)
-    matrix[np.arange(len(table)), table.chosen] = table.quality
-    return matrix
 
 
 def _interval(values: RowValues, n_resamples: int) -> Estimate:

@@ -12,8 +12,7 @@ import numpy as np
 
 from pipelines.config import ExportConfig
 from pipelines.console import progress
-from pipelines.tables import read_training_table
-from pipelines.train import TrainedRouter, load_trained
+from pipelines.train import TrainedRouter, load_trained, read_training_table
 from router_ml.bundle.files import BundleContents, write_bundle
 from router_ml.bundle.manifest import FeatureSpec
 from router_ml.export.parity import ParityReport, check_parity, odd_queries
@@ -69,9 +68,9 @@ def run(config: ExportConfig) -> Path:
     with progress("exporting", None):
         bundle = export_bundle(config.output / BUNDLE, trained)
     with progress("checking parity", None):
-        table = read_training_table(config.joined, split=None)
+        table, _ = read_training_table(config.joined)
         rng = np.random.default_rng(0)
-        _, first = np.unique(table.query_id, return_index=True)
+        _, first = np.unique(np.array(table.query_id), return_index=True)
         some = rng.permutation(first)[: config.parity_queries]
         report = verify(bundle, trained, [table.queries[i] for i in some])
     (config.output / PARITY).write_text(json.dumps(asdict(report), indent=1), encoding="utf-8")

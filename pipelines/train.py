@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +16,8 @@ from pipelines.cache import get_encoder, load_encoder
 from pipelines.config import TrainConfig, dump_config
 from pipelines.console import progress
 from pipelines.policy import solve_policy
-from pipelines.tables import TrainingTable, file_digest, read_training_table
+from pipelines.tables import TrainingTable, read_candidates, read_outcomes, to_matrices
+from pipelines.weighting import inverse_probability_weight
 from router_ml.bundle.files import candidates_from, candidates_to_rows, prices_to_dict
 from router_ml.errors import SchemaError
 from router_ml.estimators.base import Estimator, State
@@ -80,6 +82,7 @@ class TrainedRouter:
 
 def training_set(
     table: TrainingTable,
+    candidates: CandidateTable,
     encoder: Encoder,
     *,
     on_progress: Callable[[int], None] | None = None,
@@ -87,33 +90,45 @@ def training_set(
     """Collapse requests that asked the same, and compute features once a distinct query.
 
     A cell of ``outcomes.quality`` is the weighted mean of its labels and its weight their total, so
-    nothing is lost: squared and logistic losses see the same sums.
+    nothing is lost: squared and logistic losses see the same sums. Labels are weighted by the
+    inverse of the probability that the log shows them.
     """
-    distinct, first, code = np.unique(table.query_id, return_index=True, return_inverse=True)
+    query_id = np.array(table.query_id)
+    distinct, first, code = np.unique(query_id, return_index=True, return_inverse=True)
     shape = (len(distinct), len(table.candidates))
-    cell = (code, table.chosen)
 
     def mean(values: FloatArray, weight: FloatArray) -> tuple[FloatArray, FloatArray]:
-        known = ~np.isnan(values) & (weight > 0)
-        at = (code[known], table.chosen[known])
+        known = ~np.isnan(values) & (weight > 0) & (table.served >= 0)
+        at = (code[known], table.served[known])
         total, mass = np.zeros(shape), np.zeros(shape)
         np.add.at(total, at, values[known] * weight[known])
         np.add.at(mass, at, weight[known])
         return np.divide(total, mass, out=np.full(shape, np.nan), where=mass > 0), mass
 
-    ones = np.ones(len(cell[0]))
-    quality, mass = mean(table.quality, table.weight)
+    answered = table.succeeded.astype(float)
+    quality, mass = mean(table.quality, table.weight * inverse_probability_weight(table))
     outcomes = Outcomes(
         quality=quality,
-        input_tokens=mean(table.input_tokens, ones)[0],
-        output_tokens=mean(table.output_tokens, ones)[0],
-        latency_ms=mean(table.latency_ms, ones)[0],
+        input_tokens=mean(table.input_tokens, answered)[0],
+        output_tokens=mean(table.output_tokens, answered)[0],
+        latency_ms=mean(table.latency_ms, answered)[0],
         weight=mass,
     )
     queries = tuple(table.queries[i] for i in first)
-    groups = np.unique(table.group_id[first], return_inverse=True)[1]
+    groups = np.unique(np.array(table.group_id)[first], return_inverse=True)[1]
     batch = Featurizer(encoder=encoder).transform(queries, progress=on_progress)
-    return TrainingSet(queries, batch, outcomes, groups, table.candidates)
+    return TrainingSet(queries, batch, outcomes, groups, candidates)
+
+
+def read_training_table(
+    joined: Path, split: str | None = None
+) -> tuple[TrainingTable, CandidateTable]:
+    """Outcomes of a join as arrays, of one split or of all, and its candidates."""
+    candidates = read_candidates(joined)
+    table = to_matrices(read_outcomes(joined), candidates.names)
+    if split is not None:
+        table = table.take(np.array(table.split) == split)
+    return table, candidates
 
 
 def fit_router(data: TrainingSet, quality: Estimator) -> RouterEstimator:
@@ -141,7 +156,7 @@ def run(config: TrainConfig) -> Path:
     SchemaError
         If the training split has no labelled request.
     """
-    table = read_training_table(config.joined, split="train")
+    table, candidates = read_training_table(config.joined, split="train")
     if not np.isfinite(table.quality).any():
         raise SchemaError(f"no labelled request in the training split of {config.joined}")
     encoder = get_encoder(
@@ -152,7 +167,7 @@ def run(config: TrainConfig) -> Path:
         max_tokens=config.max_tokens,
     )
     with progress("features", None) as advance:
-        data = training_set(table, encoder, on_progress=advance)
+        data = training_set(table, candidates, encoder, on_progress=advance)
     with progress("fitting estimators", None):
         router = fit_router(data, make_estimator(config.quality))
     report = {
@@ -161,7 +176,7 @@ def run(config: TrainConfig) -> Path:
         "labelled_cells": int(np.isfinite(data.outcomes.quality).sum()),
         "selection": getattr(router.quality, "report_", {}),
         "cost_bias_in_sample": _bias(router, data),
-        "fingerprint": file_digest(config.joined / "outcomes.parquet"),
+        "fingerprint": sha256((config.joined / "outcomes.parquet").read_bytes()).hexdigest(),
     }
     return save_trained(config, router, encoder, data, report)
 
