@@ -103,9 +103,9 @@ def betting_p_value(values: FloatArray, *, upper: float, delta: float = 0.05) ->
     n = len(x)
     count = np.arange(1, n + 1)
     mean = np.cumsum(x) / (count + 1.0)
-    # A quarter of the range squared as the prior variance keeps the first stakes small.
-    variance = (upper**2 / 4.0 + np.cumsum((x - mean) ** 2)) / (count + 1.0)
-    past = np.concatenate([[upper**2 / 4.0], variance[:-1]])
+    # A first guess of the variance, that of fair coins; it moves the stakes, not the validity.
+    variance = (0.25 + np.cumsum((x - mean) ** 2)) / (count + 1.0)
+    past = np.concatenate([[0.25], variance[:-1]])
     stake = np.minimum(np.sqrt(2.0 * np.log(1.0 / delta) / (n * past)), 0.75 / upper)
     log_capital = np.cumsum(np.log1p(-stake * x))
     return float(np.exp(-max(0.0, log_capital.max())))

@@ -75,7 +75,7 @@ def certify(
     loss: FloatArray,
     *,
     low: float = -1.0,
-    high: float = 1.0,
+    high: float | FloatArray = 1.0,
     delta: float = 0.05,
     method: Method = "betting",
     group_id: IntArray | None = None,
@@ -92,7 +92,7 @@ def certify(
     ----------
     loss : float array, shape (n, m), in [low, high]; rows not used to fit or order the points.
         From a log, doubly robust row values may stand in; their range is wider.
-    low, high : range of the loss, low < 0 < high
+    low, high : range of the loss, low < 0 < high; ``high`` may be given per point, shape (m,)
     delta : error probability
     method : ``betting``, which profits from small variance, or ``hoeffding-bentkus``
     group_id : int array, shape (n,), the independent unit
@@ -110,7 +110,8 @@ def certify(
     >>> certify(good, low=-1.0, high=0.98).index
     0
     """
-    if not low < 0.0 < high:
+    top = np.broadcast_to(np.asarray(high, dtype=float), loss.shape[1:])
+    if not (low < 0.0 and np.all(top > 0.0)):
         raise ConfigError(f"the range of the loss must hold zero inside, got [{low}, {high}]")
     if method not in ("betting", "hoeffding-bentkus"):
         raise ConfigError(f"method must be betting or hoeffding-bentkus, got {method!r}")
@@ -122,9 +123,9 @@ def certify(
     certified = np.zeros(loss.shape[1], dtype=bool)
     for j in range(loss.shape[1]):
         if method == "betting":
-            p_values[j] = betting_p_value(rows[:, j], upper=high, delta=delta)
+            p_values[j] = betting_p_value(rows[:, j], upper=float(top[j]), delta=delta)
         else:
-            p_values[j] = hoeffding_bentkus_p_value(rows[:, j], low=low, high=high)
+            p_values[j] = hoeffding_bentkus_p_value(rows[:, j], low=low, high=float(top[j]))
         if p_values[j] > delta:
             break
         certified[j] = True

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import ndtri
 
 from router_ml.errors import ConfigError, OverlapError, SchemaError
 from router_ml.evaluation.intervals import Estimate, bootstrap_ratios, cluster_mean
@@ -70,6 +71,33 @@ class RowValues:
             random_state=random_state,
         )
         return estimate
+
+    def wilson(self, *, low: float = 0.0, high: float = 1.0, confidence: float = 0.95) -> Estimate:
+        r"""Wilson interval at the effective number of rows, for outcomes in [low, high].
+
+        The standard error says how many unweighted rows would be as exact,
+        :math:`n_e = v (1 - v) / \mathrm{se}^2` on the unit scale; it is not believed beyond the
+        effective sample size of the weights, for where failures are rare and weights large, the
+        few failures seen make it far too small. This is Korn and Graubard's device for surveys
+        with Wilson's interval, and covers where resampling does not.
+
+        References
+        ----------
+        .. [1] Korn and Graubard, "Confidence Intervals for Proportions with Small Expected Number
+           of Positive Counts Estimated from Survey Data", Survey Methodology, 1998.
+        """
+        value = (self.value - low) / (high - low)
+        error = self.standard_error() / (high - low)
+        rows = self.effective_sample_size
+        if 0.0 < value < 1.0 and error > 0.0:
+            rows = min(rows, value * (1.0 - value) / error**2)
+        z = float(ndtri(0.5 + confidence / 2.0))
+        centre = np.clip(value, 0.0, 1.0)
+        scale = 1.0 + z**2 / rows
+        middle = (centre + z**2 / (2.0 * rows)) / scale
+        half = z / scale * np.sqrt(centre * (1.0 - centre) / rows + (z / (2.0 * rows)) ** 2)
+        ends = low + (high - low) * np.array([middle - half, middle + half])
+        return Estimate(self.value, float(ends[0]), float(ends[1]), len(self.numerator))
 
     def standard_error(self) -> float:
         """Cluster-robust standard error of ``value``."""

@@ -108,8 +108,8 @@ def outcome_model(
     *,
     weights: FloatArray | None = None,
     strength: float = 3.0,
-    shared_penalty: float = 3.0,
-    own_penalty: float = 5.0,
+    shared_penalty: float = 30.0,
+    own_penalty: float = 100.0,
 ) -> Callable[[FloatArray], FloatArray]:
     """Fit shrunk candidate means, a shared ridge on the query, and a shrunk ridge per candidate.
 

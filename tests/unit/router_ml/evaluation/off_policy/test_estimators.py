@@ -35,7 +35,13 @@ def nuisance(queries: SyntheticQueries, log: SyntheticLog) -> FloatArray:
         rows = train[seen[train]]
         weights = np.minimum(1.0 / (log.propensity * log.label_prob)[rows], 50.0)
         predict = outcome_model(
-            features[rows], log.action[rows], log.quality[rows], 4, weights=weights
+            features[rows],
+            log.action[rows],
+            log.quality[rows],
+            4,
+            weights=weights,
+            shared_penalty=3.0,
+            own_penalty=5.0,
         )
         return predict(features[test])
 
@@ -83,6 +89,9 @@ def test_standard_error_and_bootstrap_agree(world: SyntheticWorld) -> None:
         direct_method(data, probs, predicted),
     ):
         estimate = rows.bootstrap(n_resamples=1_000)
+        wilson = rows.wilson()
+        assert wilson.low < rows.value < wilson.high
+        assert wilson.half_width > 1.9 * rows.standard_error()
         assert estimate.low < rows.value < estimate.high
         assert estimate.half_width == pytest.approx(1.96 * rows.standard_error(), rel=0.12)
         assert rows.influence.mean() == pytest.approx(rows.value)
