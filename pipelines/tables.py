@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import orjson
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from pipelines.schemas import OUTCOMES
 from router_ml.errors import SchemaError
@@ -21,96 +19,81 @@ from router_ml.features.query import Query, parse_query
 from router_ml.types import BoolArray, CandidateTable, FloatArray, IntArray
 
 
-StrArray = NDArray[np.object_]
-_STRINGS: Final = ("request_id", "query_id", "group_id", "split")
-_NUMBERS: Final = ("propensity", "input_tokens", "output_tokens", "latency_ms", "cost_usd")
-
-
 @dataclass(frozen=True, slots=True)
 class TrainingTable:
-    """Outcomes as arrays: one row per request, as it was logged.
+    """Outcomes as arrays: one row per request, one column per candidate.
 
     Parameters
     ----------
-    candidates : the K candidates
+    request_id : n ids
     queries : n parsed queries; equal requests share one object
-    request_id, query_id, group_id, split : object arrays of strings, shape (n,)
-        ``group_id`` is the unit of every split, fold and bootstrap; ``split`` train or test.
-    chosen, served : int arrays, shape (n,), position of the candidate that the logging policy
-        chose and of the one that answered (another one after a fallback); -1 = none of ours
-    quality : float array, shape (n,), of the answer, in [0, 1]; NaN where unlabelled
+    candidates : K names, the order of the columns
+    Y : float array, shape (n, K), quality in [0, 1] of the candidate that served, NaN elsewhere
     weight : float array, shape (n,), summed label weight; 0 where unlabelled
+    chosen, served : int array, shape (n,), column of the candidate; -1 = not among ``candidates``
     propensity : float array, shape (n,), of the chosen candidate; NaN where not logged
     action_probs : float array, shape (n, K); NaN where not logged
     eligible : bool array, shape (n, K); all true where not logged
+    query_id, group_id : n hashes; ``group_id`` is the unit of every split, fold and bootstrap
     time : datetime64[us] array, shape (n,), UTC
-    input_tokens, output_tokens, latency_ms, cost_usd : float arrays, shape (n,), of the answer
+    input_tokens, output_tokens, latency_ms, cost_usd : float array, shape (n,)
+        Of the candidate that served.
     succeeded : bool array, shape (n,); tokens and latency of failures teach nothing
+    split : n names, ``train`` or ``test``
     """
 
-    candidates: CandidateTable
+    request_id: tuple[str, ...]
     queries: tuple[Query, ...]
-    request_id: StrArray
-    query_id: StrArray
-    group_id: StrArray
-    split: StrArray
+    candidates: tuple[str, ...]
+    Y: FloatArray
+    weight: FloatArray
     chosen: IntArray
     served: IntArray
-    quality: FloatArray
-    weight: FloatArray
     propensity: FloatArray
     action_probs: FloatArray
     eligible: BoolArray
-    time: NDArray[np.datetime64]
+    query_id: tuple[str, ...]
+    group_id: tuple[str, ...]
+    time: np.typing.NDArray[np.datetime64]
     input_tokens: FloatArray
     output_tokens: FloatArray
     latency_ms: FloatArray
     cost_usd: FloatArray
     succeeded: BoolArray
+    split: tuple[str, ...]
 
     def __len__(self) -> int:
-        return len(self.queries)
+        return len(self.request_id)
 
     @property
-    def Y(self) -> FloatArray:  # noqa: N802 - the field's name for the quality matrix
-        """Quality of the candidate that served, shape (n, K), NaN elsewhere."""
-        Y: FloatArray = np.full((len(self), len(self.candidates)), np.nan)
-        rows = np.flatnonzero(self.served >= 0)
-        Y[rows, self.served[rows]] = self.quality[rows]
-        return Y
+    def quality(self) -> FloatArray:
+        """Quality of the answer that was given, shape (n,), NaN where unknown."""
+        known = self.served >= 0
+        quality: FloatArray = np.full(len(self), np.nan)
+        quality[known] = self.Y[np.flatnonzero(known), self.served[known]]
+        return quality
 
     def take(self, index: IntArray | BoolArray) -> TrainingTable:
         """Requests by position or by mask."""
         rows = np.arange(len(self))[index]
-        arrays = {f.name: getattr(self, f.name) for f in fields(self)}
-        kept = {"candidates": arrays.pop("candidates")}
-        kept["queries"] = tuple(arrays.pop("queries")[i] for i in rows)
-        return TrainingTable(**kept, **{name: value[rows] for name, value in arrays.items()})
+        taken: dict[str, Any] = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name == "candidates":
+                taken[field.name] = value
+            elif isinstance(value, tuple):
+                taken[field.name] = tuple(value[i] for i in rows)
+            else:
+                taken[field.name] = value[rows]
+        return TrainingTable(**taken)
 
 
-def read_training_table(path: Path | str, *, split: str | None = None) -> TrainingTable:
-    """Read the folder that a join wrote, or one split of it, as arrays.
-
-    Candidates are all that served a request in any split, by name, at their latest price.
-    """
-    return to_matrices(read_outcomes(path, split=split), read_candidates(path))
-
-
-def file_digest(path: Path | str) -> str:
-    """SHA-256 of a file, in hex."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def read_outcomes(
-    path: Path | str, columns: Sequence[str] | None = None, *, split: str | None = None
-) -> pd.DataFrame:
+def read_outcomes(path: Path | str, columns: Sequence[str] | None = None) -> pd.DataFrame:
     """Read the outcomes of a join's folder (or that file), in order of time and request.
 
     Parameters
     ----------
     columns : a subset, for logs whose text does not fit in memory; default: all
-    split : ``train`` or ``test``; default: both
 
     Raises
     ------
@@ -127,8 +110,7 @@ def read_outcomes(
             f"{file} has no column {', '.join(missing)}; its columns are {', '.join(present)}"
         )
     read = list(dict.fromkeys([*wanted, "time", "request_id"]))
-    chosen = None if split is None else [("split", "=", split)]
-    table = pq.read_table(file, columns=read, filters=chosen)
+    table = pq.read_table(file, columns=read)
     table = table.sort_by([("time", "ascending"), ("request_id", "ascending")])
     frame: pd.DataFrame = table.select(wanted).to_pandas()
     return frame
@@ -169,28 +151,41 @@ def read_candidates(path: Path | str, names: Sequence[str] | None = None) -> Can
     )
 
 
-def to_matrices(outcomes: pd.DataFrame, candidates: CandidateTable) -> TrainingTable:
+def to_matrices(outcomes: pd.DataFrame, candidates: Sequence[str]) -> TrainingTable:
     """Arrange outcomes (of :func:`read_outcomes`) for training on ``candidates``.
 
     Requests that another candidate served keep their row, with ``Y`` all NaN.
     """
-    column = {name: k for k, name in enumerate(candidates.names)}
+    column = {name: k for k, name in enumerate(candidates)}
+    chosen = _positions(outcomes["candidate_chosen"], column)
+    served = _positions(outcomes["candidate_served"], column)
     quality = _floats(outcomes["quality"])
-    weight = np.nan_to_num(_floats(outcomes["label_weight"]))
-    eligible, action_probs = _offered(outcomes, column)
+    n, k = len(outcomes), len(candidates)
+    Y = np.full((n, k), np.nan)
+    rows = np.flatnonzero(served >= 0)
+    Y[rows, served[rows]] = quality[rows]
+    eligible, action_probs = _offered(outcomes, column, k)
+    weight = _floats(outcomes["label_weight"])
     return TrainingTable(
-        candidates=candidates,
+        request_id=tuple(outcomes["request_id"]),
         queries=parse_queries(outcomes),
-        **{name: outcomes[name].to_numpy(dtype=object) for name in _STRINGS},
-        chosen=_positions(outcomes["candidate_chosen"], column),
-        served=_positions(outcomes["candidate_served"], column),
-        quality=quality,
-        weight=np.where(np.isfinite(quality), weight, 0.0),
+        candidates=tuple(candidates),
+        Y=Y,
+        weight=np.where(np.isfinite(quality), np.nan_to_num(weight), 0.0),
+        chosen=chosen,
+        served=served,
+        propensity=_floats(outcomes["propensity"]),
         action_probs=action_probs,
         eligible=eligible,
+        query_id=tuple(outcomes["query_id"]),
+        group_id=tuple(outcomes["group_id"]),
         time=outcomes["time"].to_numpy(dtype="datetime64[us]"),
-        **{name: _floats(outcomes[name]) for name in _NUMBERS},
+        input_tokens=_floats(outcomes["input_tokens"]),
+        output_tokens=_floats(outcomes["output_tokens"]),
+        latency_ms=_floats(outcomes["latency_ms"]),
+        cost_usd=_floats(outcomes["cost_usd"]),
         succeeded=(outcomes["status"] == "success").to_numpy(dtype=bool),
+        split=tuple(outcomes["split"]),
     )
 
 
@@ -222,10 +217,12 @@ def _positions(column: pd.Series[Any], position: dict[str, int]) -> IntArray:
     return np.array([position.get(name, -1) for name in column], dtype=np.int64)
 
 
-def _offered(outcomes: pd.DataFrame, column: dict[str, int]) -> tuple[BoolArray, FloatArray]:
+def _offered(
+    outcomes: pd.DataFrame, column: dict[str, int], k: int
+) -> tuple[BoolArray, FloatArray]:
     """Eligible candidates, and the logging policy's probabilities in the same order."""
-    eligible: BoolArray = np.ones((len(outcomes), len(column)), dtype=bool)
-    action_probs = np.full((len(outcomes), len(column)), np.nan)
+    eligible: BoolArray = np.ones((len(outcomes), k), dtype=bool)
+    action_probs = np.full((len(outcomes), k), np.nan)
     pairs = zip(outcomes["eligible"], outcomes["action_probs"], strict=True)
     for i, (names, probs) in enumerate(pairs):
         if names is None:
