@@ -128,15 +128,16 @@ class _ToolCounts:
         self._schema(tool.get("parameters"), 0)
 
     def _schema(self, schema: object, depth: int) -> None:
-        if not isinstance(schema, Mapping) or depth > _MAX_DEPTH:
+        # `dict`, because a check against the abstract Mapping is slow and JSON gives nothing else
+        if not isinstance(schema, dict) or depth > _MAX_DEPTH:
             return
         properties = schema.get("properties")
-        if isinstance(properties, Mapping):
+        if isinstance(properties, dict):
             self.parameters += len(properties)
             self.nested += depth > 0
             for key, value in properties.items():
                 self.chars += len(str(key))
-                if isinstance(value, Mapping):
+                if isinstance(value, dict):
                     self.chars += len(str(value.get("description", "")))
                     enum = value.get("enum")
                     self.enum_values += len(enum) if isinstance(enum, list) else 0

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from router_ml.errors import ConfigError
 from router_ml.features.query import Query
 from router_ml.features.word_cache import WordCache
+
+_TOOL_TEXTS = 2_048
+"""Texts of at most ``MAX_TOOLS_CHARS`` each: some 30 MB when all are that long."""
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -68,6 +72,8 @@ class QueryTokenizer:
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         suits = WordCache.suits(self._tokenizer)
+        # An application sends the same tools again and again.
+        self._tool_ids = lru_cache(_TOOL_TEXTS)(lambda text: tuple(self.encode(text)))
         self._words = WordCache(tokenizer=self._tokenizer) if suits else None
 
     def to_json(self) -> str:
@@ -86,7 +92,7 @@ class QueryTokenizer:
     def row(self, query: Query) -> list[int]:
         """Ids of one query."""
         tools = query.tools_text
-        return self.layout.row(self.encode(query.text), self.encode(tools) if tools else ())
+        return self.layout.row(self.encode(query.text), self._tool_ids(tools) if tools else ())
 
     def rows(self, queries: Iterable[Query]) -> list[list[int]]:
         """Ids of many queries; tokenises on all cores."""
