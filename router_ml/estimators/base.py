@@ -230,6 +230,17 @@ def columns(fitted: Sequence[str], candidates: CandidateTable) -> list[int]:
     return [position[name] for name in candidates.names]
 
 
+def spread(X: FloatArray) -> FloatArray:
+    """Standard deviation of columns, shape (p,); one where a column is constant up to rounding.
+
+    Dividing by rounding noise would give a column that training never varied a huge weight.
+    """
+    deviation = X.std(axis=0)
+    varies = deviation > 1e-6 * (1.0 + np.abs(X).max(axis=0, initial=0.0))
+    scale: FloatArray = np.where(varies, deviation, 1.0)
+    return scale
+
+
 def _argument_names(cls: type) -> list[str]:
     parameters = inspect.signature(cls).parameters.values()
     return [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]

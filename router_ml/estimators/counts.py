@@ -7,7 +7,7 @@ from typing import ClassVar, Final, Literal, Self
 import numpy as np
 
 from router_ml.errors import ConfigError
-from router_ml.estimators.base import Estimator, State, check_fit, columns
+from router_ml.estimators.base import Estimator, State, check_fit, columns, spread
 from router_ml.features.lexical import NAMES
 from router_ml.types import BoolArray, CandidateTable, FloatArray, IntArray, QueryBatch
 
@@ -75,7 +75,7 @@ class CountsEstimator(Estimator):
         self.candidates_ = candidates.names
         self.low_, self.high_ = raw[used].min(axis=0), raw[used].max(axis=0)
         self.mean_ = raw[used].mean(axis=0)
-        self.scale_ = np.where(raw[used].std(axis=0) > 0, raw[used].std(axis=0), 1.0)
+        self.scale_ = spread(raw[used])
         target = np.log(np.maximum(Y, _FLOOR)) if self.link == "log" else Y
         self._solve((raw - self.mean_) / self.scale_, target, observed, weight)
         self.smear_ = np.ones(len(candidates))

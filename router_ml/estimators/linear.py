@@ -6,7 +6,7 @@ from typing import ClassVar, Final, Self
 
 import numpy as np
 
-from router_ml.estimators.base import Estimator, State, check_fit, columns
+from router_ml.estimators.base import Estimator, State, check_fit, columns, spread
 from router_ml.estimators.constant import shrunk_means
 from router_ml.types import CandidateTable, FloatArray, IntArray, QueryBatch
 
@@ -62,9 +62,8 @@ class LinearEstimator(Estimator):
         raw = np.column_stack([queries.embedding, queries.lexical]).astype(float)
         self.mean_ = raw.mean(axis=0)
         lexical = slice(queries.embedding.shape[1], None)
-        spread = raw[:, lexical].std(axis=0)
         self.scale_ = np.ones(raw.shape[1])
-        self.scale_[lexical] = np.where(spread > 0, spread, 1.0) / self.lexical_scale
+        self.scale_[lexical] = spread(raw[:, lexical]) / self.lexical_scale
         X = (raw - self.mean_) / self.scale_
         self.intercept_ = shrunk_means(Y, observed, weight, _PRIOR_WEIGHT)
         left = np.where(observed, Y - self.intercept_, 0.0)
