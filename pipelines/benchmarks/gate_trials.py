@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from pipelines.benchmarks.population import DrawnLog, Population, draw_log
-from pipelines.benchmarks.trials import p_value, share_of_trials
+from pipelines.benchmarks.trials import mean_of_trials, p_value, share_of_trials
 from router_ml.evaluation.gate import Gate, Peeking
 from router_ml.evaluation.intervals import Estimate
 from router_ml.evaluation.off_policy.estimators import doubly_robust
@@ -19,7 +19,9 @@ GAIN = 0.02
 LOOKS = (600, 1_200, 1_800, 2_400, 3_000)
 """Log sizes at which a peeking team runs the gate."""
 PILOT = 12_000
-"""Requests of the log that says how many rows the stated power needs."""
+"""Requests of the logs that say how many rows the stated power needs."""
+N_PILOTS = 20
+"""One pilot's answer varies widely where weights are large, so the mean of several is used."""
 
 
 def gate_trials(
@@ -126,18 +128,20 @@ def _power(
 ) -> dict[str, Estimate]:
     """Share of passes of a truly better challenger at the size that a pilot log asked for."""
     gate = Gate(mode="superior", gain=GAIN)
-    pilot = draw_log(population, PILOT, rng)
-    labelled = int(pilot.feedback.labelled.sum())
-    report = gate.judge(
-        _difference(pilot, champion, better), np.zeros(PILOT), labelled_rows=labelled
-    )
-    requests = round(report.required_rows * PILOT / labelled)
+    required, share = np.empty(N_PILOTS), np.empty(N_PILOTS)
+    for i in range(N_PILOTS):
+        pilot = draw_log(population, PILOT, rng)
+        labelled = int(pilot.feedback.labelled.sum())
+        difference = _difference(pilot, champion, better)
+        report = gate.judge(difference, np.zeros(PILOT), labelled_rows=labelled)
+        required[i], share[i] = report.required_rows, labelled / PILOT
+    requests = round(float(required.mean() / share.mean()))
     hits = []
     for _ in progress(range(n_trials), f"{population.name}: gate, {requests:,} requests"):
         hits.append(_judge(gate, draw_log(population, requests, rng), champion, better))
-    rows = float(report.required_rows)
     return {
         "power": share_of_trials(np.array(hits)),
         "stated_power": Estimate(gate.target_power, gate.target_power, gate.target_power, PILOT),
-        "required_rows": Estimate(rows, rows, rows, PILOT),
+        "required_rows": mean_of_trials(required),
+        "required_requests": Estimate(requests, requests, requests, N_PILOTS),
     }
