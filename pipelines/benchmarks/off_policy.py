@@ -18,7 +18,7 @@ from pipelines.benchmarks.population import (
     draw_log,
     synthetic_population,
 )
-from pipelines.benchmarks.trials import mean_of_trials, share_of_trials
+from pipelines.benchmarks.trials import mean_of_trials, p_value, share_of_trials
 from router_ml.evaluation.concentration import empirical_bernstein
 from router_ml.evaluation.intervals import Estimate
 from router_ml.evaluation.off_policy.estimators import (
@@ -174,7 +174,10 @@ def _summary(
     ess: FloatArray,
     policies: tuple[str, ...],
 ) -> dict[str, Metrics]:
-    """Metrics pooled over policies, and for each policy by suffix; errors (logs, E, P)."""
+    """Metrics pooled over policies, and for each policy by suffix; arrays (n_logs, E, P).
+
+    ``p_value_*`` is of the binomial test against coverage below 95 %.
+    """
     methods: dict[str, Metrics] = {}
     for e, name in enumerate(ESTIMATORS):
         metrics: Metrics = {
@@ -188,6 +191,8 @@ def _summary(
             metrics[f"bias_{policy}"] = mean_of_trials(error[:, e, j])
             metrics[f"coverage_{policy}"] = share_of_trials(covered[:, e, j])
             metrics[f"ess_{policy}"] = mean_of_trials(ess[:, e, j])
+            hits = int(covered[:, e, j].sum())
+            metrics[f"p_value_{policy}"] = p_value(hits, len(covered), 0.95, alternative="less")
         methods[name] = metrics
     methods["empirical_bernstein"] = {
         "coverage": share_of_trials(bernstein.ravel()),
