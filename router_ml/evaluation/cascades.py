@@ -35,7 +35,8 @@ class CascadeRun:
     @property
     def depth(self) -> IntArray:
         """Answers asked for, shape (n,)."""
-        return self.asked.sum(axis=1)
+        depth: IntArray = self.asked.sum(axis=1)
+        return depth
 
 
 def run_cascade(
@@ -187,7 +188,7 @@ def evaluate_on_log(
         if len(open_):
             posterior[open_] = score(open_, asked[open_])
     weight = np.zeros(n)
-    for i in np.flatnonzero(covered):
+    for i in np.flatnonzero(covered).tolist():
         chance = cover_probability(propensities[i], np.flatnonzero(asked[i]))
         weight[i] = 1.0 / chance if chance > 0 else 0.0
     share = float(covered.mean())
@@ -197,9 +198,9 @@ def evaluate_on_log(
         raise OverlapError(
             f"the log covers the cascade's whole path for {share:.1%} of {n} queries (effective "
             f"sample size {effective:.0f}); expected at least {min_supported:.0%} and "
-            f"{min_effective:.0f}. {deeper:.1%} of the paths ask a second candidate, and a log with "
-            "one answer a query cannot show that answer: log several candidates for some queries, "
-            "or judge on full information"
+            f"{min_effective:.0f}. {deeper:.1%} of the paths ask a second candidate, whose answer a "
+            "log with one answer a query cannot show: log several candidates for some queries, or "
+            "judge on full information"
         )
     rows = np.flatnonzero(weight)
     accepted = best_answer(posterior)[0][rows]
