@@ -18,6 +18,7 @@ from router_ml.errors import DataError
 
 SIZES: Final = (1_000_000, 10_000_000)
 N_CANDIDATES: Final = 12
+N_ELIGIBLE: Final = 4
 N_PROMPTS: Final = 250_000
 DIRT: Final = 1_000
 """One row in so many is repeated, negative, or a label of no request."""
@@ -82,8 +83,8 @@ def measure(config: JoinConfig, folder: Path) -> tuple[float, float]:
 def write_log(folder: Path, *, n: int, random_state: int = 0) -> JoinConfig:
     """Write ``n`` canonical requests, labels for half of them, and prices that change once.
 
-    Prompts are about 120 characters, a quarter of a million of them; every request lists its
-    eligible candidates; one row in a thousand is repeated, and one has negative tokens.
+    Prompts are about 120 characters, a quarter of a million of them; every request lists the four
+    candidates eligible for it; one row in a thousand is repeated, and one has negative tokens.
     """
     with duckdb.connect(config={"threads": 2, "preserve_insertion_order": True}) as connection:
         connection.execute("SET TimeZone = 'UTC'")
@@ -103,7 +104,9 @@ def write_log(folder: Path, *, n: int, random_state: int = 0) -> JoinConfig:
 
 
 def _requests_sql(n: int, seed: int) -> str:
-    names = ", ".join(f"'candidate-{k:02d}'" for k in range(N_CANDIDATES))
+    offered = ", ".join(
+        f"printf('candidate-%02d', (h + {step}) % {N_CANDIDATES})" for step in range(N_ELIGIBLE)
+    )
     return f"""
     WITH drawn AS (
         SELECT i, hash({seed}::VARCHAR || 'h' || i) AS h, hash({seed}::VARCHAR || 'g' || i) AS g,
@@ -117,8 +120,8 @@ def _requests_sql(n: int, seed: int) -> str:
            'user-' || (g % 5000)::VARCHAR AS user_id,
            printf('candidate-%02d', h % {N_CANDIDATES}) AS candidate_chosen,
            printf('candidate-%02d', h % {N_CANDIDATES}) AS candidate_served,
-           [{names}] AS eligible,
-           1.0::DOUBLE / {N_CANDIDATES} AS propensity,
+           [{offered}] AS eligible,
+           1.0::DOUBLE / {N_ELIGIBLE} AS propensity,
            'uniform-v1' AS policy_version,
            'Request ' || prompt::VARCHAR || ': ' || repeat(md5((prompt + 1)::VARCHAR) || ' ', 3)
                AS query,

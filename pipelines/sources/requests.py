@@ -171,7 +171,7 @@ def _answer(value: Any) -> str | None:
 
 def _text(row: dict[str, Any], values: Mapping[str, Any], fields: Fields) -> None:
     """Query text, hashes, and messages and tools as JSON."""
-    messages = open_json(find(values, fields["messages"]))
+    messages = _messages(values, fields)
     tools = open_json(find(values, fields["tools"]))
     if isinstance(tools, Mapping):
         tools = [tools]
@@ -182,8 +182,6 @@ def _text(row: dict[str, Any], values: Mapping[str, Any], fields: Fields) -> Non
         _blame(row, "malformed_tools", str(error))
         return
     given = find(values, fields["query"])
-    if not messages or not isinstance(messages, list):
-        messages = None  # LiteLLM writes {} or "redacted" where it does not keep prompts
     if messages is None and not isinstance(given, str):
         return
     try:
@@ -196,6 +194,15 @@ def _text(row: dict[str, Any], values: Mapping[str, Any], fields: Fields) -> Non
     row["group_id"] = row.get("group_id") or group_id(query)
     row["messages"] = to_json(messages)
     row["tools"] = to_json(list(tools)) if tools else None
+
+
+def _messages(values: Mapping[str, Any], fields: Fields) -> list[Any] | None:
+    """First list of messages; LiteLLM writes {} or "redacted" where it does not keep prompts."""
+    for path in fields["messages"]:
+        messages = open_json(find(values, [path]))
+        if isinstance(messages, list) and messages:
+            return messages
+    return None
 
 
 def _blame(row: dict[str, Any], problem: str, detail: str) -> None:
