@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -241,6 +241,18 @@ class Predictions:
             self.latency_ms[index],
             None if self.quality_std is None else self.quality_std[index],
         )
+
+    def rows(self) -> Iterator[Predictions]:
+        """One sample after the other, each of shape (1, K)."""
+        for i in range(len(self)):
+            part = slice(i, i + 1)
+            yield Predictions(
+                self.quality[part],
+                self.input_tokens[part],
+                self.output_tokens[part],
+                self.latency_ms[part],
+                None if self.quality_std is None else self.quality_std[part],
+            )
 
 
 @dataclass(slots=True)

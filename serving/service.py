@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 import msgspec
-import numpy as np
 
 from router_ml.bundle.files import prices_to_dict
 from router_ml.errors import InvalidRequestError, ScorerUnavailableError
 from router_ml.types import Decision
+from serving.batcher import Batcher
 from serving.decision_log import DecisionLog, DecisionRow, FeedbackRow
 from serving.errors import HttpError
 from serving.ids import DecisionIds
@@ -55,6 +55,7 @@ class Service:
         self.loader = loader
         self.telemetry = telemetry
         self.log: DecisionLog | None = None
+        self._batcher = Batcher()
         self._ids = DecisionIds()
         self._encode = msgspec.json.Encoder().encode
         self._route = msgspec.json.Decoder(RouteRequest).decode
@@ -85,7 +86,8 @@ class Service:
         """``POST /v1/route``."""
         router = self._router()
         ask = read_ask(_decode(self._route, body))
-        return self._encode(self._answer(router, ask, router.runtime.decide(ask.query, ask.limits)))
+        decision = await self._batcher.decide(router, ask)
+        return self._encode(self._answer(router, ask, decision))
 
     async def route_batch(self, body: bytes) -> bytes:
         """``POST /v1/route/batch``; scored in a thread, so that single requests go on."""
@@ -219,13 +221,14 @@ def _decide_all(
     decisions: list[Decision] = []
     try:
         asks.extend(map(read_ask, requests))
-        predictions = router.runtime.predict([ask.query for ask in asks])
-        for row, ask in enumerate(asks):
-            one = predictions.take(np.array([row]))
-            decisions.append(router.runtime.choose(one, ask.limits))
     except InvalidRequestError as error:
-        position = len(decisions) if len(asks) == len(requests) else len(asks)
-        raise InvalidRequestError(f"requests[{position}]: {error}") from error
+        raise InvalidRequestError(f"requests[{len(asks)}]: {error}") from error
+    predictions = router.runtime.predict([ask.query for ask in asks])
+    results = router.runtime.choose_each(predictions, [ask.limits for ask in asks])
+    for position, result in enumerate(results):
+        if not isinstance(result, Decision):
+            raise InvalidRequestError(f"requests[{position}]: {result}") from result
+        decisions.append(result)
     return asks, decisions
 
 

@@ -95,7 +95,9 @@ class QueryTokenizer:
         return self.layout.row(self.encode(query.text), self._tool_ids(tools) if tools else ())
 
     def rows(self, queries: Iterable[Query]) -> list[list[int]]:
-        """Ids of many queries; tokenises on all cores."""
+        """Ids of many queries; without cached words, tokenises on all cores."""
+        if self._words is not None:
+            return [self.row(query) for query in queries]
         pairs = [(query.text, query.tools_text) for query in queries]
         encodings: list[Any] = self._tokenizer.encode_batch(
             [part for pair in pairs for part in pair], add_special_tokens=False

@@ -16,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 
 from router_ml.bundle.files import GRAPH, TOKENIZER, Bundle, candidates_from, read_bundle
-from router_ml.errors import BundleError, ScorerUnavailableError
+from router_ml.errors import BundleError, InvalidRequestError, ScorerUnavailableError
 from router_ml.features.lexical import NAMES, lexical_features
 from router_ml.features.query import Query
 from router_ml.features.tokenizer import QueryTokenizer
@@ -26,13 +26,13 @@ from router_ml.policies.quality_floor import QualityFloorPolicy
 from router_ml.policies.registry import from_dict
 from router_ml.runtime.constraints import Constraints
 from router_ml.types import (
+    BoolArray,
     CandidateTable,
     Decision,
     FloatArray,
     IntArray,
     Predictions,
     RankedCandidate,
-    Tokens,
 )
 
 OUTPUTS: Final = ("quality", "input_tokens", "output_tokens", "latency_ms")
@@ -101,19 +101,17 @@ class Runtime:
         self, queries: Sequence[Query], *, progress: Callable[[int], None] | None = None
     ) -> Predictions:
         """Score many queries, in batches of like length; arrays of shape (n_samples, K)."""
-        lexical = np.zeros((len(queries), len(NAMES)), dtype=np.float32)
-        for i, query in enumerate(queries):
-            lexical[i] = lexical_features(query)
-        tokens = Tokens.from_rows(self._tokenizer.rows(queries))
-        out = [np.zeros((len(queries), len(self.candidates))) for _ in self._outputs]
-        order = np.argsort(tokens.lengths, kind="stable")
-        for start in range(0, len(order), self._batch):
-            rows: IntArray = order[start : start + self._batch]
-            ids = tokens.take(rows).padded(self._tokenizer.layout.pad_id)
-            for target, values in zip(out, self._run(ids, lexical[rows]), strict=True):
-                target[rows] = values
+        rows = self._tokenizer.rows(queries)
+        order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
+        parts = [order[i : i + _BATCH] for i in range(0, len(order), _BATCH)]
+        out = [np.zeros((len(rows), len(self.candidates)), np.float32) for _ in self._outputs]
+        for part in parts:
+            ids = _padded([rows[i] for i in part], self._tokenizer.layout.pad_id)
+            lexical = np.stack([lexical_features(queries[i]) for i in part])
+            for target, values in zip(out, self._run(ids, lexical), strict=True):
+                target[part] = values
             if progress is not None:
-                progress(len(rows))
+                progress(len(part))
         return self._predictions(out)
 
     def predict_one(self, query: Query) -> Predictions:
@@ -144,22 +142,66 @@ class Runtime:
         cost_usd = table.cost_usd(predictions.input_tokens, predictions.output_tokens)
         eligible = constraints.eligible(self._positions, table, predictions, cost_usd)
         policy, reason = self._policy_for(constraints)
-        row_probs, row_ranking = policy.decide(predictions, table, cost_usd, eligible)
-        probs, ranking = row_probs[0].tolist(), row_ranking[0].tolist()
-        chosen = ranking[0]
-        if probs[chosen] != 1.0:
-            chosen = int(self._rng.choice(len(probs), p=row_probs[0]))
-        n_eligible = int(np.count_nonzero(eligible))
-        if n_eligible < len(table):
-            reason = f"{reason}; {len(table) - n_eligible} of {len(table)} ruled out"
-        return Decision(
-            candidate=table.names[chosen],
-            ranking=_lines(table.names, ranking[:n_eligible], predictions, cost_usd, policy),
-            action_probs=tuple(probs),
-            propensity=probs[chosen],
-            policy=policy.name,
-            reason=reason,
-        )
+        return self._decisions(policy, reason, predictions, cost_usd, eligible)[0]
+
+    def choose_each(
+        self, predictions: Predictions, constraints: Sequence[Constraints]
+    ) -> list[Decision | InvalidRequestError]:
+        """Choose for many queries, each with its constraints; an error in the place of a decision.
+
+        Parameters
+        ----------
+        predictions : arrays of shape (n_samples, K)
+        constraints : n_samples of them; :data:`NO_CONSTRAINTS` throughout is fastest
+        """
+        table = self.candidates
+        if all(c is NO_CONSTRAINTS for c in constraints) and not table.context_window.any():
+            cost_usd = table.cost_usd(predictions.input_tokens, predictions.output_tokens)
+            everyone = np.ones(cost_usd.shape, dtype=bool)
+            reason = self.policy.reason
+            return [*self._decisions(self.policy, reason, predictions, cost_usd, everyone)]
+        out: list[Decision | InvalidRequestError] = []
+        for row, limits in zip(predictions.rows(), constraints, strict=True):
+            try:
+                out.append(self.choose(row, limits))
+            except InvalidRequestError as error:
+                out.append(error)
+        return out
+
+    def _decisions(
+        self,
+        policy: Policy,
+        reason: str,
+        predictions: Predictions,
+        cost_usd: FloatArray,
+        eligible: BoolArray,
+    ) -> list[Decision]:
+        """One decision a row. Python numbers, because numpy's cost more than the arithmetic."""
+        names = self.candidates.names
+        cost_weight, latency_weight = policy.weights
+        utility = predictions.quality - cost_weight * cost_usd
+        if latency_weight:
+            utility = utility - latency_weight * predictions.latency_ms
+        probs, ranking = policy.decide(predictions, self.candidates, cost_usd, eligible)
+        arrays = (predictions.quality, cost_usd, predictions.latency_ms, utility, probs, ranking)
+        numbers = [array.tolist() for array in arrays]
+        allowed = np.count_nonzero(eligible, axis=1).tolist()
+        decisions = []
+        for n, p, order, *columns in zip(allowed, *numbers[4:], *numbers[:4], strict=True):
+            lines = [RankedCandidate(*line) for line in zip(names, *columns, strict=True)]
+            chosen = order[0] if p[order[0]] == 1.0 else _draw(p, self._rng.random())
+            left_out = f"; {len(names) - n} of {len(names)} ruled out" if n < len(names) else ""
+            decisions.append(
+                Decision(
+                    candidate=names[chosen],
+                    ranking=tuple([lines[k] for k in order[:n]]),
+                    action_probs=tuple(p),
+                    propensity=p[chosen],
+                    policy=policy.name,
+                    reason=reason + left_out,
+                )
+            )
+        return decisions
 
     def _policy_for(self, constraints: Constraints) -> tuple[Policy, str]:
         if constraints.cost_weight is not None:
@@ -184,22 +226,24 @@ class Runtime:
         return Predictions(quality, input_tokens, output_tokens, latency_ms, *std)
 
 
-def _lines(
-    names: Sequence[str],
-    ranking: Sequence[int],
-    predictions: Predictions,
-    cost_usd: FloatArray,
-    policy: Policy,
-) -> tuple[RankedCandidate, ...]:
-    """The ranking in words; Python numbers, because numpy's cost more than the arithmetic."""
-    cost_weight, latency_weight = policy.weights
-    utility = predictions.quality - cost_weight * cost_usd - latency_weight * predictions.latency_ms
-    rows = (
-        names,
-        *(a[0].tolist() for a in (predictions.quality, cost_usd, predictions.latency_ms, utility)),
-    )
-    lines = [RankedCandidate(*row) for row in zip(*rows, strict=True)]
-    return tuple([lines[k] for k in ranking])
+def _padded(rows: Sequence[Sequence[int]], pad_id: int) -> IntArray:
+    """Dense ids of rows sorted by length, shape (n_samples, longest)."""
+    ids = np.full((len(rows), len(rows[-1])), pad_id, dtype=np.int64)
+    for target, row in zip(ids, rows, strict=True):
+        target[: len(row)] = row
+    return ids
+
+
+def _draw(probs: Sequence[float], uniform: float) -> int:
+    """Invert the cumulative distribution; a candidate of probability zero is never drawn."""
+    last = 0
+    for k, prob in enumerate(probs):
+        if prob > 0.0:
+            last = k
+            if uniform < prob:
+                break
+            uniform -= prob
+    return last
 
 
 def _session(graph: bytes, threads: int) -> Any:
