@@ -16,6 +16,8 @@ __all__ = [
     "EvaluateConfig",
     "ExportConfig",
     "JoinConfig",
+    "PromoteConfig",
+    "RegisterConfig",
     "TrainConfig",
     "dump_config",
     "load_config",
@@ -169,3 +171,77 @@ class EvaluateConfig:
     cost_weight: float = 0.0
     margin: float = 0.01
     n_resamples: int = 2_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisterConfig:
+    """A bundle that becomes a version in the registry, and what is recorded of its making.
+
+    Parameters
+    ----------
+    bundle : bundle folder
+    parity : what ``export`` proved; default: ``parity.json`` beside the bundle
+    trained, joined, evaluation : folders of these stages; their configs, reports, figures and
+        metrics are recorded
+    matrix : Parquet that ``evaluation`` was made on
+    name : registered model
+    experiment : of the run
+    """
+
+    bundle: Path
+    parity: Path | None = None
+    trained: Path | None = None
+    joined: Path | None = None
+    evaluation: Path | None = None
+    matrix: Path | None = None
+    name: str = "router"
+    experiment: str = "router"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromoteConfig:
+    """When a challenger replaces the champion.
+
+    Parameters
+    ----------
+    joined : folder that ``join`` wrote; its test split is the judge unless there is a ``matrix``
+    matrix : Parquet of every candidate's outcome on every prompt
+    name : registered model
+    version : to judge; default: the one with the alias ``challenger``
+    mode : ``save``: quality not worse by more than ``margin``, and cheaper; ``superior``: higher
+        utility at ``cost_weight``
+    margin : quality that may be lost
+    alpha : one-sided error rate
+    cost_weight : quality per dollar, fixed before looking
+    gain : true utility gain for which power is stated
+    target_power : power that the stated number of rows would give
+    peeking : see :class:`router_ml.evaluation.gate.Gate`; ``spending`` keeps ``alpha`` over all
+        challengers of one champion together
+    max_p50_ms, max_p99_ms : limits of the time of a decision, without HTTP
+    latency_queries : queries timed
+    override_by, override_reason : who promotes although the gate says no, and why; both or none
+    """
+
+    joined: Path | None = None
+    matrix: Path | None = None
+    name: str = "router"
+    version: int | None = None
+    mode: Literal["save", "superior"] = "save"
+    margin: float = 0.01
+    alpha: float = 0.025
+    cost_weight: float = 0.0
+    gain: float = 0.02
+    target_power: float = 0.8
+    peeking: Literal["once", "sequence", "spending"] = "spending"
+    max_p50_ms: float = 1.0
+    max_p99_ms: float = 3.0
+    latency_queries: int = 300
+    override_by: str = ""
+    override_reason: str = ""
+
+    def __post_init__(self) -> None:
+        if bool(self.override_by.strip()) != bool(self.override_reason.strip()):
+            raise ConfigError(
+                "an override needs both override_by and override_reason, got "
+                f"{self.override_by!r} and {self.override_reason!r}"
+            )

@@ -13,7 +13,7 @@ import numpy as np
 from pipelines.config import ExportConfig
 from pipelines.console import progress
 from pipelines.train import TrainedRouter, load_trained, read_training_table
-from router_ml.bundle.files import BundleContents, write_bundle
+from router_ml.bundle.files import BundleContents, read_bundle, write_bundle
 from router_ml.bundle.manifest import FeatureSpec
 from router_ml.export.parity import ParityReport, check_parity, odd_queries
 from router_ml.export.router import export_router
@@ -73,5 +73,6 @@ def run(config: ExportConfig) -> Path:
         _, first = np.unique(np.array(table.query_id), return_index=True)
         some = rng.permutation(first)[: config.parity_queries]
         report = verify(bundle, trained, [table.queries[i] for i in some])
-    (config.output / PARITY).write_text(json.dumps(asdict(report), indent=1), encoding="utf-8")
+    proof = {"bundle_id": read_bundle(bundle).manifest.bundle_id, **asdict(report)}
+    (config.output / PARITY).write_text(json.dumps(proof, indent=1), encoding="utf-8")
     return bundle

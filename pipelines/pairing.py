@@ -1,0 +1,251 @@
+"""Two routers on the same rows: what the promotion gate compares."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from pipelines.matrix import FullInformation, read_matrix
+from pipelines.policy import best_constant
+from pipelines.tables import TrainingTable, read_outcomes, to_matrices
+from pipelines.weighting import groups_of, label_probability
+from router_ml.errors import DataError, OverlapError
+from router_ml.evaluation.off_policy.estimators import doubly_robust, snips
+from router_ml.evaluation.off_policy.feedback import LoggedFeedback
+from router_ml.evaluation.off_policy.overlap import overlap
+from router_ml.evaluation.report import TrafficShift, traffic_shift
+from router_ml.features.query import Query
+from router_ml.runtime.runtime import Runtime
+from router_ml.types import FloatArray, IntArray, Predictions
+
+MAX_UNSUPPORTED: Final = 0.05
+"""Share of requests that may move to or from where the log says too little."""
+
+
+@dataclass(frozen=True, slots=True)
+class PairedRows:
+    """Challenger and champion on the same n rows, which neither was trained on.
+
+    Parameters
+    ----------
+    opponent : ``champion``, or the constant candidate it is where there is none
+    quality_difference, cost_difference : challenger minus champion, shape (n,)
+    group_id : int array, shape (n,)
+    labelled_rows : rows with a quality label
+    candidates : names, in the order of ``shift``
+    shift : share of requests by candidate under champion and challenger
+    basis : where the numbers come from, in words
+    queries : the distinct queries
+    unsupported : which moved traffic the log cannot judge, in words; ``""`` when it can
+    """
+
+    opponent: str
+    quality_difference: FloatArray
+    cost_difference: FloatArray
+    group_id: IntArray
+    labelled_rows: int
+    candidates: tuple[str, ...]
+    shift: TrafficShift
+    basis: str
+    queries: tuple[Query, ...]
+    unsupported: str = ""
+
+
+def pair(
+    challenger: Runtime, champion: Runtime | None, *, joined: Path | None, matrix: Path | None
+) -> PairedRows:
+    """Play both on a full-information matrix where there is one, else on a log's test split.
+
+    Parameters
+    ----------
+    champion : ``None`` = the best constant candidate: with a matrix the best on these rows, chosen
+        with hindsight; on a log the best of the training split
+    joined : folder that ``join`` wrote; with a matrix its training prompts are left out
+
+    Raises
+    ------
+    DataError
+        If nothing was named, or nothing is left to compare on.
+    """
+    if matrix is not None:
+        return _on_matrix(challenger, champion, joined, matrix)
+    if joined is None:
+        raise DataError("the gate needs a joined log or a matrix to compare on; name one")
+    return _on_log(challenger, champion, joined)
+
+
+def _on_matrix(
+    challenger: Runtime, champion: Runtime | None, joined: Path | None, matrix: Path
+) -> PairedRows:
+    names = _union(challenger.candidates.names, champion.candidates.names if champion else ())
+    truth = _unseen(read_matrix(matrix, names), joined)
+    new = action_probs(challenger, challenger.predict(truth.queries), names)
+    if champion is None:
+        best = best_constant(truth.quality, truth.cost_usd)
+        opponent, old = names[best], constant_probs(len(truth), len(names), best)
+    else:
+        opponent, old = "champion", action_probs(champion, champion.predict(truth.queries), names)
+    return PairedRows(
+        opponent=opponent,
+        quality_difference=((new - old) * truth.quality).sum(axis=1),
+        cost_difference=((new - old) * truth.cost_usd).sum(axis=1),
+        group_id=truth.groups,
+        labelled_rows=len(truth),
+        candidates=names,
+        shift=traffic_shift(old, new),
+        basis=f"{len(truth):,} unseen queries, every outcome known",
+        queries=truth.queries,
+    )
+
+
+def _unseen(truth: FullInformation, joined: Path | None) -> FullInformation:
+    if joined is None:
+        return truth
+    frame = read_outcomes(joined, columns=["group_id", "split"])
+    trained_on = set(frame.loc[frame["split"] == "train", "group_id"])
+    kept = truth.take(np.array([group not in trained_on for group in truth.group_id]))
+    if len(kept) == 0:
+        raise DataError(
+            "every prompt of the matrix is in the training split of the joined log; there is "
+            "nothing unseen to compare on"
+        )
+    return kept
+
+
+def _on_log(challenger: Runtime, champion: Runtime | None, joined: Path) -> PairedRows:
+    outcomes = read_outcomes(joined)
+    routers = [challenger] if champion is None else [challenger, champion]
+    logged = sorted(set(outcomes["candidate_chosen"]) | set(outcomes["candidate_served"]))
+    names = _union(*(router.candidates.names for router in routers), logged)
+    everything = to_matrices(outcomes, names)
+    split = np.array(everything.split)
+    table = everything.take(split == "test")
+    if not np.isfinite(table.quality).any():
+        raise DataError("the test split has no labelled request; join more log, or name a matrix")
+    distinct, first, code = np.unique(
+        np.array(table.query_id), return_index=True, return_inverse=True
+    )
+    queries = tuple(table.queries[i] for i in first)
+    scores = [router.predict(queries).take(code) for router in routers]
+    new = action_probs(challenger, scores[0], names)
+    if champion is None:
+        best = _best_logged(everything.take(split == "train"))
+        opponent, old = names[best], constant_probs(len(table), len(names), best)
+    else:
+        opponent, old = "champion", action_probs(champion, scores[1], names)
+    quality, cost_usd = feedback(table)
+    return PairedRows(
+        opponent=opponent,
+        quality_difference=_difference(quality, new, old, _guess(routers, scores, names)[0]),
+        cost_difference=_difference(cost_usd, new, old, _guess(routers, scores, names)[1]),
+        group_id=quality.group_id,
+        labelled_rows=int(quality.labelled.sum()),
+        candidates=names,
+        shift=traffic_shift(old, new),
+        basis=(
+            f"{len(table):,} logged requests of the test split, {len(distinct):,} distinct, doubly "
+            "robust"
+        ),
+        queries=queries,
+        unsupported=_unsupported(quality, new - old, names),
+    )
+
+
+def feedback(table: TrainingTable) -> tuple[LoggedFeedback, LoggedFeedback]:
+    """Quality and cost of a log as off-policy estimators take them.
+
+    Labels are taken to be missing at random given candidate and propensity; costs are always known.
+
+    Raises
+    ------
+    DataError
+        If a request has no logged propensity.
+    """
+    if not np.isfinite(table.propensity).all():
+        raise DataError(
+            f"{int((~np.isfinite(table.propensity)).sum())} requests have no logged propensity; "
+            "set request_fields.propensity in the join config, or compare on a matrix"
+        )
+    groups = groups_of(table)
+    quality = LoggedFeedback(
+        action=table.chosen,
+        propensity=table.propensity,
+        outcome=table.quality,
+        label_prob=label_probability(table),
+        group_id=groups,
+    )
+    cost_usd = LoggedFeedback(
+        action=table.chosen, propensity=table.propensity, outcome=table.cost_usd, group_id=groups
+    )
+    return quality, cost_usd
+
+
+def action_probs(runtime: Runtime, predictions: Predictions, names: Sequence[str]) -> FloatArray:
+    """Probabilities of a runtime's policy, in the columns of ``names``, shape (n, len(names))."""
+    probs = np.zeros((len(predictions), len(names)))
+    columns = [names.index(name) for name in runtime.candidates.names]
+    probs[:, columns] = runtime.policy.action_probs(predictions, runtime.candidates)
+    return probs
+
+
+def constant_probs(n: int, k: int, candidate: int) -> FloatArray:
+    """Probability one on one candidate, shape (n, k)."""
+    return np.tile(np.eye(k)[candidate], (n, 1))
+
+
+def _union(*lists: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for names in lists for name in names))
+
+
+def _best_logged(train: TrainingTable) -> int:
+    """Best constant of the training split by SNIPS; the cheaper among equals."""
+    quality, cost_usd = feedback(train)
+    k = len(train.candidates)
+    values = np.full((k, 2), [-np.inf, np.inf])
+    for candidate in range(k):
+        probs = constant_probs(len(train), k, candidate)
+        try:
+            values[candidate] = snips(quality, probs).value, snips(cost_usd, probs).value
+        except OverlapError:
+            continue  # never served and labelled: it cannot be the one to beat
+    return int(np.lexsort((values[:, 1], -np.round(values[:, 0], 12)))[0])
+
+
+def _guess(
+    routers: Sequence[Runtime], scores: Sequence[Predictions], names: Sequence[str]
+) -> tuple[FloatArray, FloatArray]:
+    """Predicted quality and cost in the columns of ``names``: the first router that knows each.
+
+    Candidates that no router knows get 0; neither policy plays them, so it is never used.
+    """
+    quality = np.zeros((len(scores[0]), len(names)))
+    cost_usd = np.zeros_like(quality)
+    for router, score in reversed(list(zip(routers, scores, strict=True))):
+        table = router.candidates
+        columns = [names.index(name) for name in table.names]
+        quality[:, columns] = score.quality
+        cost_usd[:, columns] = table.cost_usd(score.input_tokens, score.output_tokens)
+    return quality, cost_usd
+
+
+def _difference(
+    log: LoggedFeedback, new: FloatArray, old: FloatArray, guess: FloatArray
+) -> FloatArray:
+    """Doubly robust row values, challenger minus champion; both by the same predictions."""
+    challenger, champion = doubly_robust(log, new, guess), doubly_robust(log, old, guess)
+    difference: FloatArray = challenger.influence - champion.influence
+    return difference
+
+
+def _unsupported(log: LoggedFeedback, moved: FloatArray, names: Sequence[str]) -> str:
+    """What the log cannot say about the requests that would move; those that stay cancel out."""
+    parts = []
+    for label, probs in (("to", np.maximum(moved, 0.0)), ("from", np.maximum(-moved, 0.0))):
+        diagnosis = overlap(log, probs, candidates=names)
+        if diagnosis.unsupported_mass > MAX_UNSUPPORTED:
+            parts.append(f"moving {label} {diagnosis.text}")
+    return "; ".join(parts)
