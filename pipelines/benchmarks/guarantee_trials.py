@@ -68,7 +68,9 @@ class _Game:
         self.population = population
         self.reference = population.constant(int(population.learned.mean(axis=0).argmax()))
         probs = [population.router(weight) for weight in COST_WEIGHTS]
-        self.points = probs
+        # Neighbouring weights may decide alike; one of them is enough.
+        probs = [p for i, p in enumerate(probs) if i == 0 or np.any(p != probs[i - 1])]
+        self.choices = [p.argmax(axis=1) for p in probs]
         quality = np.stack([np.sum(p * population.quality, axis=1) for p in probs], axis=1)
         reference = np.sum(self.reference * population.quality, axis=1)
         self.loss = floor_loss(quality, reference, floor=FLOOR)
@@ -99,15 +101,14 @@ class _Game:
     def certify_log(self, rng: np.random.Generator, *, random_state: int) -> Certificate:
         """Certify from a partial log: row values of DR stand in for outcomes."""
         query, feedback = draw_feedback(self.population, LOG_REQUESTS, rng, known_audit=True)
-        # DR row values of every constant; a policy's are their mean under its probabilities.
+        # DR row values of every constant; a deterministic policy's are those of its choice.
         rows = np.clip(self.population.learned[query], 0.0, 1.0)
-        served = (np.arange(len(query)), feedback.action)
+        every = np.arange(len(query))
+        served = (every, feedback.action)
         weight = feedback.labelled / (feedback.propensity * feedback.label_prob)
         rows[served] += weight * (feedback.filled - rows[served])
-        reference = FLOOR * np.sum(self.reference[query] * rows, axis=1)
-        loss = np.stack(
-            [reference - np.sum(probs[query] * rows, axis=1) for probs in self.points], axis=1
-        )
+        reference = FLOOR * rows[:, int(self.reference[0].argmax())]
+        loss = np.stack([reference - rows[every, c[query]] for c in self.choices], axis=1)
         return certify(loss, low=-np.inf, high=self.high, delta=DELTA, random_state=random_state)
 
     def _highest(self, probs: FloatArray) -> float:
