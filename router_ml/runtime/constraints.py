@@ -81,8 +81,7 @@ class Constraints:
             allowed[:] = False
             allowed[0, [positions[name] for name in self.candidates]] = True
         if table.context_window.any():
-            needed = predictions.input_tokens + (self.max_output_tokens or 0)
-            fits = (table.context_window == 0) | (needed <= table.context_window)
+            fits = fits_context(table, predictions.input_tokens + (self.max_output_tokens or 0))
             allowed = self._narrow(allowed, fits, "context window", predictions.input_tokens)
         if self.max_cost_usd is not None:
             fits = cost_usd <= self.max_cost_usd
@@ -110,3 +109,9 @@ class Constraints:
                 f"{least:.6g}; relax it"
             )
         return left
+
+
+def fits_context(table: CandidateTable, tokens: FloatArray) -> BoolArray:
+    """Whether ``tokens``, shape (n_samples, K), fit each context window; unknown ones fit all."""
+    fits: BoolArray = (table.context_window == 0) | (tokens <= table.context_window)
+    return fits

@@ -24,7 +24,7 @@ from router_ml.policies.base import Policy
 from router_ml.policies.cost_aware import CostAwarePolicy
 from router_ml.policies.quality_floor import QualityFloorPolicy
 from router_ml.policies.registry import from_dict
-from router_ml.runtime.constraints import Constraints
+from router_ml.runtime.constraints import Constraints, fits_context
 from router_ml.types import (
     BoolArray,
     CandidateTable,
@@ -155,11 +155,12 @@ class Runtime:
         constraints : n_samples of them; :data:`NO_CONSTRAINTS` throughout is fastest
         """
         table = self.candidates
-        if all(c is NO_CONSTRAINTS for c in constraints) and not table.context_window.any():
-            cost_usd = table.cost_usd(predictions.input_tokens, predictions.output_tokens)
-            everyone = np.ones(cost_usd.shape, dtype=bool)
-            reason = self.policy.reason
-            return [*self._decisions(self.policy, reason, predictions, cost_usd, everyone)]
+        if all(c is NO_CONSTRAINTS for c in constraints):
+            fits = fits_context(table, predictions.input_tokens)
+            if fits.any(axis=1).all():
+                cost_usd = table.cost_usd(predictions.input_tokens, predictions.output_tokens)
+                reason = self.policy.reason
+                return [*self._decisions(self.policy, reason, predictions, cost_usd, fits)]
         out: list[Decision | InvalidRequestError] = []
         for row, limits in zip(predictions.rows(), constraints, strict=True):
             try:
