@@ -61,7 +61,7 @@ def budget_policies(
     return policies
 
 
-def curve_shares(predictions: Predictions, candidates: CandidateTable) -> list[float]:
+def curve_budgets(predictions: Predictions, candidates: CandidateTable) -> list[float]:
     """Log-spaced budgets from the cheapest to the dearest operating point, dollars a request."""
     cost = candidates.cost_usd(predictions.input_tokens, predictions.output_tokens)
     best = predictions.quality.argmax(axis=1)

@@ -15,7 +15,7 @@ from pipelines import figures
 from pipelines.comparison import (
     as_dict,
     budget_policies,
-    curve_shares,
+    curve_budgets,
     full_information_table,
     print_comparison,
     verdict,
@@ -107,7 +107,7 @@ def _on_matrix(config: EvaluateConfig, runtime: Runtime, truth: FullInformation)
         f"{usd:.6g}": BudgetPolicy.solve(predictions, table, budget_usd=usd).action_probs(
             predictions, table
         )
-        for usd in curve_shares(predictions, table)
+        for usd in curve_budgets(predictions, table)
     }
     sweep, _ = full_information_table(truth, curve, n_resamples=200)
     figure = figures.cost_quality(

@@ -44,15 +44,21 @@ class TrainingSet:
     queries : n parsed queries
     batch : their features
     outcomes : means over the requests that asked the same, NaN where unobserved
-    groups : codes of ``group_id``, shape (n,)
+    group_id : hash of each normalised text, shape (n,)
     candidates : the K candidates
     """
 
     queries: tuple[Query, ...]
     batch: QueryBatch
     outcomes: Outcomes
-    groups: IntArray
+    group_id: np.typing.NDArray[np.str_]
     candidates: CandidateTable
+
+    @property
+    def groups(self) -> IntArray:
+        """Integer codes of ``group_id``, shape (n,)."""
+        codes: IntArray = np.unique(self.group_id, return_inverse=True)[1]
+        return codes
 
     def __len__(self) -> int:
         return len(self.queries)
@@ -65,7 +71,7 @@ class TrainingSet:
             queries=tuple(self.queries[i] for i in rows),
             batch=self.batch.take(rows),
             outcomes=self.outcomes.take(rows),
-            groups=self.groups[rows],
+            group_id=self.group_id[rows],
         )
 
 
@@ -115,9 +121,8 @@ def training_set(
         weight=mass,
     )
     queries = tuple(table.queries[i] for i in first)
-    groups = np.unique(np.array(table.group_id)[first], return_inverse=True)[1]
     batch = Featurizer(encoder=encoder).transform(queries, progress=on_progress)
-    return TrainingSet(queries, batch, outcomes, groups, candidates)
+    return TrainingSet(queries, batch, outcomes, np.array(table.group_id)[first], candidates)
 
 
 def read_training_table(

@@ -1,0 +1,245 @@
+"""The whole story in one command: a log in, a measured table out, three requests served.
+
+With a folder of real data it learns from ``requests.jsonl.gz``, ``labels.csv`` and ``prices.json``
+alone, and is judged on ``matrix.parquet``'s rows of prompts it has not seen. Without one it
+generates a synthetic world and does the same.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from pipelines import export, figures, join, train
+from pipelines.benchmarks.world import write_world
+from pipelines.cache import get_encoder
+from pipelines.comparison import (
+    as_dict,
+    curve_budgets,
+    full_information_table,
+    print_comparison,
+    verdict,
+)
+from pipelines.config import ExportConfig, JoinConfig, TrainConfig
+from pipelines.console import console, progress
+from pipelines.cross_fit import CrossFitted, cross_fit
+from pipelines.matrix import FullInformation, read_matrix
+from pipelines.train import TrainingSet, read_training_table, training_set
+from router_ml.errors import ConfigError, ScorerUnavailableError
+from router_ml.estimators.registry import make_estimator
+from router_ml.evaluation.curves import zero_router
+from router_ml.policies.budget import BudgetPolicy
+
+FILES: Final = ("requests.jsonl.gz", "labels.csv", "prices.json", "matrix.parquet")
+RESULT: Final = "demo.json"
+FIGURE: Final = "cost_quality.png"
+_READY_S: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoConfig:
+    """What the demo runs on.
+
+    Parameters
+    ----------
+    data : folder with a log, labels, prices and a matrix; ``None`` = a synthetic world
+    output : folder to write to
+    cache : folder for encoders
+    """
+
+    data: Path | None = None
+    output: Path = Path("runs/demo")
+    cache: Path = Path(".cache")
+
+
+def run(config: DemoConfig) -> Path:
+    """Join, cross-fit, judge, train, export, register, promote, serve; returns the folder written.
+
+    Raises
+    ------
+    ConfigError
+        If a file of ``config.data`` is missing.
+    """
+    data = _data(config)
+    joined = config.output / "joined"
+    with progress("joining", None):
+        join.run(
+            JoinConfig(
+                requests=(str(data / FILES[0]),),
+                labels=(str(data / FILES[1]),),
+                prices=(str(data / FILES[2]),),
+                output=joined,
+            )
+        )
+    _print_accounts(joined)
+    train_config = TrainConfig(joined=joined, output=config.output / "trained", cache=config.cache)
+    with progress("encoder (distilled once, then cached)", None):
+        encoder = get_encoder(cache=config.cache)
+    table, candidates = read_training_table(joined)
+    with progress("features", None):
+        training = training_set(table, candidates, encoder)
+    truth = read_matrix(data / FILES[3], candidates.names)
+    quality = make_estimator(train_config.quality)
+    fitted = cross_fit(training, truth, encoder, quality, config.output / "folds")
+    _judge(config.output, training, truth, fitted)
+    with progress("training on the whole training split", None):
+        trained = train.run(train_config)
+    shutil.rmtree(config.output / "export", ignore_errors=True)
+    bundle = export.run(
+        ExportConfig(trained=trained, joined=joined, output=config.output / "export")
+    )
+    _register(config, joined, bundle, data / FILES[3])
+    _serve(bundle, truth)
+    return config.output
+
+
+def _data(config: DemoConfig) -> Path:
+    if config.data is None:
+        folder = config.output / "world"
+        console.print(
+            "No data given: a [bold]synthetic world[/bold] is generated, whose true qualities are "
+            "known. For real data: make demo DATA=folder"
+        )
+        with progress("generating the synthetic world", None):
+            shutil.rmtree(folder, ignore_errors=True)
+            return write_world(folder)
+    missing = [name for name in FILES if not (config.data / name).is_file()]
+    if missing:
+        raise ConfigError(
+            f"{config.data} lacks {', '.join(missing)}; the demo needs {', '.join(FILES)}. Without "
+            "a matrix: router-ml join, train, export, evaluate (README)"
+        )
+    return config.data
+
+
+def _print_accounts(joined: Path) -> None:
+    report = json.loads((joined / "report.json").read_text(encoding="utf-8"))
+    for source, account in report["accounts"].items():
+        parts = ", ".join(f"{key} {value}" for key, value in account.items())
+        console.print(f"[bold]{source}[/bold]: {parts}", highlight=False)
+
+
+def _judge(
+    output: Path, training: TrainingSet, truth: FullInformation, fitted: CrossFitted
+) -> None:
+    """Table, sentence and figure of the cross-fitted routers."""
+    table, baseline = full_information_table(truth, fitted.action_probs)
+    title = f"{len(truth)} prompts, each judged by a router that had not seen it"
+    print_comparison(title, table, baseline)
+    sentence = verdict(table, baseline, list(fitted.action_probs))
+    console.print(f"[bold]{sentence}[/bold]", highlight=False)
+    predictions = fitted.predictions
+    sweep = {
+        f"{usd:.6g}": BudgetPolicy.solve(
+            predictions, training.candidates, budget_usd=usd
+        ).action_probs(predictions, training.candidates)
+        for usd in curve_budgets(predictions, training.candidates)
+    }
+    curve, _ = full_information_table(truth, sweep, n_resamples=300)
+    figure = figures.cost_quality(
+        {name: (table[name]["quality"], table[name]["cost_usd"]) for name in truth.candidates},
+        [(curve[name]["quality"], curve[name]["cost_usd"]) for name in sweep],
+        zero_router=zero_router(truth.cost_usd, truth.quality),
+        oracle=(table["oracle"]["quality"], table["oracle"]["cost_usd"]),
+        title="Learned from a partial log, judged on unseen prompts",
+    )
+    path = figures.save(figure, output / FIGURE)
+    result = {
+        "baseline": baseline,
+        "policies": as_dict(table),
+        "verdict": sentence,
+        "parity": max(max(report.max_error.values()) for report in fitted.parity),
+        "equal_decisions": min(report.equal_decisions for report in fitted.parity),
+        "selection": fitted.selection,
+    }
+    (output / RESULT).write_text(json.dumps(result, indent=1), encoding="utf-8")
+    console.print(f"figure: {path}; all numbers: {output / RESULT}", highlight=False)
+
+
+def _register(config: DemoConfig, joined: Path, bundle: Path, matrix: Path) -> None:
+    """Log the run, register the bundle as challenger, and let the gate decide."""
+
+
+@contextmanager
+def running_service(bundle: str) -> Iterator[str]:
+    """Base address of a scoring service in its own process, ready to answer; stopped at the end.
+
+    Parameters
+    ----------
+    bundle : bundle folder or registry address
+
+    Raises
+    ------
+    ScorerUnavailableError
+        If the service does not become ready.
+    """
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    address = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "pipelines.cli", "serve", bundle, "--port", str(port)]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + _READY_S
+        while not _answers(f"{address}/readyz"):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise ScorerUnavailableError(
+                    f"the service did not become ready within {_READY_S:g} s; run `router-ml serve "
+                    f"{bundle}` to see why"
+                )
+            time.sleep(0.05)
+        yield address
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def post(address: str, body: dict[str, Any]) -> dict[str, Any]:
+    """POST JSON, return JSON."""
+    request = urllib.request.Request(
+        address, json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        decoded: dict[str, Any] = json.loads(answer.read())
+        return decoded
+
+
+def _answers(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(address, timeout=1):
+            return True
+    except (urllib.error.URLError, ConnectionError, TimeoutError):
+        return False
+
+
+def _serve(bundle: Path, truth: FullInformation) -> None:
+    rows = np.linspace(0, len(truth) - 1, 3).astype(int)
+    with running_service(str(bundle)) as address:
+        console.print(f"serving at {address}", highlight=False)
+        for i in rows:
+            query = truth.queries[i]
+            body = {"query": query.ask, "tools": [dict(tool) for tool in query.tools]}
+            started = time.perf_counter()
+            decision = post(f"{address}/v1/route", body)
+            took = (time.perf_counter() - started) * 1e3
+            best = decision["ranking"][0]
+            console.print(
+                f"  {query.ask[:60]!r} -> [bold]{decision['candidate']}[/bold] (quality "
+                f"{best['quality']:.2f}, ${best['cost_usd']:.6f}; {took:.1f} ms with a new "
+                "connection)",
+                highlight=False,
+            )
+    console.print("service stopped")
