@@ -13,6 +13,8 @@ from router_ml.types import BoolArray, FloatArray, IntArray
 
 _BATCH: Final = 50_000
 _NEWTON_STEPS: Final = 30
+_SIZES: Final = 6
+"""Numbers of trees compared, in equal steps up to ``n_trees``."""
 
 
 class AnswerScorer:
@@ -27,7 +29,8 @@ class AnswerScorer:
 
     Parameters
     ----------
-    n_trees, learning_rate, num_leaves, min_child_samples : of the booster
+    n_trees : at most; the number with the least out-of-fold loss is kept
+    learning_rate, num_leaves, min_child_samples : of the booster
     repeats : training rows an answer
     max_seen : largest set of other answers in training
     n_splits : folds of the out-of-fold margins, >= 2
@@ -97,14 +100,18 @@ class AnswerScorer:
         X = table.rows(query, candidate, seen)
         y, w = Y[query, candidate], weight[query, candidate]
         self.agreement_learned_ = bool(seen.any())
-        margin = np.zeros(len(y))
+        sizes = [max(1, self.n_trees * i // _SIZES) for i in range(1, _SIZES + 1)]
+        margins = np.zeros((len(sizes), len(y)))
         self.fold_boosters_ = []
         for fold in range(self.n_splits):
             out = self.fold_[query] == fold
-            self.fold_boosters_.append(self._boost(X[~out], y[~out], w[~out]))
-            margin[out] = _margin(self.fold_boosters_[-1], X[out])
-        self.slope_, self.intercept_ = platt(margin, y, w)
-        self.booster_ = self._boost(X, y, w)
+            booster = self._boost(X[~out], y[~out], w[~out], self.n_trees)
+            self.fold_boosters_.append(booster)
+            margins[:, out] = [_margin(booster, X[out], size) for size in sizes]
+        best = int(np.argmin([_log_loss(margin, y, w) for margin in margins]))
+        self.n_trees_ = sizes[best]
+        self.slope_, self.intercept_ = platt(margins[best], y, w)
+        self.booster_ = self._boost(X, y, w, self.n_trees_)
         return self
 
     def predict(
@@ -112,7 +119,7 @@ class AnswerScorer:
     ) -> FloatArray:
         """Probability that answers are right, shape (m,); arguments as ``AnswerTable.rows``."""
         out = [
-            _margin(self.booster_, table.rows(query[s], candidate[s], seen[s]))
+            _margin(self.booster_, table.rows(query[s], candidate[s], seen[s]), self.n_trees_)
             for s in _slices(len(query))
         ]
         return self._calibrated(np.concatenate(out) if out else np.zeros(0))
@@ -129,7 +136,9 @@ class AnswerScorer:
             for s in _slices(len(index)):
                 rows = index[s]
                 margin[rows] = _margin(
-                    booster, table.rows(query[rows], candidate[rows], seen[rows])
+                    booster,
+                    table.rows(query[rows], candidate[rows], seen[rows]),
+                    self.n_trees_,
                 )
         return self._calibrated(margin)
 
@@ -146,6 +155,7 @@ class AnswerScorer:
                 "slope": self.slope_,
                 "intercept": self.intercept_,
                 "n_candidates": self.n_candidates_,
+                "n_trees": self.n_trees_,
                 "agreement_learned": self.agreement_learned_,
             },
             texts={"booster": self.booster_.model_to_string()},
@@ -160,6 +170,7 @@ class AnswerScorer:
         self.slope_ = float(state.values["slope"])
         self.intercept_ = float(state.values["intercept"])
         self.n_candidates_ = int(state.values["n_candidates"])
+        self.n_trees_ = int(state.values["n_trees"])
         self.agreement_learned_ = bool(state.values["agreement_learned"])
         self.booster_ = lgb.Booster(model_str=state.texts["booster"])
         return self
@@ -180,7 +191,7 @@ class AnswerScorer:
         seen = (order.argsort(axis=1).argsort(axis=1) < size[:, None]) & (order < 2.0)
         return query, candidate, seen
 
-    def _boost(self, X: FloatArray, y: FloatArray, w: FloatArray) -> Any:
+    def _boost(self, X: FloatArray, y: FloatArray, w: FloatArray, n_trees: int) -> Any:
         import lightgbm as lgb
 
         parameters = {
@@ -198,7 +209,7 @@ class AnswerScorer:
             "force_row_wise": True,
             "verbosity": -1,
         }
-        return lgb.train(parameters, lgb.Dataset(X, label=y, weight=w), self.n_trees)
+        return lgb.train(parameters, lgb.Dataset(X, label=y, weight=w), n_trees)
 
 
 def platt(margin: FloatArray, y: FloatArray, weight: FloatArray) -> tuple[float, float]:
@@ -239,8 +250,13 @@ def _folds(n: int, groups: IntArray | None, n_splits: int, rng: np.random.Genera
     return fold
 
 
-def _margin(booster: Any, X: FloatArray) -> FloatArray:
-    return np.asarray(booster.predict(X, raw_score=True, num_threads=1), dtype=float)
+def _margin(booster: Any, X: FloatArray, n_trees: int) -> FloatArray:
+    margin = booster.predict(X, raw_score=True, num_iteration=n_trees, num_threads=1)
+    return np.asarray(margin, dtype=float)
+
+
+def _log_loss(margin: FloatArray, y: FloatArray, weight: FloatArray) -> float:
+    return float(np.average(np.logaddexp(0.0, margin) - y * margin, weights=weight))
 
 
 def _slices(n: int) -> list[slice]:

@@ -198,9 +198,9 @@ def evaluate_on_log(
         raise OverlapError(
             f"the log covers the cascade's whole path for {share:.1%} of {n} queries (effective "
             f"sample size {effective:.0f}); expected at least {min_supported:.0%} and "
-            f"{min_effective:.0f}. {deeper:.1%} of the paths ask a second candidate, whose answer a "
-            "log with one answer a query cannot show: log several candidates for some queries, or "
-            "judge on full information"
+            f"{min_effective:.0f}. {deeper:.1%} of the paths ask a second candidate, whose answer "
+            "a log with one answer a query cannot show: log several candidates for some queries, "
+            "or judge on full information"
         )
     rows = np.flatnonzero(weight)
     accepted = best_answer(posterior)[0][rows]

@@ -69,9 +69,9 @@ _WORD_NUMBERS: Final = {"twenty": 20.0, "thirty": 30.0, "hundred": 100.0, "dozen
 _STOP: Final = frozenset(
     _WORD.findall(
         "a an and are as at be by can did do does for from given has have how i in into is it me "
-        "my of on or please that the their them then this to using use want was what when where which "
-        "who will with you your calculate find get function specified based returns return need "
-        "would could should list provide about between if"
+        "my of on or please that the their them then this to using use want was what when where "
+        "which who will with you your calculate find get function specified based returns return "
+        "need would could should list provide about between if"
     )
 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Literal
 
 import numpy as np
@@ -23,50 +24,53 @@ _CHUNK: Final = 4_000_000
 """Floats of one block of samples (32 MB)."""
 _EPSILON: Final = 1e-3
 
+_N_INPUTS: Final = 5
+_RIDGE: Final = 1.0
+
 Search = Literal["exact", "greedy"]
+Matrix = Sequence[Sequence[float]] | FloatArray
 
 
 class CascadeRoutingPolicy(SequentialPolicy):
     r"""Ask whoever belongs to the best superset of the answers so far.
 
-    Let :math:`b` be the estimate of the best answer so far (0 without any), :math:`\mu_k` the
-    quality expected of candidate :math:`k`, and :math:`A_k` how far its answer, once judged, will
-    stand above the best one so far. The gain of asking a set :math:`T` is
+    Let :math:`b` be the estimate of the best answer so far and :math:`A_k` the lead of candidate
+    :math:`k`: how far its answer, once judged, will stand above the best of the others (before the
+    first answer, its estimate itself). The gain of asking a set :math:`T` is
 
     .. math:: G(T) = E[\max(0, \max_{k \in T} A_k)] - \lambda \sum_{k \in T} c_k
 
-    with :math:`A` Gaussian, means :math:`\mu_k - b`, and covariance
-    :math:`\Omega_{kl} \sqrt{v_k v_l}`; :math:`v` is the uncertainty left, :math:`b (1 - b)`, or
-    :math:`\mu_k (1 - \mu_k)` before the first answer. :math:`\Omega` is learned from how estimates
-    move when a further answer comes in, and so holds what answers tell of each other. The
-    expectation is taken over fixed antithetic draws. Ask the cheapest of the best :math:`T`, accept
-    when no :math:`T` gains.
+    with Gaussian :math:`A`. Before the first answer its mean is the prior :math:`p_k` and its
+    spread :math:`\sqrt{p_k (1 - p_k)}`; later the mean is linear in :math:`b, b^2`, the prior of
+    the best and :math:`p_k`, and the spread :math:`\sqrt{b (1 - b)}`; covariances are learned, and
+    so hold what answers tell of each other. The expectation is taken over fixed antithetic draws.
+    Ask the cheapest of the best :math:`T`; accept when no :math:`T` gains.
 
-    :math:`G` is submodular but for its additive cost: a candidate that gains nothing alone gains
-    nothing in any set. Hence candidates without gain of their own are pruned without loss, and
-    the greedy variant (best single candidate) and the exact one agree on when to stop.
+    The expectation is submodular: a candidate that does not pay alone pays in no set. So the greedy
+    variant (best single candidate) and the exact one agree on when to stop, and differ only in
+    whom to ask; candidates that do not pay are pruned without loss.
 
     Parameters
     ----------
     cost_weight : :math:`\lambda`, quality per dollar, >= 0
-    prior_covariance : shape (K, K), of (estimate of the answer - prior); moves the expectations
-        of candidates not asked yet
-    start_covariance : shape (K, K), :math:`\Omega` before the first answer
-    gain_covariance : shape (K, K), :math:`\Omega` after it
+    start_covariance : shape (K, K), before the first answer, in units of the spread
+    lead_coef : shape (K, 5), of 1, :math:`b`, :math:`b^2`, prior of the best, own prior
+    lead_covariance : shape (K, K), after the first answer, in units of the spread
     max_depth : most answers
-    search : ``"exact"`` over all sets up to ``max_depth`` answers, or ``"greedy"``
+    search : ``"greedy"``, or ``"exact"`` over all sets that ``max_depth`` leaves room for
     n_draws : draws of the expectation, even
 
     References
     ----------
     .. [1] Dekoninck, Baader, Vechev, "A Unified Approach to Routing and Cascading for LLMs",
-       ICML 2025. There, estimates of answers already given do not move any more.
+       ICML 2025. There the estimates of answers already given do not move any more.
 
     Examples
     --------
     >>> half = [[0.5, 0.0], [0.0, 0.5]]
+    >>> lead = [[0.0, -1.0, 0.0, 0.0, 1.0]] * 2  # own prior less the best estimate
     >>> policy = CascadeRoutingPolicy(
-    ...     cost_weight=1.0, prior_covariance=half, start_covariance=half, gain_covariance=half)
+    ...     cost_weight=1.0, start_covariance=half, lead_coef=lead, lead_covariance=half)
     >>> prior, cost = np.array([[0.7, 0.9]] * 3), np.array([[0.001, 0.1]] * 3)
     >>> posterior = np.array([[np.nan, np.nan], [0.98, np.nan], [0.3, np.nan]])
     >>> policy.step(prior, cost, posterior).action
@@ -79,11 +83,11 @@ class CascadeRoutingPolicy(SequentialPolicy):
         self,
         *,
         cost_weight: float,
-        prior_covariance: Sequence[Sequence[float]],
-        start_covariance: Sequence[Sequence[float]],
-        gain_covariance: Sequence[Sequence[float]],
-        max_depth: int = 3,
-        search: Search = "exact",
+        start_covariance: Matrix,
+        lead_coef: Matrix,
+        lead_covariance: Matrix,
+        max_depth: int = 5,
+        search: Search = "greedy",
         n_draws: int = 64,
     ) -> None:
         if not (np.isfinite(cost_weight) and cost_weight >= 0):
@@ -94,20 +98,24 @@ class CascadeRoutingPolicy(SequentialPolicy):
                 f"{search!r}, {max_depth}, {n_draws}"
             )
         self.cost_weight = cost_weight
-        self.prior_covariance = np.asarray(prior_covariance, dtype=float)
         self.start_covariance = np.asarray(start_covariance, dtype=float)
-        self.gain_covariance = np.asarray(gain_covariance, dtype=float)
-        shape = (len(self.prior_covariance),) * 2
-        for value in (self.prior_covariance, self.start_covariance, self.gain_covariance):
+        self.lead_coef = np.asarray(lead_coef, dtype=float)
+        self.lead_covariance = np.asarray(lead_covariance, dtype=float)
+        k = len(self.start_covariance)
+        for value, shape in (
+            (self.start_covariance, (k, k)),
+            (self.lead_coef, (k, _N_INPUTS)),
+            (self.lead_covariance, (k, k)),
+        ):
             if value.shape != shape or not np.isfinite(value).all():
-                raise ConfigError(f"covariances must be finite, shape {shape}, got {value.shape}")
-        self.max_depth = min(max_depth, shape[0])
+                raise ConfigError(f"expected finite numbers of shape {shape}, got {value.shape}")
+        self.max_depth = min(max_depth, k)
         self.search = search
         self.n_draws = n_draws
         self._start = _draws(self.start_covariance, n_draws)
-        self._later = _draws(self.gain_covariance, n_draws)
+        self._later = _draws(self.lead_covariance, n_draws)
         self._sets = {
-            size: _sets(shape[0], size if search == "exact" else 1)
+            size: _sets(k, size if search == "exact" else 1)
             for size in range(1, self.max_depth + 1)
         }
 
@@ -124,8 +132,12 @@ class CascadeRoutingPolicy(SequentialPolicy):
         answers = (~np.isnan(posterior)).sum(axis=1)
         action = np.full(n, ACCEPT)
         gain, cost = np.zeros(n), np.zeros(n)
-        mean = self.expected(prior, posterior)
-        best = best_answer(posterior)[1]
+        position, best = best_answer(posterior)
+        lead = (_lead_inputs(prior, position, best) * self.lead_coef).sum(axis=2)
+        start = np.clip(prior, _EPSILON, 1 - _EPSILON)
+        first = answers[:, None] == 0
+        mean = np.where(first, start, lead)
+        spread = np.where(first, np.sqrt(start * (1 - start)), _spread(best)[:, None])
         for depth in range(self.max_depth):
             rows = np.flatnonzero((answers == depth) & left.any(axis=1))
             sets = self._sets[self.max_depth - depth]
@@ -133,41 +145,18 @@ class CascadeRoutingPolicy(SequentialPolicy):
             for begin in range(0, len(rows), block):
                 r = rows[begin : begin + block]
                 action[r], gain[r], cost[r] = self._choose(
-                    mean[r], best[r], cost_usd[r], left[r], sets, first=depth == 0
+                    mean[r], spread[r], cost_usd[r], left[r], sets, first=depth == 0
                 )
         return Step(action, gain, cost)
-
-    def expected(self, prior: FloatArray, posterior: FloatArray) -> FloatArray:
-        r"""Quality expected of every candidate given the answers so far, shape (n, K).
-
-        Gaussian conditioning, :math:`\mu_U = p_U + \Sigma_{US} \Sigma_{SS}^{-1} (q_S - p_S)`, kept
-        inside (0, 1); where there is an answer, its estimate.
-        """
-        mean = np.where(np.isnan(posterior), prior, posterior)
-        known = ~np.isnan(posterior)
-        keys = known @ (1 << np.arange(known.shape[1], dtype=np.int64))
-        for key in np.unique(keys).tolist():
-            rows = np.flatnonzero(keys == key)
-            s = np.flatnonzero(known[rows[0]])
-            u = np.flatnonzero(~known[rows[0]])
-            if not len(s) or not len(u):
-                continue
-            inner = self.prior_covariance[np.ix_(s, s)]
-            inner = inner + 0.05 * np.diag(inner).mean() * np.eye(len(s)) + 1e-9 * np.eye(len(s))
-            weights = np.linalg.solve(inner, self.prior_covariance[np.ix_(s, u)])
-            at = np.ix_(rows, u)
-            moved = posterior[np.ix_(rows, s)] - prior[np.ix_(rows, s)]
-            mean[at] = prior[at] + moved @ weights
-        return np.clip(mean, _EPSILON, 1.0 - _EPSILON)
 
     def to_dict(self) -> dict[str, Any]:
         """Name and constructor arguments."""
         return {
             "name": self.name,
             "cost_weight": self.cost_weight,
-            "prior_covariance": self.prior_covariance.round(6).tolist(),
             "start_covariance": self.start_covariance.round(6).tolist(),
-            "gain_covariance": self.gain_covariance.round(6).tolist(),
+            "lead_coef": self.lead_coef.round(6).tolist(),
+            "lead_covariance": self.lead_covariance.round(6).tolist(),
             "max_depth": self.max_depth,
             "search": self.search,
             "n_draws": self.n_draws,
@@ -181,7 +170,7 @@ class CascadeRoutingPolicy(SequentialPolicy):
     def _choose(
         self,
         mean: FloatArray,
-        best: FloatArray,
+        spread: FloatArray,
         cost_usd: FloatArray,
         left: BoolArray,
         sets: IntArray,
@@ -189,9 +178,8 @@ class CascadeRoutingPolicy(SequentialPolicy):
         first: bool,
     ) -> tuple[IntArray, FloatArray, FloatArray]:
         """Action, gross gain of the best set, and cost of the action, shape (n,) each."""
-        spread = np.sqrt(mean * (1 - mean)) if first else np.sqrt(best * (1 - best))[:, None]
         draws = self._start if first else self._later
-        ahead = (mean - best[:, None])[:, None, :] + draws * spread[:, None, :]
+        ahead = mean[:, None, :] + draws * spread[:, None, :]
         ahead = np.where(left[:, None, :], np.maximum(ahead, 0.0), 0.0)
         price = np.where(left, self.cost_weight * cost_usd, np.inf)
         # A column of zeros stands for "nobody" where a set is smaller than the widest.
@@ -223,81 +211,145 @@ class CascadeRoutingPolicy(SequentialPolicy):
         cost_usd: FloatArray,
         *,
         cost_weight: float = 0.0,
-        max_depth: int = 3,
-        search: Search = "exact",
-        n_anchors: int = 3,
+        max_depth: int = 5,
+        search: Search = "greedy",
     ) -> CascadeRoutingPolicy:
-        """Learn the covariances; :func:`router_ml.evaluation.cascades.solve` finds the cost weight.
+        """Learn leads; :func:`router_ml.evaluation.cascades.solve` finds the cost weight.
+
+        Leads are learned in a few states that cascades pass through: after the answer of each
+        undominated candidate, and after the cheapest of these with one of four partners, the two
+        cheapest and the two of the largest lead.
 
         Parameters
         ----------
         score : estimates of answers the scorer was *not* fitted on
         prior : shape (n, K), out-of-fold quality predictions
         cost_usd : shape (n, K), expected dollars
-        n_anchors : candidates, the most useful for their price, that stand for "an answer is there"
         """
         n, k = prior.shape
-        rows = np.arange(n)
-        own = np.full((n, k), np.nan)
-        for j in range(k):
-            own[:, j] = score(rows, np.broadcast_to(np.eye(k, dtype=bool)[j], (n, k)))[:, j]
+        own = np.column_stack([score(np.arange(n), _asked(n, k, j))[:, j] for j in range(k)])
         p = np.clip(prior, _EPSILON, 1 - _EPSILON)
-        moved = own - p
-        z = moved / np.sqrt(p * (1 - p))
-        blank = np.zeros((k, k))
-        policy = cls(
-            cost_weight=cost_weight,
-            prior_covariance=np.cov(moved.T).reshape(k, k).tolist(),
-            start_covariance=blank.tolist(),
-            gain_covariance=blank.tolist(),
-            max_depth=max_depth,
-            search=search,
-        )
-        order = np.argsort(cost_usd.mean(axis=0), kind="stable")
-        # Anchors: the undominated, cheapest first: whose answers a cascade starts from.
-        best_before = np.r_[-np.inf, np.maximum.accumulate(prior.mean(axis=0)[order])[:-1]]
-        anchors = order[prior.mean(axis=0)[order] > best_before][:n_anchors]
-        total = np.zeros((k, k))
-        counts = np.zeros((k, k))
-        for a in anchors.tolist():
-            change = policy._advantage(score, prior, own, a)
-            seen = np.isfinite(change)
-            filled = np.where(seen, change, 0.0)
-            total += filled.T @ filled
-            counts += seen.astype(float).T @ seen.astype(float)
-        omega = np.where(counts > 0, total / np.maximum(counts, 1), 0.0)
-        diagonal = np.diag(omega).copy()
-        diagonal[diagonal == 0] = diagonal[diagonal > 0].mean() if (diagonal > 0).any() else 0.0
-        np.fill_diagonal(omega, diagonal)
+        z = (own - p) / np.sqrt(p * (1 - p))
+        shares = np.minimum((z**2).mean(axis=0), 1.0)
+        mean_cost, mean_prior = cost_usd.mean(axis=0), prior.mean(axis=0)
+        order = np.argsort(mean_cost, kind="stable")
+        before = np.r_[-np.inf, np.maximum.accumulate(mean_prior[order])[:-1]]
+        anchors = order[mean_prior[order] > before].tolist()
+        states = [_state(score, prior, (anchor,)) for anchor in anchors]
+        if k > 2 and max_depth > 2:
+            first = anchors[0]
+            reach = np.maximum(np.nan_to_num(states[0].lead, nan=-1.0), 0.0).mean(axis=0)
+            cheap = [j for j in order.tolist() if j != first][:2]
+            strong = [j for j in np.argsort(-reach).tolist() if j != first][:2]
+            states += [_state(score, prior, (first, j)) for j in dict.fromkeys(cheap + strong)]
+        coef, omega = _fit_leads(states, k)
         return cls(
             cost_weight=cost_weight,
-            prior_covariance=policy.prior_covariance.tolist(),
-            start_covariance=((z.T @ z) / n).tolist(),
-            gain_covariance=omega.tolist(),
+            start_covariance=_correlation(z.T @ z) * np.sqrt(np.outer(shares, shares)),
+            lead_coef=coef,
+            lead_covariance=omega,
             max_depth=max_depth,
             search=search,
         )
 
-    def _advantage(
-        self, score: Score, prior: FloatArray, own: FloatArray, anchor: int
-    ) -> FloatArray:
-        """Standardised surprise of each candidate's lead over the anchor's answer, (n, K)."""
-        n, k = prior.shape
-        rows = np.arange(n)
-        posterior = np.full((n, k), np.nan)
-        posterior[:, anchor] = own[:, anchor]
-        mean = self.expected(prior, posterior)
-        b = np.clip(own[:, anchor], _EPSILON, 1 - _EPSILON)
-        out = np.full((n, k), np.nan)
-        for j in range(k):
-            if j == anchor:
-                continue
-            asked = np.zeros((n, k), dtype=bool)
-            asked[:, [anchor, j]] = True
-            both = score(rows, asked)
-            lead = both[:, j] - both[:, anchor]
-            out[:, j] = (lead - (mean[:, j] - b)) / np.sqrt(b * (1 - b))
-        return out
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """What happens after the answers of some candidates, for n queries.
+
+    Parameters
+    ----------
+    inputs : shape (n, K, 5), see :func:`_lead_inputs`
+    lead : shape (n, K), how far each further answer came to stand above the best so far; NaN for
+        those that had answered
+    spread : shape (n,)
+    """
+
+    inputs: FloatArray
+    lead: FloatArray
+    spread: FloatArray
+
+
+def _state(score: Score, prior: FloatArray, members: tuple[int, ...]) -> _State:
+    n, k = prior.shape
+    rows = np.arange(n)
+    posterior = score(rows, _asked(n, k, *members))
+    position, best = best_answer(posterior)
+    lead = np.full((n, k), np.nan)
+    for j in range(k):
+        if j not in members:
+            after = score(rows, _asked(n, k, *members, j))
+            others = after[:, list(members)].max(axis=1)
+            lead[:, j] = after[:, j] - others
+    return _State(_lead_inputs(prior, position, best), lead, _spread(best))
+
+
+def _lead_inputs(prior: FloatArray, position: IntArray, best: FloatArray) -> FloatArray:
+    """What a lead is expected from, shape (n, K, 5): best estimate, its square, and priors."""
+    mine = prior[np.arange(len(prior)), position]
+    shared = np.stack([np.ones_like(best), best, best**2, mine], axis=1)
+    wide = np.broadcast_to(shared[:, None, :], (*prior.shape, 4))
+    return np.concatenate([wide, prior[:, :, None]], axis=2)
+
+
+def _spread(best: FloatArray) -> FloatArray:
+    b = np.clip(best, _EPSILON, 1 - _EPSILON)
+    spread: FloatArray = np.sqrt(b * (1 - b))
+    return spread
+
+
+def _fit_leads(states: Sequence[_State], k: int) -> tuple[FloatArray, FloatArray]:
+    r"""Coefficients of the expected lead, shape (K, 5), and covariance of what is left.
+
+    Surprises are skewed: an answer that is nearly surely right can only lose its lead. Variances
+    would therefore promise too much; the scale of candidate k is the :math:`s` at which the mean of
+    :math:`E[\max(0, m + s \sqrt{v} Z)]` meets the mean of :math:`\max(0, A_k)`, by bisection.
+    """
+    inputs = np.concatenate([state.inputs for state in states])
+    lead = np.concatenate([state.lead for state in states])
+    spread = np.concatenate([state.spread for state in states])
+    known = np.isfinite(lead)
+    coef, scale = np.zeros((k, inputs.shape[2])), np.zeros(k)
+    surprise = np.zeros(lead.shape)
+    for j in range(k):
+        rows = known[:, j]
+        x, y = inputs[rows, j], lead[rows, j]
+        if not len(y):
+            continue
+        coef[j] = np.linalg.solve(x.T @ x + _RIDGE * np.eye(x.shape[1]), x.T @ y)
+        mean = x @ coef[j]
+        surprise[rows, j] = np.clip((y - mean) / spread[rows], -3.0, 3.0)
+        scale[j] = _scale(mean, spread[rows], float(np.maximum(y, 0.0).mean()))
+    pairs = known.astype(float).T @ known
+    moments = np.divide(surprise.T @ surprise, pairs, out=np.zeros((k, k)), where=pairs > 0)
+    return coef, _correlation(moments) * np.outer(scale, scale)
+
+
+def _scale(mean: FloatArray, spread: FloatArray, target: float) -> float:
+    normal = _draws(np.eye(1), 64)[:, 0]
+    low, high = 0.0, 8.0
+    for _ in range(30):
+        middle = (low + high) / 2
+        gained = np.maximum(mean[:, None] + middle * spread[:, None] * normal, 0.0).mean()
+        if gained > target:
+            high = middle
+        else:
+            low = middle
+    return high
+
+
+def _correlation(moments: FloatArray) -> FloatArray:
+    root = np.sqrt(np.diag(moments))
+    root = np.where(root > 0, root, 1.0)
+    correlation: FloatArray = moments / np.outer(root, root)
+    np.fill_diagonal(correlation, 1.0)
+    return correlation
+
+
+def _asked(n: int, k: int, *members: int) -> BoolArray:
+    asked = np.zeros((n, k), dtype=bool)
+    asked[:, members] = True
+    return asked
 
 
 def _draws(covariance: FloatArray, n_draws: int) -> FloatArray:

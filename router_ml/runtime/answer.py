@@ -1,0 +1,71 @@
+"""The shipped answer scorer: rows of an answer table to estimated quality."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+
+from router_ml.errors import BundleError, ScorerUnavailableError
+from router_ml.features.answer_table import AnswerTable, n_columns
+from router_ml.types import BoolArray, FloatArray, IntArray
+
+_BATCH: Final = 8192
+
+
+class AnswerRuntime:
+    """Scores answers with ``answer.onnx``; safe to call from several threads.
+
+    Parameters
+    ----------
+    graph : the serialised model
+    n_candidates : K, which fixes the columns
+    threads : of ONNX Runtime
+
+    Raises
+    ------
+    BundleError
+        If ONNX Runtime refuses the graph, or its columns are not those of this release.
+    """
+
+    def __init__(self, *, graph: bytes, n_candidates: int, threads: int = 1) -> None:
+        import onnxruntime as ort
+
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            self._session: Any = ort.InferenceSession(
+                graph, options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # ONNX Runtime raises many classes without a common base
+            raise BundleError(f"ONNX Runtime does not accept answer.onnx: {error}") from error
+        columns = self._session.get_inputs()[0].shape[-1]
+        if columns != n_columns(n_candidates):
+            raise BundleError(
+                f"answer.onnx reads {columns} columns, this release makes "
+                f"{n_columns(n_candidates)} for {n_candidates} candidates: export it again"
+            )
+
+    def predict(
+        self, table: AnswerTable, query: IntArray, candidate: IntArray, seen: BoolArray
+    ) -> FloatArray:
+        """Probability that answers are right, shape (m,); arguments as ``AnswerTable.rows``."""
+        out = np.zeros(len(query))
+        for begin in range(0, len(query), _BATCH):
+            part = slice(begin, begin + _BATCH)
+            rows = table.rows(query[part], candidate[part], seen[part])
+            try:
+                out[part] = self._session.run(["quality"], {"rows": rows})[0][:, 0]
+            except Exception as error:  # ONNX Runtime raises many classes without a common base
+                raise ScorerUnavailableError(f"the answer scorer failed: {error}") from error
+        return out
+
+    def posterior(self, table: AnswerTable) -> FloatArray:
+        """Estimates of all known answers, each judged beside the others; (n, K), NaN elsewhere."""
+        query, candidate = np.nonzero(table.known)
+        out = np.full(table.known.shape, np.nan)
+        if len(query):
+            out[query, candidate] = self.predict(table, query, candidate, table.known[query])
+        return out
