@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -34,7 +35,12 @@ def test_serve_only(tmp_path: Path) -> None:
     python = tmp_path / "venv" / "bin" / "python"
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
     install = [python, "-m", "pip", "install", "-q", "-c", ROOT / "constraints.txt"]
-    subprocess.run([*install, f"{ROOT}[serve]"], check=True)
+    source = tmp_path / "source"  # a build leaves files behind
+    for package in ("router_ml", "pipelines", "serving"):
+        shutil.copytree(ROOT / package, source / package)
+    for name in ("pyproject.toml", "LICENSE", "README.md"):
+        shutil.copy(ROOT / name, source / name)
+    subprocess.run([*install, f"{source}[serve]"], check=True)
     environ = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     make_bundle(tmp_path / "model" / "artifacts" / "bundle")
     bundle = tmp_path / "model" / "artifacts" / "bundle"
