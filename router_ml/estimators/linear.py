@@ -1,110 +1,98 @@
-"""Ridge over embeddings and lexical counts: a shared part, and what makes candidates differ."""
+"""Ridge regression on embeddings and lexical counts."""
 
 from __future__ import annotations
 
-from typing import ClassVar, Final, Self
+from typing import ClassVar
 
 import numpy as np
 
-from router_ml.estimators.base import Estimator, State, check_fit, columns, spread
-from router_ml.estimators.constant import shrunk_means
-from router_ml.types import CandidateTable, FloatArray, IntArray, QueryBatch
-
-_FITTED: Final = ("mean_", "scale_", "intercept_", "coef_")
-_PRIOR_WEIGHT: Final = 10.0
+from router_ml.estimators.effects import Effects
+from router_ml.estimators.quality import QualityEstimator
+from router_ml.types import FloatArray, QueryBatch
 
 
-class LinearEstimator(Estimator):
-    r"""Two ridges, one on top of the other.
+class LinearEstimator(QualityEstimator):
+    r"""One shared linear part and a shrunken linear contrast per candidate.
 
-    .. math:: \hat q_{ik} = a_k + x_i^\top (w + v_k)
+    .. math:: q_{ik} = \ell_k + x_i^\top w + x_i^\top v_k, \quad
+              x_i = \bigl[\sqrt{D}\, e_i,\; s \cdot \mathrm{clip}(z_i, -3, 3)\bigr]
 
-    ``w`` says how hard the query is for everyone and is learned from all candidates' labels;
-    ``v_k`` says where candidate k differs, from what is left, under a heavier penalty: that is all
-    that routing needs, and it has a K-th of the labels.
+    with :math:`e` the embedding of D dimensions and :math:`z` the standardised lexical columns.
+    Each column of weights is a weighted ridge regression; candidates with few labels shrink to the
+    shared part by themselves, because the penalty counts in rows.
 
     Parameters
     ----------
-    shared_penalty : float, default=30.0
-        Ridge penalty of :math:`w`, in labels.
-    deviation_penalty : float, default=100.0
-        Ridge penalty of :math:`v_k`, in labels.
-    lexical_scale : float, default=0.1
-        Standard deviation that lexical columns are given; embeddings keep unit length, so this is
-        how much more or less they count.
+    shared_penalty, contrast_penalty : float, default=1000.0 and 10000.0
+        Ridge penalties of w and of every :math:`v_k`, in rows.
+    lexical_scale : float, default=1.0
+        s; zero leaves lexical columns out.
     """
 
     name: ClassVar[str] = "linear"
+    fitted: ClassVar[tuple[str, ...]] = ("mean_", "scale_", "coef_", "intercept_")
 
     def __init__(
         self,
         *,
-        shared_penalty: float = 30.0,
-        deviation_penalty: float = 100.0,
-        lexical_scale: float = 0.1,
+        shared_penalty: float = 1000.0,
+        contrast_penalty: float = 10000.0,
+        lexical_scale: float = 1.0,
     ) -> None:
         self.shared_penalty = shared_penalty
-        self.deviation_penalty = deviation_penalty
+        self.contrast_penalty = contrast_penalty
         self.lexical_scale = lexical_scale
 
-    def fit(
-        self,
-        queries: QueryBatch,
-        Y: FloatArray,
-        *,
-        candidates: CandidateTable,
-        sample_weight: FloatArray | None = None,
-        groups: IntArray | None = None,
-    ) -> Self:
-        """See :meth:`Estimator.fit`."""
-        Y, observed, weight, _ = check_fit(queries, Y, candidates, sample_weight, groups)
-        self.candidates_ = candidates.names
-        raw = np.column_stack([queries.embedding, queries.lexical]).astype(float)
-        self.mean_ = raw.mean(axis=0)
-        lexical = slice(queries.embedding.shape[1], None)
-        self.scale_ = np.ones(raw.shape[1])
-        self.scale_[lexical] = spread(raw[:, lexical]) / self.lexical_scale
-        X = (raw - self.mean_) / self.scale_
-        self.intercept_ = shrunk_means(Y, observed, weight, _PRIOR_WEIGHT)
-        left = np.where(observed, Y - self.intercept_, 0.0)
-        shared = _ridge(X, left.ravel(), weight, self.shared_penalty)
-        left = np.where(observed, left - (X @ shared)[:, None], 0.0)
-        self.coef_ = np.tile(shared, (len(candidates), 1))
-        for k in range(len(candidates)):
-            if observed[:, k].any():
-                self.coef_[k] += _ridge(X, left[:, k], weight[:, [k]], self.deviation_penalty)
-        return self
+    def _fit_effects(self, queries: QueryBatch, effects: Effects) -> None:
+        lexical = queries.lexical.astype(float)
+        self.mean_ = lexical.mean(axis=0)
+        spread = lexical.std(axis=0)
+        self.scale_ = np.where(spread > 1e-9, spread, 1.0)
+        X = linear_features(queries, self.mean_, self.scale_, self.lexical_scale)
+        penalty = [self.shared_penalty] + [self.contrast_penalty] * len(effects.level)
+        self.coef_, self.intercept_ = weighted_ridge(X, effects, np.array(penalty))
 
-    def predict(self, queries: QueryBatch, candidates: CandidateTable) -> FloatArray:
-        """See :meth:`Estimator.predict`."""
-        raw = np.column_stack([queries.embedding, queries.lexical])
-        score = (raw - self.mean_) / self.scale_ @ self.coef_.T + self.intercept_
-        clipped: FloatArray = np.clip(score, 0.0, 1.0)
-        return clipped[:, columns(self.candidates_, candidates)]
-
-    def get_state(self) -> State:
-        """See :meth:`Estimator.get_state`."""
-        return State(
-            name=self.name,
-            params=self.get_params(),
-            arrays={key: getattr(self, key) for key in _FITTED},
-            values={"candidates": list(self.candidates_)},
-        )
-
-    @classmethod
-    def from_state(cls, state: State) -> Self:
-        """See :meth:`Estimator.from_state`."""
-        self = cls(**state.params)
-        self.candidates_ = tuple(state.values["candidates"])
-        for key in _FITTED:
-            setattr(self, key, state.arrays[key])
-        return self
+    def _effects(self, queries: QueryBatch) -> FloatArray:
+        X = linear_features(queries, self.mean_, self.scale_, self.lexical_scale)
+        effects: FloatArray = X @ self.coef_ + self.intercept_
+        return effects
 
 
-def _ridge(X: FloatArray, y: FloatArray, weight: FloatArray, penalty: float) -> FloatArray:
-    """Ridge of cells (n, m) on the rows' features (n, p), without ever repeating a row."""
-    n, m = weight.shape
-    gram = (X * weight.sum(axis=1)[:, None]).T @ X + penalty * np.eye(X.shape[1])
-    moment = X.T @ (weight * y.reshape(n, m)).sum(axis=1)
-    solution: FloatArray = np.linalg.solve(gram, moment)
-    return solution
+def linear_features(
+    queries: QueryBatch, mean: FloatArray, scale: FloatArray, lexical_scale: float
+) -> FloatArray:
+    """Embedding scaled to unit variance a dimension and clipped standard scores, (n, p)."""
+    embedding = queries.embedding.astype(float)
+    z = np.clip((queries.lexical.astype(float) - mean) / scale, -3.0, 3.0)
+    return np.hstack([embedding * np.sqrt(embedding.shape[1]), lexical_scale * z])
+
+
+def weighted_ridge(
+    X: FloatArray, effects: Effects, penalty: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Ridge with its own weights and penalty for every target; intercepts go unpenalised.
+
+    Columns of equal weights and penalty share one factorisation, as on full information.
+
+    Returns
+    -------
+    coef : shape (p, K + 1)
+    intercept : shape (K + 1,)
+    """
+    m = effects.target.shape[1]
+    coef, intercept = np.zeros((X.shape[1], m)), np.zeros(m)
+    for js in [[0], *effects.alike()]:
+        w, alpha = effects.weight[:, js[0]], float(penalty[js[0]])
+        if w.sum() <= 0:
+            continue
+        rows = w > 0
+        A, T, w = X[rows], effects.target[rows][:, js], w[rows]
+        center, target = np.average(A, axis=0, weights=w), np.average(T, axis=0, weights=w)
+        A = A - center
+        gram = (A * w[:, None]).T @ A + alpha * np.eye(A.shape[1])
+        solved = np.linalg.solve(gram, A.T @ (w[:, None] * (T - target)))
+        coef[:, js] = solved
+        # An intercept of a contrast is a level; with few labels it shrinks as levels do.
+        keep = w.sum() / (w.sum() + alpha / X.shape[1])
+        intercept[js] = keep * target - center @ solved
+    return coef, intercept

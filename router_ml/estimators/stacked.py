@@ -1,59 +1,62 @@
-"""Several estimators and the constants, blended by what each is worth out of fold."""
+"""Out-of-fold blend of several estimators, shrinking to the constants where none helps."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, ClassVar, Final, Self
 
 import numpy as np
 
 from router_ml.errors import ConfigError
 from router_ml.estimators.base import Estimator, State, check_fit, columns, load_estimator
-from router_ml.estimators.constant import ConstantEstimator
-from router_ml.estimators.registry import make_estimator
+from router_ml.estimators.calibration import (
+    Calibrator,
+    IsotonicCalibrator,
+    calibrator_from_array,
+    fit_calibrator,
+)
+from router_ml.estimators.crossfit import advantage, group_folds, out_of_fold, squared_errors
+from router_ml.estimators.effects import split_effects, split_predictions
 from router_ml.types import BoolArray, CandidateTable, FloatArray, IntArray, QueryBatch
 
-DEFAULT_MEMBERS: Final[tuple[Mapping[str, Any], ...]] = (
-    {"name": "linear"},
-    {"name": "lightgbm"},
-)
-_BASE: Final = "constant"
+DEFAULT_MEMBERS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "linear": {"name": "linear"},
+    "knn": {"name": "knn"},
+    "token_weights": {"name": "token_weights"},
+    "token_weights_loose": {"name": "token_weights", "contrast_penalty": 4.0},
+    "lightgbm": {"name": "lightgbm"},
+}
+MIN_Z: Final = 1.0
+"""Contrasts are kept when they lower held-out squared error by this many standard errors."""
+IDENTITY: Final = IsotonicCalibrator(np.array([[0.0, 1.0], [0.0, 1.0]]))
 
 
 class StackedRouter(Estimator):
-    r"""Constants plus shrunken deviations of its members.
+    r"""Non-negative blend of members' held-out common parts and contrasts.
 
-    Each member's prediction is split into what it says of the query (the same for everyone) and of
-    the candidate on that query, both relative to the constants :math:`c_k`:
+    .. math:: q_{ik} = g\Bigl(\ell_k + \sum_m a_m \hat c^{(m)}_i + b_m \hat d^{(m)}_{ik}\Bigr)
 
-    .. math::
-        \hat q^m_{ik} - c_k = s^m_i + d^m_{ik}, \quad \textstyle\sum_k d^m_{ik} = 0
-        \qquad
-        \hat q_{ik} = c_k + \sum_m \left( a_m s^m_i + b_m d^m_{ik} \right), \quad a_m, b_m \ge 0
-
-    The weights are fitted on out-of-fold predictions, grouped, by non-negative least squares with a
-    ridge. Routing needs :math:`d`, which is small and noisy; difficulty :math:`s` is large and
-    easy, and one weight for both would follow it. All weights zero is the constants: with too few
-    labels nothing beats them, and then nothing is added to them.
+    Weights :math:`a, b \ge 0` are least squares on out-of-fold predictions, apart for the common
+    part and for contrasts, so a member may be believed on how hard a query is and not on who
+    answers it best. They need not sum to one: zero weights are the constant router. If held-out
+    contrasts do not lower the squared error at all reliably, they are set to zero, and
+    ``report_`` says that no router beats the best constant. The maps :math:`g_k` are calibrations
+    fitted on the same held-out blend.
 
     Parameters
     ----------
-    members : specs for :func:`router_ml.estimators.registry.make_estimator`
-    n_folds : int, default=5
-    penalty : float, default=20.0
-        Ridge on the weights, in labels at the members' own variance; pulls towards the constants.
+    members : mapping of name to unfitted estimator, or its spec ``{"name": ...}``; default: linear,
+        knn, token weights twice and lightgbm
+    n_folds : int, default=4
+        Inner folds, grouped.
+    calibrate : bool, default=True
     random_state : int, default=0
-        Shuffles groups into folds.
+        Seeds the folds.
 
     Attributes
     ----------
-    oof_ : out-of-fold predictions of the training rows, shape (n, K)
-    report_ : members, their out-of-fold Brier scores and weights, and what beat what
-
-    References
-    ----------
-    .. [1] Wolpert, "Stacked Generalization", Neural Networks 5, 1992; Breiman, "Stacked
-       Regressions", Machine Learning 24, 1996 (non-negative weights).
+    oof_ : held-out predictions of the training rows, shape (n, K)
+    report_ : what was chosen, and why
     """
 
     name: ClassVar[str] = "stacked"
@@ -61,14 +64,14 @@ class StackedRouter(Estimator):
     def __init__(
         self,
         *,
-        members: Sequence[Mapping[str, Any]] = DEFAULT_MEMBERS,
-        n_folds: int = 5,
-        penalty: float = 20.0,
+        members: Mapping[str, Estimator | Mapping[str, Any]] = DEFAULT_MEMBERS,
+        n_folds: int = 4,
+        calibrate: bool = True,
         random_state: int = 0,
     ) -> None:
         self.members = members
         self.n_folds = n_folds
-        self.penalty = penalty
+        self.calibrate = calibrate
         self.random_state = random_state
 
     def fit(
@@ -80,53 +83,58 @@ class StackedRouter(Estimator):
         sample_weight: FloatArray | None = None,
         groups: IntArray | None = None,
     ) -> Self:
-        """See :meth:`Estimator.fit`."""
-        if not self.members:
-            raise ConfigError("a stacked router needs at least one member")
-        Y, observed, weight, groups = check_fit(queries, Y, candidates, sample_weight, groups)
-        prototypes = [ConstantEstimator(), *(make_estimator(spec) for spec in self.members)]
-        fold = fold_of(groups, self.n_folds, self.random_state)
-        oof = np.zeros((len(prototypes), *Y.shape))
-        for f in range(int(fold.max()) + 1):
-            inside, outside = np.flatnonzero(fold != f), np.flatnonzero(fold == f)
-            for m, prototype in enumerate(prototypes):
-                member = prototype.clone().fit(
-                    queries.take(inside),
-                    Y[inside],
-                    candidates=candidates,
-                    sample_weight=weight[inside],
-                    groups=groups[inside],
-                )
-                oof[m, outside] = member.predict(queries.take(outside), candidates)
+        """Cross-fit members, blend, calibrate, refit members on all; see :meth:`Estimator.fit`."""
+        Y, observed, weight, code = check_fit(queries, Y, candidates, sample_weight, groups)
+        built = self._built()
         self.candidates_ = candidates.names
-        self.weights_ = blend_weights(oof, Y, observed, weight, self.penalty)
-        self.oof_ = blend(oof, self.weights_)
-        self.report_ = self._report(oof, Y, observed, weight)
-        self.members_ = [
-            prototype.clone().fit(
-                queries, Y, candidates=candidates, sample_weight=weight, groups=groups
+        self.level_ = split_effects(Y, observed, weight).level
+        folds = group_folds(code, n_folds=self.n_folds, random_state=self.random_state)
+        held_out = out_of_fold(
+            built, queries, Y, candidates=candidates, weight=weight, groups=code, folds=folds
+        )
+        self._blend(held_out, Y, weight, code)
+        blended = self._combine(held_out)
+        self.calibrator_: Calibrator = IDENTITY
+        if self.calibrate:
+            self.calibrator_ = fit_calibrator(blended, np.where(observed, Y, np.nan), weight)
+        self.oof_ = np.clip(self.calibrator_(blended), 0.0, 1.0)
+        self.report_ = self._report(held_out, Y, weight)
+        used: BoolArray = np.asarray(observed.any(axis=1))
+        learn = queries if used.all() else queries.take(used)
+        self.members_ = {
+            name: member.clone().fit(
+                learn,
+                Y[used],
+                candidates=candidates,
+                sample_weight=weight[used],
+                groups=code[used],
             )
-            for prototype in prototypes
-        ]
+            for name, member in built.items()
+            if self.weights_[name] != (0.0, 0.0)
+        }
         return self
 
     def predict(self, queries: QueryBatch, candidates: CandidateTable) -> FloatArray:
-        """See :meth:`Estimator.predict`."""
-        order = columns(self.candidates_, candidates)
-        # The split into query and candidate part is over the fitted candidates, whoever is asked
-        # for; members know them by name, so prices do not matter.
+        """Predicted quality, shape (n, K), in [0, 1]; see :meth:`Estimator.predict`."""
         fitted = CandidateTable.from_prices(dict.fromkeys(self.candidates_, (0.0, 0.0)))
-        predictions = np.stack([member.predict(queries, fitted) for member in self.members_])
-        return blend(predictions, self.weights_)[:, order]
+        chosen = columns(self.candidates_, candidates)
+        predictions = {name: m.predict(queries, fitted) for name, m in self.members_.items()}
+        blended = self._combine(predictions, len(queries))
+        return np.clip(self.calibrator_(blended), 0.0, 1.0)[:, chosen]
 
     def get_state(self) -> State:
         """See :meth:`Estimator.get_state`."""
+        specs = {name: _spec(member) for name, member in self.members.items()}
         return State(
             name=self.name,
-            params={**self.get_params(), "members": [dict(spec) for spec in self.members]},
-            arrays={"weights": self.weights_},
-            values={"candidates": list(self.candidates_), "report": self.report_},
-            children={f"member_{m}": member.get_state() for m, member in enumerate(self.members_)},
+            params={**self.get_params(deep=False), "members": specs},
+            arrays={"level_": self.level_, "calibrator_": self.calibrator_.array},
+            values={
+                "candidates": list(self.candidates_),
+                "weights": {name: list(pair) for name, pair in self.weights_.items()},
+                "report": self.report_,
+            },
+            children={name: member.get_state() for name, member in self.members_.items()},
         )
 
     @classmethod
@@ -134,93 +142,96 @@ class StackedRouter(Estimator):
         """See :meth:`Estimator.from_state`."""
         self = cls(**state.params)
         self.candidates_ = tuple(state.values["candidates"])
+        self.weights_ = {name: (a, b) for name, (a, b) in state.values["weights"].items()}
         self.report_ = state.values["report"]
-        self.weights_ = state.arrays["weights"]
-        self.members_ = [
-            load_estimator(state.children[f"member_{m}"]) for m in range(len(state.children))
-        ]
+        self.level_ = state.arrays["level_"]
+        self.calibrator_ = calibrator_from_array(state.arrays["calibrator_"])
+        self.members_ = {name: load_estimator(child) for name, child in state.children.items()}
         return self
 
-    def _report(
-        self, oof: FloatArray, Y: FloatArray, observed: BoolArray, weight: FloatArray
-    ) -> dict[str, Any]:
-        names = [_BASE, *(str(spec["name"]) for spec in self.members)]
-        losses = [weighted_brier(p, Y, observed, weight) for p in oof]
-        stacked = weighted_brier(self.oof_, Y, observed, weight)
+    def _built(self) -> dict[str, Estimator]:
+        """Members as unfitted estimators; ConfigError when there is none."""
+        from router_ml.estimators.registry import make_estimator
+
+        if not self.members:
+            raise ConfigError("a stacked estimator needs at least one member, got none")
         return {
-            "labels": int(observed.sum()),
-            "brier_oof": {**dict(zip(names, losses, strict=True)), "stacked": stacked},
-            "weights": {
-                name: {"query": round(float(a), 4), "candidate": round(float(b), 4)}
-                for name, (a, b) in zip(names[1:], self.weights_, strict=True)
+            name: member if isinstance(member, Estimator) else make_estimator(member)
+            for name, member in self.members.items()
+        }
+
+    def _blend(
+        self,
+        held_out: Mapping[str, FloatArray],
+        Y: FloatArray,
+        weight: FloatArray,
+        groups: IntArray,
+    ) -> None:
+        """Solve for the weights; drop contrasts that do not earn their place."""
+        from scipy.optimize import nnls
+
+        names = list(held_out)
+        seen = weight > 0
+        parts = [split_predictions(held_out[name], self.level_) for name in names]
+        design = [np.broadcast_to(common, Y.shape)[seen] for common, _ in parts]
+        design += [contrast[seen] for _, contrast in parts]
+        root = np.sqrt(weight[seen])
+        A = np.column_stack(design) * root[:, None]
+        b = (Y - self.level_)[seen] * root
+        # nnls wants few rows: the triangle of A's QR has the same least squares.
+        Q, R = np.linalg.qr(np.column_stack([A, b]))[0:2]
+        del Q
+        solved = nnls(R[:, :-1], R[:, -1])[0]
+        self.weights_ = {
+            name: (float(solved[j]), float(solved[j + len(names)])) for j, name in enumerate(names)
+        }
+        full = squared_errors(self._combine(held_out), Y, weight)
+        kept = self.weights_
+        self.weights_ = {name: (a, 0.0) for name, (a, _) in kept.items()}
+        flat = squared_errors(self._combine(held_out), Y, weight)
+        self.gain_, self.z_ = advantage(full, flat, groups)
+        if self.z_ >= MIN_Z:
+            self.weights_ = kept
+
+    def _combine(self, predictions: Mapping[str, FloatArray], n: int | None = None) -> FloatArray:
+        """Blend of members' predictions about the levels, shape (n, K)."""
+        rows = len(next(iter(predictions.values()))) if n is None else n
+        total = np.tile(self.level_, (rows, 1))
+        for name, quality in predictions.items():
+            common, contrast = split_predictions(quality, self.level_)
+            a, b = self.weights_[name]
+            total += a * common + b * contrast
+        return np.clip(total, 0.0, 1.0)
+
+    def _report(
+        self, held_out: Mapping[str, FloatArray], Y: FloatArray, weight: FloatArray
+    ) -> dict[str, Any]:
+        """Held-out squared errors of members, constants and blend, weights, and the verdict."""
+        mass = weight.sum()
+
+        def error(quality: FloatArray) -> float:
+            return round(float(squared_errors(quality, Y, weight).sum() / mass), 6)
+
+        best = self.candidates_[int(np.argmax(self.level_))]
+        beaten = any(b > 0 for _, b in self.weights_.values())
+        return {
+            "squared_error": {
+                "constant": error(np.tile(self.level_, (len(Y), 1))),
+                **{name: error(quality) for name, quality in held_out.items()},
+                "stacked": error(self.oof_),
             },
-            "constants_win": bool(not self.weights_[:, 1].any()),
+            "weights": {name: [round(x, 4) for x in pair] for name, pair in self.weights_.items()},
+            "contrast_z": round(self.z_, 2),
+            "verdict": (
+                f"contrasts between candidates lower the held-out squared error (z = {self.z_:.1f})"
+                if beaten
+                else f"no router beats constant {best}: held-out contrasts do not lower the "
+                f"squared error (z = {self.z_:.1f}, needed {MIN_Z})"
+            ),
         }
 
 
-def fold_of(groups: IntArray, n_folds: int, random_state: int) -> IntArray:
-    """Fold of every row, shape (n,): whole groups, shuffled, about equally many groups a fold."""
-    codes = np.unique(groups, return_inverse=True)[1]
-    count = int(codes.max()) + 1
-    if n_folds < 2 or count < 2:
-        raise ConfigError(f"folds need at least 2 groups and n_folds >= 2, got {count}, {n_folds}")
-    order = np.random.default_rng(random_state).permutation(count)
-    fold: IntArray = (order % min(n_folds, count))[codes]
-    return fold
-
-
-def split_deviation(predictions: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Members' deviations from the constants (member 0), as query part and candidate part.
-
-    Parameters
-    ----------
-    predictions : shape (1 + M, n, K)
-
-    Returns
-    -------
-    shared : shape (M, n, 1)
-    specific : shape (M, n, K), zero mean over candidates
-    """
-    deviation = predictions[1:] - predictions[0]
-    shared = deviation.mean(axis=2, keepdims=True)
-    return shared, deviation - shared
-
-
-def blend(predictions: FloatArray, weights: FloatArray) -> FloatArray:
-    """Apply weights of shape (M, 2) to predictions of shape (1 + M, n, K); clipped to [0, 1]."""
-    shared, specific = split_deviation(predictions)
-    value = predictions[0] + np.tensordot(weights[:, 0], shared, 1)
-    clipped: FloatArray = np.clip(value + np.tensordot(weights[:, 1], specific, 1), 0.0, 1.0)
-    return clipped
-
-
-def blend_weights(
-    oof: FloatArray, Y: FloatArray, observed: BoolArray, weight: FloatArray, penalty: float
-) -> FloatArray:
-    """Non-negative weights, shape (M, 2), by least squares on observed cells; see the class."""
-    from scipy.optimize import nnls
-
-    shared, specific = split_deviation(oof)
-    parts = [
-        np.broadcast_to(part, Y.shape)
-        for pair in zip(shared, specific, strict=True)
-        for part in pair
-    ]
-    root = np.sqrt(weight[observed])
-    design = np.column_stack([part[observed] for part in parts])
-    ridge = np.sqrt(penalty * np.mean(design**2, axis=0))
-    target = (Y - oof[0])[observed] * root
-    solution = nnls(
-        np.vstack([design * root[:, None], np.diag(ridge)]),
-        np.concatenate([target, np.zeros(len(ridge))]),
-    )[0]
-    weights: FloatArray = solution.reshape(-1, 2)
-    return weights
-
-
-def weighted_brier(
-    predicted: FloatArray, Y: FloatArray, observed: BoolArray, weight: FloatArray
-) -> float:
-    """Weighted mean squared error over observed cells."""
-    error = (predicted - Y)[observed] ** 2
-    return float(np.average(error, weights=weight[observed]))
+def _spec(member: Estimator | Mapping[str, Any]) -> dict[str, Any]:
+    if isinstance(member, Estimator):
+        return {"name": member.name, **member.get_params(deep=False)}
+    return dict(member)

@@ -1,123 +1,126 @@
-"""LightGBM: one TreeEnsembleRegressor over the pairs of query and candidate."""
+"""Trees: every ensemble of every target in one node."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
 from router_ml.estimators.lightgbm import LightGBMEstimator
 from router_ml.export.graph import FeatureTensors, GraphBuilder
 from router_ml.export.heads.base import add_head
-
-_LEAF: Final = "LEAF"
-_SPLIT: Final = "BRANCH_LEQ"
+from router_ml.export.heads.quality import clip_quality
 
 
 @add_head.register
 def _(estimator: LightGBMEstimator, graph: GraphBuilder, features: FeatureTensors) -> str:
-    table = estimator.candidate_features_
-    n_candidates, n_columns = table.shape
-    x = features.lexical
-    if estimator.use_embedding:
-        x = graph.op("Concat", x, _leading(graph, features.embedding, estimator.n_dims), axis=1)
-    # (batch, p) and (K, c) to (batch * K, p + c)
-    n_query = estimator.booster_.num_feature() - n_columns
-    wide = graph.op("Unsqueeze", x, _ints(graph, 1))
-    wide = graph.op("Expand", wide, _ints(graph, 1, n_candidates, 1))
-    zero = graph.op("Mul", _leading(graph, wide, 1, axis=2), graph.constant(np.float32(0.0)))
-    candidate = graph.op("Add", zero, graph.constant(table[None], np.float32))
-    pairs = graph.op("Concat", wide, candidate, axis=2)
-    pairs = graph.op("Reshape", pairs, _ints(graph, -1, n_query + n_columns))
-    raw = graph.op(
-        "TreeEnsembleRegressor", pairs, domain="ai.onnx.ml", **tree_attributes(estimator.booster_)
-    )
-    return graph.op("Reshape", graph.op("Sigmoid", raw), _ints(graph, -1, n_candidates))
+    k = len(estimator.level_)
+    forest = Forest(n_targets=k)
+    for j, booster in enumerate(estimator.boosters_):
+        if booster is not None:
+            # The common part, column 0, counts for every candidate.
+            forest.add(booster.dump_model(), list(range(k)) if j == 0 else [j - 1])
+    dims = graph.constant(np.arange(estimator.n_dims))
+    leading = graph.op("Gather", features.embedding, dims, axis=1)
+    x = graph.op("Concat", features.lexical, leading, axis=1)
+    effects = graph.op("TreeEnsembleRegressor", x, domain="ai.onnx.ml", **forest.attributes())
+    level = graph.constant(estimator.level_, np.float32)
+    return clip_quality(graph, graph.op("Add", effects, level))
 
 
 def tree_attributes(booster: Any) -> dict[str, Any]:
-    """Attributes of a one-target TreeEnsembleRegressor that gives the booster's raw score.
+    """Attributes of a one-target ``TreeEnsembleRegressor`` that gives the booster's raw score."""
+    forest = Forest(n_targets=1)
+    forest.add(booster.dump_model(), [0])
+    return forest.attributes()
 
-    LightGBM compares doubles; the graph's features are float32. A threshold rounded *down* to
-    float32 sends every float32 value the same way as the double does.
+
+class Forest:
+    """Collects LightGBM trees into the attributes of one ``TreeEnsembleRegressor``.
+
+    Parameters
+    ----------
+    n_targets : columns of the node's output
     """
-    nodes: dict[str, list[Any]] = {
-        key: []
-        for key in (
-            "treeids",
-            "nodeids",
-            "featureids",
-            "modes",
-            "values",
-            "truenodeids",
-            "falsenodeids",
-            "missing_value_tracks_true",
-        )
-    }
-    leaves: dict[str, list[Any]] = {key: [] for key in ("treeids", "nodeids", "ids", "weights")}
-    for tree_id, tree in enumerate(booster.dump_model()["tree_info"]):
-        _add_tree(tree["tree_structure"], tree_id, nodes, leaves)
-    return {
-        "n_targets": 1,
-        "aggregate_function": "SUM",
-        "post_transform": "NONE",
-        **{f"nodes_{key}": value for key, value in nodes.items()},
-        **{f"target_{key}": value for key, value in leaves.items()},
-    }
 
-
-def _add_tree(
-    root: dict[str, Any], tree_id: int, nodes: dict[str, list[Any]], leaves: dict[str, list[Any]]
-) -> None:
-    """Number the nodes in order of a pre-order walk, children after their parent."""
-    stack: list[tuple[dict[str, Any], int | None, str]] = [(root, None, "")]
-    count = 0
-    base = len(nodes["treeids"])
-    while stack:
-        node, parent, side = stack.pop()
-        if parent is not None:
-            nodes[side][base + parent] = count
-        leaf = "leaf_value" in node and "split_feature" not in node
-        row = {
-            "treeids": tree_id,
-            "nodeids": count,
-            "featureids": 0 if leaf else node["split_feature"],
-            "modes": _LEAF if leaf else _SPLIT,
-            "values": 0.0 if leaf else float(round_down(node["threshold"])),
-            "truenodeids": 0,
-            "falsenodeids": 0,
-            "missing_value_tracks_true": 0 if leaf else int(node["default_left"]),
+    def __init__(self, *, n_targets: int) -> None:
+        self.n_targets = n_targets
+        self.n_trees = 0
+        self.nodes: dict[str, list[Any]] = {
+            key: []
+            for key in (
+                "treeids",
+                "nodeids",
+                "featureids",
+                "modes",
+                "values",
+                "truenodeids",
+                "falsenodeids",
+                "missing_value_tracks_true",
+            )
         }
-        for key, value in row.items():
-            nodes[key].append(value)
-        if leaf:
-            for key, value in zip(
-                ("treeids", "nodeids", "ids", "weights"),
-                (tree_id, count, 0, float(node["leaf_value"])),
-                strict=True,
-            ):
-                leaves[key].append(value)
-        else:
-            stack.append((node["right_child"], count, "falsenodeids"))
-            stack.append((node["left_child"], count, "truenodeids"))
-        count += 1
+        self.leaves: dict[str, list[Any]] = {
+            key: [] for key in ("treeids", "nodeids", "ids", "weights")
+        }
+
+    def add(self, dump: dict[str, Any], targets: list[int]) -> None:
+        """Add a dumped booster whose sum goes to every one of ``targets``."""
+        for tree in dump["tree_info"]:
+            self._walk(tree["tree_structure"], targets, count=[0])
+            self.n_trees += 1
+
+    def attributes(self) -> dict[str, Any]:
+        """Attributes of the node."""
+        if self.n_trees == 0:
+            self._leaf(0, 0.0, [0])
+            self.n_trees = 1
+        return {
+            "n_targets": self.n_targets,
+            "post_transform": "NONE",
+            "aggregate_function": "SUM",
+            **{f"nodes_{key}": values for key, values in self.nodes.items()},
+            **{f"target_{key}": values for key, values in self.leaves.items()},
+        }
+
+    def _walk(self, node: dict[str, Any], targets: list[int], count: list[int]) -> int:
+        """Add a subtree, parents first; returns the number of its root."""
+        number = count[0]
+        count[0] += 1
+        if "leaf_value" in node:
+            self._leaf(number, float(node["leaf_value"]), targets)
+            return number
+        threshold = float_below(node["threshold"])
+        self._node(number, node["split_feature"], "BRANCH_LEQ", threshold, node["default_left"])
+        at = len(self.nodes["modes"]) - 1
+        self.nodes["truenodeids"][at] = self._walk(node["left_child"], targets, count)
+        self.nodes["falsenodeids"][at] = self._walk(node["right_child"], targets, count)
+        return number
+
+    def _leaf(self, number: int, value: float, targets: list[int]) -> None:
+        self._node(number, 0, "LEAF", 0.0)
+        for target in targets:
+            self.leaves["treeids"].append(self.n_trees)
+            self.leaves["nodeids"].append(number)
+            self.leaves["ids"].append(target)
+            self.leaves["weights"].append(value)
+
+    def _node(
+        self, number: int, feature: int, mode: str, value: float, left_when_missing: bool = False
+    ) -> None:
+        row = (self.n_trees, number, feature, mode, value, 0, 0, int(left_when_missing))
+        for column, entry in zip(self.nodes.values(), row, strict=True):
+            column.append(entry)
 
 
-def round_down(value: float) -> np.float32:
-    """Largest float32 that is not above ``value``.
+def float_below(threshold: float) -> float:
+    """The largest float32 not above a double: ``x <= t`` is then the same for every float32 x.
 
     Examples
     --------
-    >>> float(round_down(0.1)) <= 0.1
+    >>> float_below(0.1) <= 0.1
     True
     """
-    near = np.float32(value)
-    return near if float(near) <= value else np.nextafter(near, np.float32(-np.inf))
-
-
-def _leading(graph: GraphBuilder, tensor: str, n: int, axis: int = 1) -> str:
-    return graph.op("Slice", tensor, _ints(graph, 0), _ints(graph, n), _ints(graph, axis))
-
-
-def _ints(graph: GraphBuilder, *values: int) -> str:
-    return graph.constant(np.array(values, dtype=np.int64))
+    single = np.float32(threshold)
+    if float(single) > threshold:
+        single = np.nextafter(single, np.float32(-np.inf))
+    return float(single)

@@ -1,0 +1,149 @@
+"""A weight for every token and pair of tokens, as TF-IDF with ridge has for every word."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Final
+
+import numpy as np
+
+from router_ml.errors import ConfigError
+from router_ml.estimators.effects import Effects
+from router_ml.estimators.quality import QualityEstimator
+from router_ml.types import FloatArray, IntArray, QueryBatch, Tokens
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+PAIR_FACTOR: Final = 1_000_003
+"""A pair of ids (a, b) stands in bucket ``(a * PAIR_FACTOR + b) mod n_pairs``."""
+
+
+class TokenWeightsEstimator(QualityEstimator):
+    r"""Ridge regression on idf-weighted counts of tokens and of adjacent pairs.
+
+    .. math::
+        \hat d_{ik} = b_k + \frac{\sum_{g \in G_i} f_g v_{gk}}{\sqrt{\sum_{g \in G_i} f_g^2}}
+
+    over all occurrences g of tokens and pairs in query i, with :math:`f_g` the inverse document
+    frequency in training, zero for what was never seen. As a graph it is a gather and a sum, for
+    all candidates at once: words say what embeddings smooth away.
+
+    Parameters
+    ----------
+    shared_penalty, contrast_penalty : float, default=8.0 and 16.0
+        Ridge penalties of the weights of common part and contrasts, in rows.
+    n_tokens, n_pairs : int, default=32768 and 131072
+        Buckets of single tokens (``id mod n_tokens``) and of pairs.
+    pad_id : int, default=0
+        Id that is no word: padding, and the separator of a static encoder.
+    max_iterations : int, default=60
+        Of conjugate gradients.
+    tolerance : float, default=0.001
+        Relative residual at which they stop.
+
+    References
+    ----------
+    .. [1] Weinberger et al., "Feature Hashing for Large Scale Multitask Learning", ICML 2009.
+    """
+
+    name: ClassVar[str] = "token_weights"
+    fitted: ClassVar[tuple[str, ...]] = ("idf_", "coef_", "intercept_")
+
+    def __init__(
+        self,
+        *,
+        shared_penalty: float = 8.0,
+        contrast_penalty: float = 16.0,
+        n_tokens: int = 32768,
+        n_pairs: int = 131072,
+        pad_id: int = 0,
+        max_iterations: int = 60,
+        tolerance: float = 0.001,
+    ) -> None:
+        self.shared_penalty = shared_penalty
+        self.contrast_penalty = contrast_penalty
+        self.n_tokens = n_tokens
+        self.n_pairs = n_pairs
+        self.pad_id = pad_id
+        self.max_iterations = max_iterations
+        self.tolerance = tolerance
+
+    def _fit_effects(self, queries: QueryBatch, effects: Effects) -> None:
+        if min(self.n_tokens, self.n_pairs) < 1:
+            raise ConfigError(f"n_tokens and n_pairs must be at least 1, got {self!r}")
+        counts = self._counts(queries.tokens)
+        seen = np.bincount(counts.indices, minlength=counts.shape[1])
+        idf = np.log((1.0 + len(queries)) / (1.0 + seen)) + 1.0
+        self.idf_ = np.where(seen > 0, idf, 0.0).astype(np.float32)
+        X = self._weighted(counts)
+        m = effects.target.shape[1]
+        coef, self.intercept_ = np.zeros((X.shape[1], m)), np.zeros(m)
+        for js in [[0], *effects.alike()]:
+            w = effects.weight[:, js[0]]
+            if w.sum() <= 0:
+                continue
+            rows = np.flatnonzero(w)
+            penalty = self.shared_penalty if js == [0] else self.contrast_penalty
+            coef[:, js], self.intercept_[js] = self._ridge(
+                X[rows], effects.target[rows][:, js], w[rows], penalty
+            )
+        self.coef_ = coef.astype(np.float32)
+
+    def _effects(self, queries: QueryBatch) -> FloatArray:
+        X = self._weighted(self._counts(queries.tokens))
+        effects: FloatArray = X @ self.coef_ + self.intercept_
+        return effects
+
+    def _counts(self, tokens: Tokens) -> csr_matrix:
+        """Occurrences of every bucket, shape (n, n_tokens + n_pairs)."""
+        from scipy.sparse import csr_matrix
+
+        ids, rows = tokens.flat, np.repeat(np.arange(len(tokens)), tokens.lengths)
+        real = ids != self.pad_id
+        pair = (rows[1:] == rows[:-1]) & real[1:] & real[:-1]
+        pairs = (ids[:-1][pair] * PAIR_FACTOR + ids[1:][pair]) % self.n_pairs
+        buckets: IntArray = np.concatenate([ids[real] % self.n_tokens, self.n_tokens + pairs])
+        where = np.concatenate([rows[real], rows[1:][pair]])
+        shape = (len(tokens), self.n_tokens + self.n_pairs)
+        matrix = csr_matrix((np.ones(len(where)), (where, buckets)), shape=shape)
+        matrix.sum_duplicates()
+        return matrix
+
+    def _weighted(self, counts: csr_matrix) -> csr_matrix:
+        """Counts times idf, rows scaled by the root of their summed squared idf."""
+        idf = self.idf_.astype(float)[counts.indices]
+        weighted = counts.copy()
+        weighted.data = counts.data * idf**2
+        norm = np.sqrt(np.maximum(np.asarray(weighted.sum(axis=1)).ravel(), 1e-12))
+        weighted.data = counts.data * idf / np.repeat(norm, np.diff(counts.indptr))
+        return weighted
+
+    def _ridge(
+        self, X: csr_matrix, T: FloatArray, w: FloatArray, penalty: float
+    ) -> tuple[FloatArray, FloatArray]:
+        """Solve ``(X' W X + penalty I) v = X' W t`` for centred X, all columns at once."""
+        center, target = X.T @ w / w.sum(), np.average(T, axis=0, weights=w)
+        transposed = X.T.tocsr()
+
+        def apply(v: FloatArray) -> FloatArray:
+            fitted = w[:, None] * (X @ v - center @ v)
+            back: FloatArray = transposed @ fitted - np.outer(center, fitted.sum(axis=0))
+            return back + penalty * v
+
+        left = w[:, None] * (T - target)
+        v = np.zeros((X.shape[1], T.shape[1]))
+        residual = transposed @ left - np.outer(center, left.sum(axis=0))
+        direction, size = residual.copy(), (residual**2).sum(axis=0)
+        stop = self.tolerance**2 * size
+        for _ in range(self.max_iterations):
+            if np.all(size <= stop):
+                break
+            image = apply(direction)
+            step = size / np.maximum((direction * image).sum(axis=0), 1e-300)
+            v += step * direction
+            residual -= step * image
+            before, size = size, (residual**2).sum(axis=0)
+            direction = residual + size / np.maximum(before, 1e-300) * direction
+        # An intercept of a contrast is a level; with few labels it shrinks as levels do.
+        keep = w.sum() / (w.sum() + penalty)
+        return v, keep * target - center @ v
