@@ -111,6 +111,7 @@ def promote(config: ConfigFile = None, overrides: Overrides = None) -> None:
     from pipelines import registry
 
     report = registry.promote(read_config(PromoteConfig, config, overrides))
+    report.require_promoted()
     console.print(report.text, highlight=False)
 
 

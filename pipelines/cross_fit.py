@@ -65,8 +65,10 @@ def cross_fit(
     data : the whole log; ``truth`` is never trained on
     truth : judged on, all candidates known
     folder : bundles are written below it
-    shares : budgets, as shares of what the best constant *of the training log* costs
+    shares : budgets, as shares of what the matrix's best constant is predicted to cost; that
+        candidate only sets the unit, its quality is not looked at in training
     """
+    baseline = best_constant(truth.quality, truth.cost_usd)
     train_fold, test_fold = fold_of_group(data.group_id), fold_of_group(truth.group_id)
     parts: list[tuple[IntArray, Predictions, dict[str, FloatArray]]] = []
     parity, selection = [], []
@@ -85,7 +87,7 @@ def cross_fit(
             parity.append(verify(bundle, trained, fold_data.queries[:_PARITY_QUERIES]))
             predictions = Runtime.from_folder(bundle).predict(truth.take(rows).queries)
             cost = data.candidates.cost_usd(inside.input_tokens, inside.output_tokens)
-            reference = float(cost[:, best_constant(inside.quality, cost)].mean())
+            reference = float(cost[:, baseline].mean())
             policies = budget_policies(
                 inside, data.candidates, reference_usd=reference, shares=shares
             )

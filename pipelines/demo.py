@@ -8,6 +8,7 @@ generates a synthetic world and does the same.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -23,7 +24,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from pipelines import export, figures, join, train
+from pipelines import export, figures, join, registry, train
 from pipelines.benchmarks.world import write_world
 from pipelines.cache import get_encoder
 from pipelines.comparison import (
@@ -33,7 +34,13 @@ from pipelines.comparison import (
     print_comparison,
     verdict,
 )
-from pipelines.config import ExportConfig, JoinConfig, TrainConfig
+from pipelines.config import (
+    ExportConfig,
+    JoinConfig,
+    PromoteConfig,
+    RegisterConfig,
+    TrainConfig,
+)
 from pipelines.console import console, progress
 from pipelines.cross_fit import CrossFitted, cross_fit
 from pipelines.matrix import FullInformation, read_matrix
@@ -101,8 +108,8 @@ def run(config: DemoConfig) -> Path:
     bundle = export.run(
         ExportConfig(trained=trained, joined=joined, output=config.output / "export")
     )
-    _register(config, joined, bundle, data / FILES[3])
-    _serve(bundle, truth)
+    address = _register(config, joined, trained, bundle, data / FILES[3])
+    _serve(address, truth)
     return config.output
 
 
@@ -127,8 +134,8 @@ def _data(config: DemoConfig) -> Path:
 
 def _print_accounts(joined: Path) -> None:
     report = json.loads((joined / "report.json").read_text(encoding="utf-8"))
-    for source, account in report["accounts"].items():
-        parts = ", ".join(f"{key} {value}" for key, value in account.items())
+    for source, account in report["accounting"].items():
+        parts = ", ".join(f"{key} {value or 0}" for key, value in account.items())
         console.print(f"[bold]{source}[/bold]: {parts}", highlight=False)
 
 
@@ -169,8 +176,24 @@ def _judge(
     console.print(f"figure: {path}; all numbers: {output / RESULT}", highlight=False)
 
 
-def _register(config: DemoConfig, joined: Path, bundle: Path, matrix: Path) -> None:
-    """Log the run, register the bundle as challenger, and let the gate decide."""
+def _register(config: DemoConfig, joined: Path, trained: Path, bundle: Path, matrix: Path) -> str:
+    """Register the bundle, let the gate decide; returns what is to be served.
+
+    The registry is a SQLite file in the demo's own folder, so that a second demo starts afresh.
+    """
+    store = config.output.resolve() / "registry"
+    shutil.rmtree(store, ignore_errors=True)
+    store.mkdir(parents=True)
+    os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{store / 'mlflow.db'}"
+    with progress("registering", None):
+        version = registry.register(RegisterConfig(bundle=bundle, trained=trained, joined=joined))
+    with progress("asking the gate", None):
+        report = registry.promote(PromoteConfig(joined=joined, matrix=matrix))
+    console.print(report.text, highlight=False)
+    if report.promoted:
+        return "models:/router@champion"
+    console.print(f"Version {version} stays challenger; its bundle folder is served instead.")
+    return str(bundle)
 
 
 @contextmanager
@@ -225,10 +248,10 @@ def _answers(address: str) -> bool:
         return False
 
 
-def _serve(bundle: Path, truth: FullInformation) -> None:
+def _serve(source: str, truth: FullInformation) -> None:
     rows = np.linspace(0, len(truth) - 1, 3).astype(int)
-    with running_service(str(bundle)) as address:
-        console.print(f"serving at {address}", highlight=False)
+    with running_service(source) as address:
+        console.print(f"serving {source} at {address}", highlight=False)
         for i in rows:
             query = truth.queries[i]
             body = {"query": query.ask, "tools": [dict(tool) for tool in query.tools]}

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
+import onnx
 
 from router_ml.errors import ExportError
 from router_ml.export.graph import FeatureTensors, GraphBuilder
@@ -10,6 +13,8 @@ from router_ml.features.encoder import Encoder
 from router_ml.features.lexical import NAMES
 from router_ml.features.static_encoder import StaticEncoder
 from router_ml.features.transformer_encoder import TransformerEncoder
+
+_DOUBLE: Final = int(onnx.TensorProto.DOUBLE)
 
 
 def add_inputs(graph: GraphBuilder, encoder: Encoder) -> FeatureTensors:
@@ -26,7 +31,7 @@ def add_inputs(graph: GraphBuilder, encoder: Encoder) -> FeatureTensors:
     mask = graph.op("Cast", graph.op("Not", graph.op("Equal", input_ids, pad)), to=1)
     if isinstance(encoder, StaticEncoder):
         table = graph.constant(encoder.table)
-        embedding = unit(graph, token_mean(graph, table, input_ids, mask))
+        embedding = graph.op("Cast", unit(graph, token_mean(graph, table, input_ids, mask)), to=1)
     elif isinstance(encoder, TransformerEncoder):
         embedding = graph.add_model(encoder.model(), {"input_ids": input_ids}, "embedding")
     else:
@@ -35,17 +40,27 @@ def add_inputs(graph: GraphBuilder, encoder: Encoder) -> FeatureTensors:
 
 
 def token_mean(graph: GraphBuilder, table: str, input_ids: str, mask: str) -> str:
-    """Mean over unmasked tokens of rows of ``table`` (n_tokens, d): shape (batch, d)."""
-    rows = graph.op("Gather", table, input_ids, axis=0)
+    """Mean over unmasked tokens of rows of ``table`` (n_tokens, d): float64, shape (batch, d).
+
+    Summed in double precision, so that the sum does not depend on its order, on padding or on
+    batch-mates: a tree that splits on an embedding sees the same float32 here and in Python.
+    """
+    rows = graph.op("Cast", graph.op("Gather", table, input_ids, axis=0), to=_DOUBLE)
+    mask = graph.op("Cast", mask, to=_DOUBLE)
     weight = graph.op("Unsqueeze", mask, graph.constant(np.array([1], dtype=np.int64)))
     total = graph.op("MatMul", weight, rows)
     axis = graph.constant(np.array([1], dtype=np.int64))
     total = graph.op("Squeeze", total, axis)
     count = graph.op("ReduceSum", mask, axis, keepdims=1)
-    return graph.op("Div", total, graph.op("Max", count, graph.constant(np.float32(1.0))))
+    return graph.op("Div", total, graph.op("Max", count, _double(graph, 1.0)))
 
 
 def unit(graph: GraphBuilder, vector: str) -> str:
     """Rows scaled to length one; zero rows stay zero."""
     norm = graph.op("ReduceL2", vector, axes=[1], keepdims=1)
-    return graph.op("Div", vector, graph.op("Max", norm, graph.constant(np.float32(1e-12))))
+    return graph.op("Div", vector, graph.op("Max", norm, _double(graph, 1e-12)))
+
+
+def _double(graph: GraphBuilder, value: float) -> str:
+    """A float64 scalar; :meth:`GraphBuilder.constant` would store float32."""
+    return graph.op("Cast", graph.constant(np.float32(value)), to=_DOUBLE)

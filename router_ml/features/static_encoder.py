@@ -64,22 +64,21 @@ class StaticEncoder:
             stop = max(start + 1, int(np.searchsorted(tokens.offsets, limit, side="right")) - 1)
             out[start:stop] = self._mean(tokens.take(np.arange(start, stop)))
             start = stop
-        norm = np.linalg.norm(out, axis=1, keepdims=True)
-        scaled: FloatArray = out / np.maximum(norm, np.float32(_EPSILON))
-        return scaled
+        return out
 
     def _mean(self, tokens: Tokens) -> FloatArray:
         from scipy.sparse import csr_matrix
 
         keep = tokens.flat != self.tokenizer.layout.pad_id
         counts = csr_matrix(
-            (keep.astype(np.float32), tokens.flat, tokens.offsets),
+            (keep.astype(np.float64), tokens.flat, tokens.offsets),
             shape=(len(tokens), len(self.table)),
         )
-        sizes = np.add.reduceat(np.append(keep, False).astype(np.float32), tokens.offsets[:-1])
-        sizes = np.where(tokens.lengths > 0, sizes, 0.0)
-        total: FloatArray = counts @ self.table / np.maximum(sizes, 1.0)[:, None]
-        return total
+        sizes = np.asarray(counts.sum(axis=1)).reshape(-1, 1)
+        mean = counts @ self.table.astype(np.float64) / np.maximum(sizes, 1.0)
+        norm = np.linalg.norm(mean, axis=1, keepdims=True)
+        scaled: FloatArray = mean / np.maximum(norm, _EPSILON)
+        return scaled
 
     def save(self, folder: Path) -> None:
         """Write ``table.npy``, ``tokenizer.json`` and ``layout.json``."""
