@@ -1,0 +1,30 @@
+"""Every registered estimator keeps every promise; a new one is found by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from router_ml.checks.estimators import EstimatorCheck, yield_estimator_checks
+from router_ml.estimators.registry import load_all, make_estimator
+
+MEMBERS = {"linear": {"name": "linear"}, "knn": {"name": "knn"}}
+ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
+    "lightgbm": {"n_trees": 20, "n_dims": 8},
+    "stacked": {"members": MEMBERS},
+    "token_weights": {"n_pairs": 512, "n_tokens": 64},
+}
+"""What examples need to be small; an estimator that is not here is built without arguments."""
+NAMES = sorted(load_all())
+
+
+@pytest.mark.parametrize("check", list(yield_estimator_checks()), ids=lambda check: check.__name__)
+@pytest.mark.parametrize("name", NAMES)
+def test_estimator(name: str, check: EstimatorCheck) -> None:
+    check(make_estimator({"name": name, **ARGUMENTS.get(name, {})}))
+
+
+def test_there_are_estimators() -> None:
+    assert {"constant", "knn", "lightgbm", "linear", "stacked", "token_weights"} <= set(NAMES)
