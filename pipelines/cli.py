@@ -6,6 +6,7 @@ Stages read ``--config FILE`` (YAML); ``--set key=value`` wins over it, and its 
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +23,7 @@ from pipelines.config import (
     RegisterConfig,
     TrainConfig,
 )
-from pipelines.console import console, progress
+from pipelines.console import console, print_table, progress
 from pipelines.yaml_config import load_config
 from router_ml.errors import ConfigError, RouterError
 
@@ -30,6 +31,10 @@ ConfigT = TypeVar("ConfigT")
 ConfigFile = Annotated[Path | None, typer.Option("--config", "-c", help="YAML file of the stage.")]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", "-s", help="key=value; wins over the file.")
+]
+
+DataFolder = Annotated[
+    Path, typer.Option("--data", envvar="ROUTER_ML_DATA", help="Folder of shared data.")
 ]
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -132,14 +137,10 @@ def serve(
     workers: int = 1,
 ) -> None:
     """The scoring service; further settings by ROUTER_SERVE_* variables (docs/serving.md)."""
-    import os
-
-    from serving.app import run
-    from serving.settings import PREFIX, Settings
-
+    # The service is a program of its own, which [serve] alone runs: become it.
     named = {"BUNDLE": bundle, "HOST": host, "PORT": str(port), "WORKERS": str(workers)}
-    environ = {**os.environ, **{f"{PREFIX}{key}": value for key, value in named.items()}}
-    run(Settings.from_environ(environ))
+    os.environ.update({f"ROUTER_SERVE_{key}": value for key, value in named.items()})
+    os.execv(sys.executable, [sys.executable, "-m", "serving"])
 
 
 @app.command()
@@ -150,7 +151,6 @@ def route(
     max_cost_usd: Annotated[float | None, typer.Option(help="Dollars a request.")] = None,
 ) -> None:
     """One decision, without a service."""
-    from pipelines.console import print_table
     from router_ml.features.query import parse_query
     from router_ml.runtime.constraints import Constraints
     from router_ml.runtime.runtime import Runtime
@@ -200,6 +200,17 @@ def benchmark_platform(
     from pipelines.benchmarks.platform import run
 
     run(out, data=data, parts=tuple(parts.split(",")))
+
+
+@benchmark.command("off-policy")
+def benchmark_off_policy(data: DataFolder, out: Path = Path("results/off_policy.json")) -> None:
+    """Off-policy estimates, gate and guarantee against a known truth."""
+    from pipelines.benchmarks import off_policy
+
+    off_policy.run(data, out)
+    results = json.loads(out.read_text(encoding="utf-8"))
+    columns = ("workload", "estimator", "rmse", "bias", "coverage", "ess")
+    print_table(f"written to {out}", columns, off_policy.table(results))
 
 
 def main() -> None:

@@ -38,7 +38,7 @@ def export_bundle(folder: Path, trained: TrainedRouter) -> Path:
             tokenizer_json=encoder.tokenizer.to_json(),
             features=FeatureSpec(
                 lexical=NAMES,
-                layout=encoder.tokenizer.layout,
+                layout=asdict(encoder.tokenizer.layout),
                 encoder={"kind": encoder.kind, "dims": encoder.dims, "digest": encoder.digest},
             ),
             policy=trained.policy,

@@ -14,7 +14,6 @@ from router_ml.bundle.files import BundleContents, write_bundle
 from router_ml.bundle.manifest import FeatureSpec, Manifest
 from router_ml.export.graph import GraphBuilder
 from router_ml.features.lexical import NAMES
-from router_ml.features.tokenizer import TokenLayout
 from router_ml.policies.base import Policy
 from router_ml.policies.cost_aware import CostAwarePolicy
 from router_ml.types import CandidateTable
@@ -51,7 +50,7 @@ def make_bundle(
         tokenizer_json=text,
         features=FeatureSpec(
             lexical=NAMES,
-            layout=TokenLayout(pad_id=pad_id, separator_id=pad_id),
+            layout={"pad_id": pad_id, "separator_id": pad_id},
             encoder={"kind": "static", "dims": dims},
         ),
         policy=(policy or CostAwarePolicy(cost_weight=10.0)).to_dict(),

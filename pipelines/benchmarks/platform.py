@@ -9,6 +9,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -33,7 +34,11 @@ def run(out: Path, *, data: Path | None, parts: tuple[str, ...] = PARTS) -> Path
     if unknown := set(parts) - set(PARTS):
         raise ConfigError(f"parts must be of {PARTS}, got {sorted(unknown)}")
     results: dict[str, Any] = json.loads(out.read_text()) if out.is_file() else {}
-    measures = {"join": _join, "train": _train, "serve": lambda: _serve(data)}
+    measures: dict[str, Callable[[], dict[str, float]]] = {
+        "join": join_benchmark.benchmark,
+        "train": _train,
+        "serve": lambda: _serve(data),
+    }
     for part in parts:
         console.print(f"measuring {part} …")
         results[part] = measures[part]()
@@ -54,10 +59,6 @@ def machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "load_1m": round(os.getloadavg()[0], 2),
     }
-
-
-def _join() -> dict[str, float]:
-    return join_benchmark.benchmark()
 
 
 def _train() -> dict[str, float]:

@@ -17,7 +17,6 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final
 
 from router_ml.errors import BundleError, BundleVersionError
-from router_ml.features.tokenizer import TokenLayout
 
 FORMAT_VERSION: Final = 1
 
@@ -29,12 +28,13 @@ class FeatureSpec:
     Parameters
     ----------
     lexical : column names, in order
-    layout : how token ids are laid out
+    layout : how token ids are laid out, arguments of
+        :class:`router_ml.features.tokenizer.TokenLayout`
     encoder : ``kind``, ``dims``, ``digest`` and source of the encoder inside the graph
     """
 
     lexical: tuple[str, ...]
-    layout: TokenLayout
+    layout: Mapping[str, Any]
     encoder: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -101,7 +101,7 @@ class Manifest:
         spec = data["features"]
         data["features"] = FeatureSpec(
             lexical=tuple(spec["lexical"]),
-            layout=TokenLayout(**spec["layout"]),
+            layout=spec["layout"],
             encoder=spec["encoder"],
         )
         data["candidates"] = tuple(data["candidates"])

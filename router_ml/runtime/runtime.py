@@ -19,7 +19,7 @@ from router_ml.bundle.files import GRAPH, TOKENIZER, Bundle, candidates_from, re
 from router_ml.errors import BundleError, InvalidRequestError, ScorerUnavailableError
 from router_ml.features.lexical import NAMES, lexical_features
 from router_ml.features.query import Query
-from router_ml.features.tokenizer import QueryTokenizer
+from router_ml.features.tokenizer import QueryTokenizer, TokenLayout
 from router_ml.policies.base import Policy
 from router_ml.policies.cost_aware import CostAwarePolicy
 from router_ml.policies.quality_floor import QualityFloorPolicy
@@ -82,7 +82,8 @@ class Runtime:
         self.override_digest = _digest(policy, prices)
         self._positions = {name: k for k, name in enumerate(self.candidates.names)}
         self._tokenizer = QueryTokenizer(
-            tokenizer_json=bundle.files[TOKENIZER].decode(), layout=manifest.features.layout
+            tokenizer_json=bundle.files[TOKENIZER].decode(),
+            layout=TokenLayout(**manifest.features.layout),
         )
         self._session = _session(bundle.files[GRAPH], threads)
         # An int8 transformer scales by the whole batch's activations: one query at a time there.
