@@ -87,7 +87,7 @@ def write_log(folder: Path, *, n: int, random_state: int = 0) -> JoinConfig:
     candidates eligible for it; one row in a thousand is repeated, and one has negative tokens.
     """
     with duckdb.connect(config={"threads": 2, "preserve_insertion_order": True}) as connection:
-        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
         for name, sql in (
             ("requests", _requests_sql(n, random_state)),
             ("labels", _labels_sql(n, random_state)),
