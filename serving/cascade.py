@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated, Final, Literal
 
-import msgspec
 from msgspec import Meta, Struct
 
-from router_ml.errors import ScorerUnavailableError
 from router_ml.runtime.cascade import Attempt, CascadeRuntime
 from serving.requests import read_ask
 from serving.schemas import Name, RouteRequest
 
-Text = Annotated[str, Meta(max_length=1_000_000)]
-MAX_ATTEMPTS: Final = 32
+MAX_ANSWERS: Final = 32
 
 
-class CascadeAttempt(Struct, forbid_unknown_fields=True, kw_only=True, gc=False):
+class CascadeAnswer(Struct, forbid_unknown_fields=True, kw_only=True, gc=False):
     """One candidate's turn; ``text`` is null when it failed or timed out."""
 
     candidate: Name
-    text: Text | None = None
+    text: str | None = None
     cost_usd: Annotated[float, Meta(ge=0)] = 0.0
     latency_ms: Annotated[float, Meta(ge=0)] = 0.0
     finish_reason: Annotated[str, Meta(max_length=64)] = ""
@@ -30,8 +26,8 @@ class CascadeAttempt(Struct, forbid_unknown_fields=True, kw_only=True, gc=False)
 class CascadeRequest(RouteRequest, forbid_unknown_fields=True, kw_only=True, gc=False):
     """As a route request, with the turns so far; limits hold for the whole cascade."""
 
-    answers: Annotated[tuple[CascadeAttempt, ...], Meta(max_length=MAX_ATTEMPTS)] = ()
-    max_depth: Annotated[int, Meta(ge=1, le=MAX_ATTEMPTS)] | None = None
+    answers: Annotated[tuple[CascadeAnswer, ...], Meta(max_length=MAX_ANSWERS)] = ()
+    max_depth: Annotated[int, Meta(ge=1, le=MAX_ANSWERS)] | None = None
 
 
 class CascadeResponse(Struct, gc=False):
@@ -50,50 +46,29 @@ class CascadeResponse(Struct, gc=False):
     request_id: str | None = None
 
 
-class CascadeEndpoint:
-    """Handler of the endpoint: body bytes in, answer bytes out.
+def next_step(cascade: CascadeRuntime, request: CascadeRequest) -> CascadeResponse:
+    """Answer one request.
 
-    Parameters
-    ----------
-    cascade : gives the cascade in service, ``None`` while no router is loaded
+    Raises
+    ------
+    InvalidRequestError
+        If the request contradicts itself or the router.
+    ScorerUnavailableError
+        If a graph fails.
     """
-
-    def __init__(self, *, cascade: Callable[[], CascadeRuntime | None]) -> None:
-        self._cascade = cascade
-        self._decode = msgspec.json.Decoder(CascadeRequest).decode
-        self._encode = msgspec.json.Encoder().encode
-
-    async def __call__(self, body: bytes) -> bytes:
-        """Decide one step.
-
-        Raises
-        ------
-        msgspec.ValidationError, msgspec.DecodeError
-            If the body is not a cascade request.
-        InvalidRequestError
-            If the request contradicts itself or the router.
-        ScorerUnavailableError
-            If no router is loaded.
-        """
-        request = self._decode(body)
-        runtime = self._cascade()
-        if runtime is None:
-            raise ScorerUnavailableError("no router is loaded yet")
-        ask = read_ask(request)
-        attempts = [
-            Attempt(a.candidate, a.text, a.cost_usd, a.latency_ms, a.finish_reason)
-            for a in request.answers
-        ]
-        step = runtime.next(ask.query, attempts, ask.limits, max_depth=request.max_depth)
-        return self._encode(
-            CascadeResponse(
-                action=step.action,
-                candidate=step.candidate,
-                quality=step.quality,
-                expected_gain=step.expected_gain,
-                expected_cost_usd=step.expected_cost_usd,
-                estimates=dict(step.estimates),
-                reason=step.reason,
-                request_id=request.request_id,
-            )
-        )
+    ask = read_ask(request)
+    attempts = [
+        Attempt(a.candidate, a.text, a.cost_usd, a.latency_ms, a.finish_reason)
+        for a in request.answers
+    ]
+    step = cascade.next(ask.query, attempts, ask.limits, max_depth=request.max_depth)
+    return CascadeResponse(
+        action=step.action,
+        candidate=step.candidate,
+        quality=step.quality,
+        expected_gain=step.expected_gain,
+        expected_cost_usd=step.expected_cost_usd,
+        estimates=dict(step.estimates),
+        reason=step.reason,
+        request_id=request.request_id,
+    )

@@ -16,8 +16,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from router_ml.bundle.files import read_bundle
 from router_ml.errors import ConfigError, RouterError
 from router_ml.features.query import Query
+from router_ml.runtime.cascade import Attempt, CascadeRuntime
 from router_ml.runtime.runtime import Runtime
 from serving.schemas import RouterName
 from serving.settings import Settings
@@ -32,6 +34,7 @@ class Router:
     """A loaded runtime and where it came from."""
 
     runtime: Runtime
+    cascade: CascadeRuntime
     name: RouterName
     source: str
     loaded: datetime
@@ -113,16 +116,20 @@ class Loader:
 
     def _put_in_service(self, found: Found) -> None:
         settings = self.settings
-        runtime = Runtime.from_folder(
-            found.folder,
+        bundle = read_bundle(found.folder)
+        runtime = Runtime(
+            bundle=bundle,
             policy=_read_json(settings.policy_file),
             prices=_read_json(settings.prices_file),
             random_state=settings.random_state,
         )
+        cascade = CascadeRuntime(bundle=bundle, runtime=runtime)
         for query in _WARM_UP:
             runtime.decide(query)
+            cascade.next(query, [Attempt(runtime.candidates.names[0], "4")])
         self.current = Router(
             runtime=runtime,
+            cascade=cascade,
             name=RouterName(found.name, found.version),
             source=settings.bundle,
             loaded=datetime.now(UTC),

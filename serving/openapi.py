@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from serving import schemas
+from serving import cascade, schemas
 from serving.errors import MEDIA_TYPE
 
 _REF: Final = "#/components/schemas/{name}"
@@ -38,6 +38,10 @@ OPERATIONS: Final = (
     Operation(
         "/v1/feedback", "post", "Say what became of a decision",
         schemas.FeedbackRequest, schemas.FeedbackResponse, (400, 401, 413, 415, 422, 503), 202,
+    ),
+    Operation(
+        "/v1/cascade/next", "post", "Accept an answer, or ask whom next",
+        cascade.CascadeRequest, cascade.CascadeResponse, (400, 401, 413, 415, 422, 503),
     ),
     Operation(
         "/v1/router", "get", "The router in service", None, schemas.RouterInfo, (401, 503)

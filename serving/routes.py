@@ -32,6 +32,10 @@ def json_routes(service: Service) -> list[Route]:
             name="route_batch", handler=service.route_batch, telemetry=telemetry, api_keys=keys,
             max_body_bytes=many,
         )),
+        route("/v1/cascade/next", "POST", JsonEndpoint(
+            name="cascade_next", handler=service.cascade_next, telemetry=telemetry, api_keys=keys,
+            max_body_bytes=one,
+        )),
         route("/v1/router", "GET", JsonEndpoint(
             name="router", handler=service.router, telemetry=telemetry, api_keys=keys,
         )),

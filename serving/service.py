@@ -15,6 +15,7 @@ from router_ml.bundle.files import prices_to_dict
 from router_ml.errors import InvalidRequestError, ScorerUnavailableError
 from router_ml.types import Decision
 from serving.batcher import Batcher
+from serving.cascade import CascadeRequest, next_step
 from serving.decision_log import DecisionLog, DecisionRow, FeedbackRow
 from serving.errors import HttpError
 from serving.ids import DecisionIds
@@ -61,6 +62,7 @@ class Service:
         self._route = msgspec.json.Decoder(RouteRequest).decode
         self._batch = msgspec.json.Decoder(BatchRequest).decode
         self._feedback = msgspec.json.Decoder(FeedbackRequest).decode
+        self._cascade = msgspec.json.Decoder(CascadeRequest).decode
         self._seen: OrderedDict[tuple[str, str], FeedbackRequest] = OrderedDict()
 
     def start(self) -> None:
@@ -100,6 +102,10 @@ class Service:
         asks, decisions = await asyncio.to_thread(_decide_all, router, requests)
         answers = [self._answer(router, a, d) for a, d in zip(asks, decisions, strict=True)]
         return self._encode(BatchResponse(answers))
+
+    async def cascade_next(self, body: bytes) -> bytes:
+        """``POST /v1/cascade/next``."""
+        return self._encode(next_step(self._router().cascade, _decode(self._cascade, body)))
 
     async def feedback(self, body: bytes) -> bytes:
         """``POST /v1/feedback``; the row is written within ``log_flush_s``."""

@@ -137,7 +137,8 @@ def _best(data: CascadeData, rows: IntArray) -> int:
 
 
 def _weights(best_cost: float) -> list[float]:
-    return np.geomspace(1e-3 / best_cost, 8.0 / best_cost, N_WEIGHTS).tolist()
+    weights: list[float] = np.geomspace(1e-3 / best_cost, 8.0 / best_cost, N_WEIGHTS).tolist()
+    return weights
 
 
 def _within(front: Sequence[CascadePoint], best_cost: float) -> list[CascadePoint]:
@@ -207,10 +208,11 @@ def _out_of_fold(inputs: Inputs, train: IntArray, router: Estimator) -> FloatArr
 def _expected_cost(inputs: Inputs, train: IntArray) -> FloatArray:
     """Predicted dollars of every query, from token counts learned on ``train``."""
     data, table = inputs.data, inputs.data.candidates
-    predicted = [
-        CountsEstimator(link=link)
-        .fit(inputs.batch.take(train), counts[train], candidates=table)
-        .predict(inputs.batch, table)
-        for link, counts in (("identity", data.input_tokens), ("log", data.output_tokens))
-    ]
-    return table.cost_usd(*predicted)
+    fit = inputs.batch.take(train)
+    tokens_in = CountsEstimator(link="identity").fit(
+        fit, data.input_tokens[train], candidates=table
+    )
+    tokens_out = CountsEstimator(link="log").fit(fit, data.output_tokens[train], candidates=table)
+    return table.cost_usd(
+        tokens_in.predict(inputs.batch, table), tokens_out.predict(inputs.batch, table)
+    )

@@ -53,7 +53,7 @@ class FrugalScorers:
 
 
 def search(
-    scores: FloatArray, quality: FloatArray, cost_usd: FloatArray, *, n_quantiles: int = 12
+    scores: FloatArray, quality: FloatArray, cost_usd: FloatArray, *, n_quantiles: int = 8
 ) -> list[FrugalCascade]:
     """Brute force over orders and quantile thresholds; the undominated, cheapest first."""
     found: list[FrugalCascade] = []

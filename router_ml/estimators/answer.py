@@ -33,6 +33,7 @@ class AnswerScorer:
     learning_rate, num_leaves, min_child_samples : of the booster
     repeats : training rows an answer
     max_seen : largest set of other answers in training
+    alone_share : share of the training rows that see no other answer
     n_splits : folds of the out-of-fold margins, >= 2
     random_state : of the draws and the booster
     """
@@ -45,9 +46,10 @@ class AnswerScorer:
         n_trees: int = 300,
         learning_rate: float = 0.04,
         num_leaves: int = 15,
-        min_child_samples: int = 40,
+        min_child_samples: int = 20,
         repeats: int = 4,
         max_seen: int = 5,
+        alone_share: float = 0.5,
         n_splits: int = 4,
         random_state: int = 0,
     ) -> None:
@@ -57,6 +59,7 @@ class AnswerScorer:
         self.min_child_samples = min_child_samples
         self.repeats = repeats
         self.max_seen = max_seen
+        self.alone_share = alone_share
         self.n_splits = n_splits
         self.random_state = random_state
 
@@ -182,12 +185,14 @@ class AnswerScorer:
     def _draw(
         self, table: AnswerTable, labelled: BoolArray, rng: np.random.Generator
     ) -> tuple[IntArray, IntArray, BoolArray]:
-        """Labelled answers, each with random sets of 0 to ``max_seen`` other known answers."""
+        """Labelled answers, each with a random set of other known answers, or none."""
         query, candidate = (np.repeat(part, self.repeats) for part in np.nonzero(labelled))
         order = rng.random((len(query), table.n_candidates))
         order[~table.known[query]] = 2.0
         order[np.arange(len(query)), candidate] = 3.0
-        size = rng.integers(0, self.max_seen + 1, size=len(query))
+        others = np.minimum((order < 2.0).sum(axis=1), self.max_seen)
+        size = np.ceil(rng.random(len(query)) * others).astype(int)
+        size[rng.random(len(query)) < self.alone_share] = 0
         seen = (order.argsort(axis=1).argsort(axis=1) < size[:, None]) & (order < 2.0)
         return query, candidate, seen
 

@@ -29,9 +29,9 @@ ARITHMETIC_NAMES: Final = (
 )
 """Columns of :func:`arithmetic_features`, in order."""
 
-_NUM: Final = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+"
-_NUMBER: Final = re.compile(rf"(?<![\w.])-?\$?({_NUM})(?![\w])|(?<![\w.])({_NUM})")
-_EQUATION: Final = re.compile(rf"([^=\n]*?)=(?=\s*[$€£]?\s*(-?(?:{_NUM})))")
+_NUM: Final = r"\d++(?:,\d{3})*+(?:\.\d++)?|\.\d++"
+_NUMBER: Final = re.compile(rf"(?<![\w.])(?:{_NUM})(?![\w])")
+_RESULT: Final = re.compile(rf"\s*+[$€£]?\s*+(-?(?:{_NUM}))")
 _FINAL_MARK: Final = re.compile(
     rf"(?:####|final answer(?: is)?:?|answer is:?|\\boxed\{{)\s*[$€£]?\s*(-?(?:{_NUM}))",
     re.IGNORECASE,
@@ -41,6 +41,8 @@ _SIGNS: Final = str.maketrans({"÷": "/", "−": "-", "–": "-", "$": None, "�
 _UNITS: Final = re.compile(r"[A-Za-z_]+(?:/[A-Za-z_]+)*")
 _TOKEN: Final = re.compile(rf"({_NUM})|([-+*/()%])")
 _MAX_EQUATIONS: Final = 40
+_MAX_SIDE: Final = 200
+_LARGEST: Final = 1e15
 _TOLERANCE: Final = 0.011
 
 
@@ -61,7 +63,7 @@ def final_number(text: str) -> float:
 
 def numbers_in(text: str) -> list[float]:
     """Every number of a text, in order, without signs."""
-    return [_value(a or b) for a, b in _NUMBER.findall(text)]
+    return [_value(number) for number in _NUMBER.findall(text)]
 
 
 def arithmetic_features(query_text: str, answer: str) -> list[float]:
@@ -71,7 +73,7 @@ def arithmetic_features(query_text: str, answer: str) -> list[float]:
     wrong = unread = unfounded = fractional = 0
     results: list[float] = []
     operands: list[float] = []
-    for left, right in _EQUATION.findall(answer)[:_MAX_EQUATIONS]:
+    for left, right in _equations(answer):
         expression = _tail(left)
         value = evaluate(expression)
         result = _value(right)
@@ -79,7 +81,7 @@ def arithmetic_features(query_text: str, answer: str) -> list[float]:
             unread += 1
         else:
             used = numbers_in(expression)
-            unfounded += sum(not _near(x, known) for x in used)
+            unfounded += sum(x not in known for x in used)
             operands += used
             wrong += not math.isclose(value, result, rel_tol=1e-3, abs_tol=_TOLERANCE)
         fractional += result != round(result)
@@ -87,24 +89,24 @@ def arithmetic_features(query_text: str, answer: str) -> list[float]:
         results.append(result)
     final = final_number(answer)
     finite = not math.isnan(final)
-    used_all = set(operands) | set(numbers_in(answer)) if not operands else set(operands)
+    used_at_all = set(operands) or set(numbers_in(answer))
     n = len(results)
     return [
         float(n),
         float(wrong),
         float(unread),
         float(unfounded),
-        float(sum(not _near(x, used_all) for x in set(asked))),
+        float(len(set(asked) - used_at_all)),
         float(len(set(asked))),
         float(finite),
         float(bool(_FINAL_MARK.search(answer))),
-        float(finite and _near(final, set(results))),
+        float(finite and final in results),
         float(finite and n > 0 and math.isclose(final, results[-1], abs_tol=_TOLERANCE)),
         float(finite and final == round(final)),
         float(finite and final < 0),
-        math.log1p(min(abs(final), 1e15)) if finite else 0.0,
+        math.log1p(abs(final)) if finite else 0.0,
         float(finite and final in asked),
-        float(sum(not _near(x, set(operands)) for x in results[:-1])),
+        float(len(set(results[:-1]).difference(operands))),
         float(fractional),
         float(answer.count("/")),
         float(answer.count(" - ")),
@@ -184,6 +186,19 @@ class _Parser:
         return self._tokens[self._at - 1]
 
 
+def _equations(text: str) -> list[tuple[str, str]]:
+    """Left side and number on the right of every equals sign, in order."""
+    found: list[tuple[str, str]] = []
+    for line in text.splitlines():
+        parts = line.split("=")
+        for left, right in zip(parts[:-1], parts[1:], strict=True):
+            if len(found) == _MAX_EQUATIONS:
+                return found
+            if (result := _RESULT.match(right)) is not None:
+                found.append((left[-_MAX_SIDE:], result.group(1)))
+    return found
+
+
 def _tail(left: str) -> str:
     """The expression that ends at an equals sign: units dropped, other times-signs made plain."""
     text = _TIMES.sub(" * ", left.translate(_SIGNS))
@@ -202,12 +217,9 @@ def _tail(left: str) -> str:
     return kept.strip(" .,:;")
 
 
-def _near(x: float, known: set[float]) -> bool:
-    return x in known or any(math.isclose(x, y, abs_tol=1e-6) for y in known)
-
-
 def _value(text: str) -> float:
+    """A number as written, capped and rounded so that equal numbers are equal floats."""
     try:
-        return float(text.replace(",", "").replace("$", ""))
+        return round(min(float(text.replace(",", "")), _LARGEST), 6)
     except ValueError:
         return math.nan

@@ -109,7 +109,7 @@ class Said:
         hits: int = sum(
             w in self.words
             or _stem(w) in self.stems
-            or (w.isdigit() and float(w[:15]) in self.numbers)
+            or (w.isdecimal() and float(w[:15]) in self.numbers)
             for w in words
         )
         return hits / len(words)

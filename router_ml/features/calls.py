@@ -17,8 +17,9 @@ from typing import Any, Final
 MAX_CHARS: Final = 8000
 """Longer answers are prose; parsing them as one expression would only cost time."""
 _MAX_DEPTH: Final = 8
+_MAX_BITS: Final = 1000
 _FENCE: Final = re.compile(r"```(?:\w+)?\s*(.*?)```", re.DOTALL)
-_CALL_HEAD: Final = re.compile(r"[A-Za-z_][\w.]*\s*\(")
+_CALL_HEAD: Final = re.compile(r"(?<![\w.])[A-Za-z_][\w.]*+\s*+\(")
 _NAME_SIGNS: Final = re.compile(r"[^a-z0-9]+")
 
 
@@ -138,10 +139,8 @@ def _from_node(node: ast.expr, depth: int) -> list[Call]:
 
 
 def _literal(node: ast.expr) -> Any:
-    if isinstance(node, ast.Constant):
-        return node.value
     try:
-        return ast.literal_eval(node)
+        return _tame(ast.literal_eval(node), 0)
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         pass
     try:
@@ -181,7 +180,22 @@ def _from_object(item: object) -> Call | None:
 def _arguments(value: object) -> Mapping[str, Any]:
     if isinstance(value, str):
         value = _loads(value)
-    return {str(k): v for k, v in value.items()} if isinstance(value, Mapping) else {}
+    if not isinstance(value, Mapping):
+        return {}
+    return {str(key): _tame(item, 0) for key, item in value.items()}
+
+
+def _tame(value: Any, depth: int) -> Any:
+    """Cut what is nested too deep or too big a number for a float."""
+    if depth > _MAX_DEPTH:
+        return Unparsed("")
+    if isinstance(value, Mapping):
+        return {str(key): _tame(item, depth + 1) for key, item in value.items()}
+    if isinstance(value, list | tuple | set):
+        return [_tame(item, depth + 1) for item in value]
+    if isinstance(value, int) and value.bit_length() > _MAX_BITS:
+        return Unparsed("")
+    return value if isinstance(value, str | int | float) or value is None else str(value)
 
 
 def _loads(source: str) -> Any:

@@ -1,0 +1,51 @@
+"""A small world of arithmetic questions for cascade tests: answers that can be judged."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from router_ml.features.answer_table import AnswerTable
+from router_ml.features.query import Query
+from router_ml.policies.sequential import Score
+from router_ml.types import BoolArray, FloatArray, IntArray
+
+
+def arithmetic_world(
+    n: int = 400, *, random_state: int = 0
+) -> tuple[list[Query], list[list[str]], FloatArray, FloatArray]:
+    """Queries, answers, quality (n, 3) and cost (n, 3) of a cheap, a middling and a dear candidate.
+
+    A wrong answer shows it more often than not: its written sum does not add up, or it hedges.
+    """
+    rng = np.random.default_rng(random_state)
+    queries, answers = [], []
+    quality = np.zeros((n, 3))
+    for i in range(n):
+        a, b = (int(v) for v in rng.integers(10, 99, size=2))
+        queries.append(Query(f"Tom has {a} apples and buys {b} more. How many has he now?"))
+        row = []
+        for k, skill in enumerate((0.6, 0.75, 0.95)):
+            right = bool(rng.random() < skill)
+            quality[i, k] = right
+            result = a + b if right else a + b + int(rng.integers(1, 9))
+            shown = rng.random() < 0.8
+            row.append(
+                f"{a} + {b} = {result} apples. #### {result}"
+                if right or shown
+                else f"I think it is probably {result}."
+            )
+        answers.append(row)
+    return queries, answers, quality, np.tile([0.001, 0.003, 0.02], (n, 1))
+
+
+def table_of(queries: list[Query], answers: list[list[str]]) -> AnswerTable:
+    return AnswerTable.of(queries, answers)
+
+
+def fixed_score(estimates: FloatArray) -> Score:
+    """A scorer that gives known estimates, whatever else was seen."""
+
+    def score(rows: IntArray, asked: BoolArray) -> FloatArray:
+        return np.where(asked, estimates[rows], np.nan)
+
+    return score
