@@ -67,7 +67,7 @@ def join(
 
     with progress("joining", None):
         folder = stage.run(read_config(JoinConfig, config, overrides, as_of=as_of))
-    console.print((folder / "report.md").read_text(encoding="utf-8"), highlight=False)
+    console.print((folder / "report.md").read_text(encoding="utf-8"), highlight=False, markup=False)
     console.print(f"written to {folder}")
 
 
@@ -117,7 +117,7 @@ def promote(config: ConfigFile = None, overrides: Overrides = None) -> None:
 
     report = registry.promote(read_config(PromoteConfig, config, overrides))
     report.require_promoted()
-    console.print(report.text, highlight=False)
+    console.print(report.text, highlight=False, markup=False)
 
 
 @app.command()

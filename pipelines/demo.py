@@ -189,7 +189,7 @@ def _register(config: DemoConfig, joined: Path, trained: Path, bundle: Path, mat
         version = registry.register(RegisterConfig(bundle=bundle, trained=trained, joined=joined))
     with progress("asking the gate", None):
         report = registry.promote(PromoteConfig(joined=joined, matrix=matrix))
-    console.print(report.text, highlight=False)
+    console.print(report.text, highlight=False, markup=False)
     if report.promoted:
         return "models:/router@champion"
     console.print(f"Version {version} stays challenger; its bundle folder is served instead.")
