@@ -25,7 +25,7 @@ FROM prices p
 -- step: price_windows, keep
 SELECT candidate,
        coalesce(valid_from, TIMESTAMP '1900-01-01 00:00:00') AS valid_from,
-       coalesce(valid_to, TIMESTAMP '2900-01-01 00:00:00') AS valid_to,
+       coalesce(valid_to, TIMESTAMP '2200-01-01 00:00:00') AS valid_to,
        input_usd_per_mtok,
        output_usd_per_mtok,
        coalesce(cached_input_usd_per_mtok, input_usd_per_mtok) AS cached_input_usd_per_mtok,
