@@ -18,6 +18,8 @@ EPSILON: Final = 1e-4
 """Predictions are kept this far from 0 and 1 before a logarithm is taken."""
 FEW_LABELS: Final = 1_000
 _MAX_KNOTS: Final = 24
+_MIN_GAP: Final = 0.005
+"""Knots nearer than this are one: a steep segment would magnify float32 rounding in the graph."""
 _NEWTON_STEPS: Final = 50
 
 
@@ -156,7 +158,9 @@ def fit_isotonic(p: FloatArray, y: FloatArray, weight: FloatArray) -> IsotonicCa
     blocks: list[list[float]] = []  # mass, centre, value
     for m, centre, level in zip(mass, x, value, strict=True):
         blocks.append([m, centre, level])
-        while len(blocks) > 1 and blocks[-2][2] >= blocks[-1][2]:
+        while len(blocks) > 1 and (
+            blocks[-2][2] >= blocks[-1][2] or blocks[-1][1] - blocks[-2][1] < _MIN_GAP
+        ):
             m2, x2, v2 = blocks.pop()
             m1, x1, v1 = blocks.pop()
             total = m1 + m2

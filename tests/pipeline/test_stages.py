@@ -1,0 +1,131 @@
+"""Join, train, export, evaluate and route through the command line, on a small world."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from pipelines.cli import app
+from pipelines.config import JoinConfig
+from pipelines.yaml_config import load_config
+from router_ml.errors import ConfigError, DataError, SchemaError
+
+pytestmark = pytest.mark.filterwarnings(
+    # Distillation imports torch and transformers; their own deprecations are theirs to fix.
+    "ignore::DeprecationWarning",
+    "ignore::FutureWarning",
+)
+
+
+def invoke(*arguments: str) -> str:
+    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+@pytest.fixture(scope="module")
+def stages(
+    small_world: Path, encoder_cache: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    runs = tmp_path_factory.mktemp("runs")
+    for key, file in (("requests", "requests.jsonl.gz"), ("labels", "labels.csv")):
+        assert (small_world / file).is_file(), key
+    invoke(
+        "join",
+        *("--set", f"requests={small_world / 'requests.jsonl.gz'}"),
+        *("--set", f"labels={small_world / 'labels.csv'}"),
+        *("--set", f"prices={small_world / 'prices.json'}"),
+        *("--set", f"output={runs / 'joined'}"),
+    )
+    invoke(
+        "train",
+        *("--set", f"joined={runs / 'joined'}"),
+        *("--set", f"output={runs / 'trained'}"),
+        *("--set", f"cache={encoder_cache}"),
+        *("--set", "policy={name: budget, cost_share: 0.3}"),
+    )
+    invoke(
+        "export",
+        *("--set", f"trained={runs / 'trained'}"),
+        *("--set", f"joined={runs / 'joined'}"),
+        *("--set", f"output={runs / 'export'}"),
+    )
+    return runs
+
+
+def test_parity_is_proven_and_written(stages: Path) -> None:
+    parity = json.loads((stages / "export" / "parity.json").read_text())
+    assert max(parity["max_error"].values()) < 1e-4
+    assert parity["equal_decisions"] >= 0.999
+
+
+def test_training_records_selection_and_cost_bias(stages: Path) -> None:
+    report = json.loads((stages / "trained" / "training.json").read_text())
+    assert report["labelled_cells"] > 0
+    assert report["selection"]
+    assert report["policy"]["name"] == "budget"
+    for bias in report["cost_bias_in_sample"].values():
+        assert abs(bias["cost_usd"]) < 0.25
+
+
+def test_evaluation_on_the_matrix_leaves_training_prompts_out(
+    stages: Path, small_world: Path
+) -> None:
+    output = invoke(
+        "evaluate",
+        *("--set", f"bundle={stages / 'export' / 'bundle'}"),
+        *("--set", f"joined={stages / 'joined'}"),
+        *("--set", f"matrix={small_world / 'matrix.parquet'}"),
+        *("--set", f"output={stages / 'full'}"),
+    )
+    assert "oracle" in output
+    summary = json.loads((stages / "full" / "evaluation.json").read_text())
+    assert 50 < summary["rows"] < 200  # a fifth of 500 prompts
+    oracle = summary["policies"]["oracle"]["quality"]["value"]
+    assert summary["policies"]["router"]["quality"]["value"] <= oracle
+    assert (stages / "full" / "cost_quality.png").stat().st_size > 10_000
+
+
+def test_evaluation_on_the_log_reports_effective_sample_size(stages: Path) -> None:
+    invoke(
+        "evaluate",
+        *("--set", f"bundle={stages / 'export' / 'bundle'}"),
+        *("--set", f"joined={stages / 'joined'}"),
+        *("--set", f"output={stages / 'log'}"),
+    )
+    summary = json.loads((stages / "log" / "evaluation.json").read_text())
+    router = summary["policies"]["router"]
+    assert router["quality_snips"]["low"] <= router["quality_snips"]["value"]
+    assert 0 < summary["effective_sample_size"]["router"] < summary["rows"]
+
+
+def test_one_decision_without_a_service(stages: Path) -> None:
+    bundle = stages / "export" / "bundle"
+    assert "utility" in invoke("route", str(bundle), "How does dough rise?")
+
+
+def test_unknown_keys_and_missing_folders_say_what_to_do(stages: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="has no key reqests"):
+        load_config(JoinConfig, None, {"reqests": "x"})
+    missing = ("train", "--set", f"joined={tmp_path}", "--set", f"output={tmp_path / 'out'}")
+    with pytest.raises((SchemaError, DataError, OSError)):
+        CliRunner().invoke(app, missing, catch_exceptions=False)
+
+
+@pytest.mark.slow
+def test_the_demo_ends_with_a_champion_that_answers(encoder_cache: Path, tmp_path: Path) -> None:
+    """The command of the README, in its own process, to the served decisions."""
+    import subprocess
+    import sys
+
+    command = [sys.executable, "-m", "pipelines.cli", "demo", "--cache", str(encoder_cache)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "is champion now" in done.stdout
+    assert done.stdout.count("->") >= 3
+    assert "service stopped" in done.stdout
+    result = json.loads((tmp_path / "runs" / "demo" / "demo.json").read_text())
+    assert result["equal_decisions"] >= 0.999
