@@ -1,0 +1,335 @@
+"""Routing quality on public data: every estimator and baseline, with intervals and figures.
+
+Predictions of every method and fold are kept on disk under a key of all that decides them, so a run
+that was stopped goes on where it was, and a changed method is computed again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+
+from pipelines.benchmarks import quality_metrics as metrics
+from pipelines.benchmarks.quality_data import (
+    BFCL,
+    LLMROUTER,
+    MMLU_1500,
+    WORKLOADS,
+    Split,
+    Workload,
+    cross_validation,
+    few_labels,
+    read_workload,
+)
+from pipelines.benchmarks.quality_figures import draw
+from pipelines.cache import get_encoder
+from pipelines.console import print_table, progress
+from router_ml.errors import ConfigError
+from router_ml.estimators.base import Estimator
+from router_ml.estimators.counts import CountsEstimator
+from router_ml.estimators.registry import make_estimator
+from router_ml.evaluation.intervals import Estimate
+from router_ml.export.encoders import add_inputs
+from router_ml.export.graph import GraphBuilder
+from router_ml.export.heads.base import add_head
+from router_ml.export.router import load_heads
+from router_ml.features.encoder import Encoder
+from router_ml.features.featurizer import Featurizer
+from router_ml.features.lexical import lexical_features
+from router_ml.types import FloatArray, IntArray
+
+Tier = Literal["fast", "best"]
+ESTIMATORS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "constant": {"name": "constant"},
+    "linear": {"name": "linear"},
+    "knn": {"name": "knn"},
+    "token_weights": {"name": "token_weights"},
+    "low_rank": {"name": "low_rank"},
+    "lightgbm": {"name": "lightgbm"},
+    "fast": {"name": "stacked"},
+}
+"""Methods that are an estimator, by name; ``fast`` is what ships."""
+_RECIPE: Final = "3"
+"""Raise it when an estimator changes, so that predictions kept from before are not used."""
+_N_SEEDS: Final = 5
+_N_LABELS: Final = 1_500
+_TIMED: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """One method's predictions for the rows of one split.
+
+    Parameters
+    ----------
+    quality, cost_usd : shape (n_test, K); costs are NaN where the workload has none
+    score_ms : milliseconds to tokenise, count and score one prompt
+    """
+
+    quality: FloatArray
+    cost_usd: FloatArray
+    score_ms: float
+
+
+def run(
+    data: Path,
+    out: Path,
+    *,
+    test_data: Path | None = None,
+    workloads: Sequence[str] = WORKLOADS,
+    plots: Path | None = None,
+    tier: Tier = "fast",
+    cache: Path = Path(".cache"),
+    methods: Mapping[str, Mapping[str, Any]] = ESTIMATORS,
+) -> Path:
+    """Measure and write ``workloads.<workload>.methods.<method>.<metric>``.
+
+    Without ``test_data``: 5-fold cross-validation grouped by prompt, metrics on the pooled
+    out-of-fold predictions; estimators make every choice inside the training folds. With it: train
+    on all of ``data`` and test there once; ``routellm-mmlu-1500`` still draws 1,500 labels a seed.
+
+    Parameters
+    ----------
+    data, test_data : folders with ``routellm/``, ``llmrouter/``, ``bfcl/``
+    out : JSON file; workloads measured before are kept
+    plots : folder for figures, optional
+    tier : ``best`` is refused as long as no teacher is trained
+    cache : folder for the encoder and for predictions
+    methods : estimator specs by name; ``random`` and ``oracle`` come in any case
+
+    Raises
+    ------
+    ConfigError
+        If a workload or the tier is not there.
+    """
+    if tier != "fast":
+        raise ConfigError("tier must be 'fast': no fine-tuned teacher is part of this release")
+    if unknown := set(workloads) - set(WORKLOADS):
+        raise ConfigError(f"workloads are {', '.join(WORKLOADS)}, got {sorted(unknown)}")
+    encoder = get_encoder(cache=cache)
+    results: dict[str, Any] = json.loads(out.read_text()) if out.is_file() else {}
+    results.setdefault("workloads", {})
+    for name in workloads:
+        started = time.perf_counter()
+        bench = _Bench(name, data, test_data, encoder, cache / "benchmark-quality")
+        table, drawings = bench.measure(methods)
+        results["workloads"][name] = {
+            "methods": {m: {k: v.as_dict() for k, v in row.items()} for m, row in table.items()},
+            "protocol": bench.protocol,
+            "seconds": round(time.perf_counter() - started, 1),
+        }
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(json.dumps(results, indent=1), encoding="utf-8")
+        _print(name, table)
+        if plots is not None:
+            draw(name, bench.tested_truth(), drawings, plots)
+    return out
+
+
+class _Bench:
+    """One workload: its data, its splits, and what each method predicts on them."""
+
+    def __init__(
+        self, name: str, data: Path, test_data: Path | None, encoder: Encoder, cache: Path
+    ) -> None:
+        self.name, self.encoder, self.cache = name, encoder, cache
+        own = read_workload(name, data)
+        if test_data is None:
+            whole, n_train = own, len(own)
+        else:
+            other = read_workload(name, test_data)
+            whole, n_train = _joined(own, other), len(own)
+        self.truth, self.groups = whole, whole.groups
+        with progress(f"{name}: features", len(whole)) as advance:
+            self.batch = Featurizer(encoder=encoder).transform(whole.queries, progress=advance)
+        inside = np.arange(n_train)
+        outside = np.arange(n_train, len(whole))
+        if name == MMLU_1500:
+            self.splits = few_labels(self.groups[inside], n_labels=_N_LABELS, n_seeds=_N_SEEDS)
+            if test_data is not None:
+                self.splits = [Split(split.train, outside) for split in self.splits]
+        elif test_data is None:
+            self.splits = cross_validation(self.groups)
+        else:
+            clean = inside[~np.isin(self.groups[inside], self.groups[outside])]
+            self.splits = [Split(clean, outside)]
+        kind = f"{_N_SEEDS} draws of {_N_LABELS} labels, tested on the rest"
+        if name != MMLU_1500:
+            kind = "5-fold cross-validation grouped by prompt"
+        self.protocol = kind if test_data is None else "trained on one folder, tested on another"
+
+    def measure(
+        self, methods: Mapping[str, Mapping[str, Any]]
+    ) -> tuple[dict[str, metrics.Metrics], dict[str, FloatArray]]:
+        """Metrics by method, and what figures are drawn from: predictions on the test rows."""
+        table: dict[str, metrics.Metrics] = {}
+        drawings: dict[str, FloatArray] = {}
+        with progress(self.name, len(methods) * len(self.splits)) as advance:
+            for method, spec in methods.items():
+                parts = [self._scored(method, spec, f, advance) for f in range(len(self.splits))]
+                table[method] = self._summary(parts)
+                if self.name != MMLU_1500:
+                    drawings[method] = self._pooled([part.quality for part in parts])
+                    drawings[f"{method}:cost"] = self._pooled([part.cost_usd for part in parts])
+        for method in ("random", "oracle"):
+            parts = [self._reference(method, f) for f in range(len(self.splits))]
+            row = self._summary(parts)
+            drop = ("ece", "brier", "score_ms")
+            table[method] = {key: value for key, value in row.items() if key not in drop}
+        return table, drawings
+
+    def _summary(self, parts: Sequence[Scored]) -> metrics.Metrics:
+        if self.name == MMLU_1500:
+            each = [
+                self._metrics(part, split.test)
+                for part, split in zip(parts, self.splits, strict=True)
+            ]
+            row = metrics.mean_over_seeds(each)
+        else:
+            pooled = Scored(
+                self._pooled([part.quality for part in parts]),
+                self._pooled([part.cost_usd for part in parts]),
+                0.0,
+            )
+            row = self._metrics(pooled, self._tested())
+        speeds = np.array([part.score_ms for part in parts])
+        speed = Estimate(float(np.median(speeds)), speeds.min(), speeds.max(), _TIMED)
+        return {**row, "score_ms": speed}
+
+    def _metrics(self, scored: Scored, rows: IntArray) -> metrics.Metrics:
+        truth, groups = self.truth.quality[rows], self.groups[rows]
+        row = metrics.calibration_metrics(scored.quality, truth, groups)
+        if self.truth.has_cost:
+            choices = metrics.operating_points(scored.quality, scored.cost_usd)
+            return row | metrics.curve_metrics(choices, truth, self.truth.cost_usd[rows], groups)
+        if self.name == LLMROUTER:
+            return row | metrics.best_of_all(np.argmax(scored.quality, axis=1), truth, groups)
+        return row | metrics.two_candidates(
+            scored.quality[:, 1] - scored.quality[:, 0], truth, groups
+        )
+
+    def tested_truth(self) -> Workload:
+        """Truth of the tested rows, in the order of pooled predictions."""
+        return self.truth.take(self._tested())
+
+    def _tested(self) -> IntArray:
+        return np.sort(np.concatenate([split.test for split in self.splits]))
+
+    def _pooled(self, parts: Sequence[FloatArray]) -> FloatArray:
+        """Rows of all splits in the order of :meth:`_tested`."""
+        order = np.argsort(np.concatenate([split.test for split in self.splits]), kind="stable")
+        pooled: FloatArray = np.concatenate(list(parts))[order]
+        return pooled
+
+    def _reference(self, method: str, fold: int) -> Scored:
+        rows = self.splits[fold].test
+        truth = self.truth.quality[rows]
+        quality = truth
+        if method == "random":
+            quality = np.random.default_rng(fold).random(truth.shape)
+        return Scored(quality, self.truth.cost_usd[rows], 0.0)
+
+    def _scored(
+        self, method: str, spec: Mapping[str, Any], fold: int, advance: Callable[[int], None]
+    ) -> Scored:
+        split = self.splits[fold]
+        path = self.cache / self.name / f"{method}-{fold}-{self._key(spec, split)}.npz"
+        if not path.is_file():
+            scored = self._fit(make_estimator(spec), split)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial = path.with_suffix(".partial.npz")
+            np.savez(partial, quality=scored.quality, cost=scored.cost_usd, ms=scored.score_ms)
+            partial.rename(path)
+        with np.load(path) as kept:
+            advance(1)
+            return Scored(kept["quality"], kept["cost"], float(kept["ms"]))
+
+    def _key(self, spec: Mapping[str, Any], split: Split) -> str:
+        """Hash of all that decides the predictions but the code, which ``_RECIPE`` is for."""
+        head = [_RECIPE, json.dumps(spec, sort_keys=True), repr(make_estimator(spec))]
+        digest = hashlib.blake2b("|".join([*head, self.encoder.digest]).encode(), digest_size=12)
+        for array in (split.train, split.test, self.truth.quality, self.batch.tokens.flat):
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
+
+    def _fit(self, estimator: Estimator, split: Split) -> Scored:
+        truth, train, test = self.truth, split.train, split.test
+        learn, judge = self.batch.take(train), self.batch.take(test)
+        table = truth.candidates
+        groups = self.groups[train]
+        estimator.fit(learn, truth.quality[train], candidates=table, groups=groups)
+        cost = np.full((len(test), len(table)), np.nan)
+        if truth.has_cost:
+            sent, got = CountsEstimator(link="identity"), CountsEstimator(link="log")
+            sent.fit(learn, truth.input_tokens[train], candidates=table)
+            got.fit(learn, truth.output_tokens[train], candidates=table)
+            cost = table.cost_usd(sent.predict(judge, table), got.predict(judge, table))
+        milliseconds = self._time(estimator, test[:: max(1, len(test) // _TIMED)][:_TIMED])
+        return Scored(estimator.predict(judge, table), cost, milliseconds)
+
+    def _time(self, estimator: Estimator, rows: IntArray) -> float:
+        """Median milliseconds from a prompt's text to every candidate's quality, one at a time."""
+        import onnxruntime as ort
+
+        load_heads()
+        graph = GraphBuilder()
+        features = add_inputs(graph, self.encoder)
+        out = add_head(estimator, graph, features)
+        graph.output(out, "quality", ("batch", len(self.truth.candidates)))
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        session = ort.InferenceSession(graph.build().SerializeToString(), options)
+        taken = []
+        for i in rows:
+            query = self.truth.queries[i]
+            started = time.perf_counter()
+            ids = np.array([self.encoder.tokenizer.row(query)], dtype=np.int64)
+            session.run(None, {"input_ids": ids, "lexical": lexical_features(query)[None]})
+            taken.append(1000.0 * (time.perf_counter() - started))
+        return float(np.median(taken))
+
+
+def _joined(train: Workload, test: Workload) -> Workload:
+    if train.candidates.names != test.candidates.names:
+        raise ConfigError(
+            f"both folders must have the same candidates, got {train.candidates.names} and "
+            f"{test.candidates.names}"
+        )
+    return Workload(
+        queries=train.queries + test.queries,
+        quality=np.concatenate([train.quality, test.quality]),
+        candidates=train.candidates,
+        input_tokens=np.concatenate([train.input_tokens, test.input_tokens]),
+        output_tokens=np.concatenate([train.output_tokens, test.output_tokens]),
+        cost_usd=np.concatenate([train.cost_usd, test.cost_usd]),
+    )
+
+
+def _print(name: str, table: Mapping[str, metrics.Metrics]) -> None:
+    shown = {
+        LLMROUTER: ("routed_quality", "difference_to_best_single", "oracle_gap_closed"),
+        BFCL: (
+            "quality_at_25pct_cost",
+            "quality_at_100pct_cost",
+            "difference_to_best_single",
+            "cost_share_at_best_single_less_1pt",
+        ),
+    }.get(name, ("apgr", "cpt50", "cpt80"))
+    columns = (*shown, "ece", "brier", "score_ms")
+    rows = [
+        (method, *(_cell(row.get(column)) for column in columns)) for method, row in table.items()
+    ]
+    print_table(name, ("method", *columns), rows)
+
+
+def _cell(estimate: Estimate | None) -> str:
+    if estimate is None:
+        return "–"
+    return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"

@@ -1,0 +1,117 @@
+"""Figures of the quality benchmark: deferral, cost–quality, reliability."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from pipelines.benchmarks.quality_data import Workload
+from pipelines.benchmarks.quality_metrics import curve_points, operating_points
+from pipelines.figures import BASELINE, INK, MUTED, ORACLE, ROUTER, save
+from router_ml.evaluation.calibration import reliability
+from router_ml.evaluation.curves import Curve, zero_router
+from router_ml.types import FloatArray
+
+_SHIPPED: Final = "fast"
+_SIZE: Final = (7.0, 4.5)
+
+
+def draw(name: str, truth: Workload, predictions: Mapping[str, FloatArray], folder: Path) -> None:
+    """Write PNGs for one workload into ``folder``.
+
+    Parameters
+    ----------
+    truth : of the tested rows
+    predictions : quality by method, shape (n, K), and cost under ``<method>:cost``
+    """
+    methods = [key for key in predictions if ":" not in key]
+    if not methods:
+        return
+    figure = Figure(figsize=_SIZE)
+    axes = figure.add_subplot()
+    if truth.has_cost:
+        _cost_quality(axes, truth, predictions, methods)
+    elif truth.quality.shape[1] == 2:
+        _deferral(axes, truth, predictions, methods)
+    else:
+        _bars(axes, truth, predictions, methods)
+    axes.set_title(name, loc="left", color=INK)
+    axes.spines[["top", "right"]].set_visible(False)
+    save(figure, folder / f"{name}.png")
+    if _SHIPPED in predictions:
+        save(_reliability(truth, predictions[_SHIPPED]), folder / f"{name}-reliability.png")
+
+
+def _deferral(
+    axes: Axes, truth: Workload, predictions: Mapping[str, FloatArray], methods: list[str]
+) -> None:
+    weak, strong = truth.quality.T
+    share = np.linspace(0.0, 1.0, len(truth) + 1)
+    axes.plot([0, 1], [weak.mean(), strong.mean()], color=BASELINE, ls="--", label="random")
+    scores = {method: np.diff(predictions[method])[:, 0] for method in methods}
+    for method, score in {**scores, "oracle": strong - weak}.items():
+        order = np.argsort(-score, kind="stable")
+        gain = np.concatenate([[0.0], np.cumsum((strong - weak)[order])])
+        axes.plot(share, weak.mean() + gain / len(truth), **_look(method))
+    axes.set_xlabel("share of requests to the strong candidate")
+    axes.set_ylabel("quality")
+    axes.legend(frameon=False, fontsize=8)
+
+
+def _cost_quality(
+    axes: Axes, truth: Workload, predictions: Mapping[str, FloatArray], methods: list[str]
+) -> None:
+    zero = zero_router(truth.cost_usd, truth.quality)
+    axes.plot(1000 * zero.cost_usd, zero.quality, color=BASELINE, ls="--", label="zero router")
+    axes.scatter(1000 * truth.cost_usd.mean(axis=0), truth.quality.mean(axis=0), color=MUTED, s=18)
+    for method in methods:
+        choices = operating_points(predictions[method], predictions[f"{method}:cost"])
+        quality, cost = curve_points(choices, truth.quality, truth.cost_usd)
+        curve = Curve(cost.mean(axis=0), quality.mean(axis=0)).hull()
+        axes.plot(1000 * curve.cost_usd, curve.quality, **_look(method))
+    axes.set_xscale("log")
+    axes.set_xlabel("US dollars per 1,000 requests")
+    axes.set_ylabel("quality")
+    axes.legend(frameon=False, fontsize=8)
+
+
+def _bars(
+    axes: Axes, truth: Workload, predictions: Mapping[str, FloatArray], methods: list[str]
+) -> None:
+    rows = np.arange(len(truth))
+    routed = [truth.quality[rows, predictions[m].argmax(axis=1)].mean() for m in methods]
+    axes.barh(methods, routed, color=[ROUTER if m == _SHIPPED else MUTED for m in methods])
+    for value, label, color in (
+        (truth.quality.mean(axis=0).max(), "best single", BASELINE),
+        (truth.quality.max(axis=1).mean(), "oracle", ORACLE),
+    ):
+        axes.axvline(value, color=color, ls="--", label=label)
+    axes.set_xlim(left=0.9 * min(routed))
+    axes.set_xlabel("routed quality")
+    axes.legend(frameon=False, fontsize=8)
+
+
+def _reliability(truth: Workload, predicted: FloatArray) -> Figure:
+    figure = Figure(figsize=(5.0, 5.0))
+    axes = figure.add_subplot()
+    axes.plot([0, 1], [0, 1], color=MUTED, ls="--")
+    for k, name in enumerate(truth.candidates.names):
+        bins = reliability(predicted[:, k], truth.quality[:, k])
+        axes.plot(bins.predicted, bins.observed, marker="o", ms=3, lw=1, label=name)
+    axes.set_xlabel("predicted quality")
+    axes.set_ylabel("observed quality")
+    axes.legend(frameon=False, fontsize=6)
+    return figure
+
+
+def _look(method: str) -> dict[str, Any]:
+    if method == _SHIPPED:
+        return {"color": ROUTER, "lw": 2.2, "label": method, "zorder": 4}
+    if method == "oracle":
+        return {"color": ORACLE, "lw": 1.2, "label": method}
+    return {"lw": 0.8, "alpha": 0.8, "label": method}
