@@ -9,7 +9,7 @@ import numpy as np
 from router_ml.estimators.lightgbm import LightGBMEstimator
 from router_ml.export.graph import FeatureTensors, GraphBuilder
 from router_ml.export.heads.base import add_head
-from router_ml.export.heads.quality import clip_quality
+from router_ml.export.heads.quality import AXIS_1, clip_quality
 
 
 @add_head.register
@@ -20,8 +20,14 @@ def _(estimator: LightGBMEstimator, graph: GraphBuilder, features: FeatureTensor
         if booster is not None:
             # The common part, column 0, counts for every candidate.
             forest.add(booster.dump_model(), list(range(k)) if j == 0 else [j - 1])
-    dims = graph.constant(np.arange(estimator.n_dims))
-    leading = graph.op("Gather", features.embedding, dims, axis=1)
+    # A slice, not a gather: an encoder may have fewer dimensions than are asked for.
+    leading = graph.op(
+        "Slice",
+        features.embedding,
+        graph.constant(np.array([0])),
+        graph.constant(np.array([estimator.n_dims])),
+        graph.constant(AXIS_1),
+    )
     x = graph.op("Concat", features.lexical, leading, axis=1)
     effects = graph.op("TreeEnsembleRegressor", x, domain="ai.onnx.ml", **forest.attributes())
     level = graph.constant(estimator.level_, np.float32)
