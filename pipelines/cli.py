@@ -37,6 +37,11 @@ DataFolder = Annotated[
     Path, typer.Option("--data", envvar="ROUTER_ML_DATA", help="Folder of shared data.")
 ]
 
+TestData = Annotated[
+    Path | None, typer.Option(help="Train on all of the data, test here once; same file names.")
+]
+Workloads = Annotated[str | None, typer.Option(help="Comma-separated; default: all.")]
+
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 benchmark = typer.Typer(no_args_is_help=True, help="Measure, and write the numbers as JSON.")
 app.add_typer(benchmark, name="benchmark")
@@ -202,6 +207,39 @@ def benchmark_platform(
     run(out, data=data, parts=tuple(parts.split(",")))
 
 
+@benchmark.command("quality")
+def benchmark_quality(
+    data: DataFolder,
+    test_data: TestData = None,
+    workloads: Workloads = None,
+    out: Path = Path("results/quality.json"),
+    plots: Annotated[Path | None, typer.Option(help="Folder for figures.")] = None,
+    cache: Path = Path(".cache"),
+) -> None:
+    """Routing quality, cross-validated or on a test folder, next to baselines."""
+    from pipelines.benchmarks import quality
+
+    names = workloads.split(",") if workloads else quality.WORKLOADS
+    quality.run(data, out, test_data=test_data, workloads=names, plots=plots, cache=cache)
+    print_benchmark(out)
+
+
+@benchmark.command("cascade")
+def benchmark_cascade(
+    data: DataFolder,
+    test_data: TestData = None,
+    workloads: Workloads = None,
+    out: Path = Path("results/cascade.json"),
+    cache: Path = Path(".cache"),
+) -> None:
+    """Cascades and cascade routing next to routers, constants and the oracle."""
+    from pipelines.benchmarks import cascade
+
+    names = workloads.split(",") if workloads else cascade.WORKLOADS
+    cascade.run(data, out, test_data, workloads=names, cache=cache)
+    print_benchmark(out)
+
+
 @benchmark.command("off-policy")
 def benchmark_off_policy(data: DataFolder, out: Path = Path("results/off_policy.json")) -> None:
     """Off-policy estimates, gate and guarantee against a known truth."""
@@ -211,6 +249,19 @@ def benchmark_off_policy(data: DataFolder, out: Path = Path("results/off_policy.
     results = json.loads(out.read_text(encoding="utf-8"))
     columns = ("workload", "estimator", "rmse", "bias", "coverage", "ess")
     print_table(f"written to {out}", columns, off_policy.table(results))
+
+
+def print_benchmark(out: Path) -> None:
+    """One table a workload of a file in the benchmark schema: value and interval."""
+    results = json.loads(out.read_text(encoding="utf-8"))
+    for workload, content in results["workloads"].items():
+        rows = [
+            (method, metric, f"{cell['value']:.4g}", f"[{cell['low']:.4g}, {cell['high']:.4g}]")
+            for method, metrics in content["methods"].items()
+            for metric, cell in metrics.items()
+        ]
+        print_table(workload, ("method", "metric", "value", "95 % interval"), rows)
+    console.print(f"written to {out}", highlight=False)
 
 
 def main() -> None:
