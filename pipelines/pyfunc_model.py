@@ -1,49 +1,52 @@
-"""The MLflow flavour, as models-from-code: MLflow runs this file, no pickle is stored.
+"""The router as an MLflow model, from code: MLflow runs this file to build what it serves.
 
-Scores a frame with a ``query`` column (and optionally ``tools``, JSON or objects) through the same
-runtime as the service.
+Columns in: ``query``, and ``tools`` (JSON) where there are any. Columns out: one decision a row.
 """
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pandas as pd
 from mlflow.models import set_model
-from mlflow.pyfunc import PythonModel
+from mlflow.pyfunc.model import PythonModel
 
 from router_ml.features.query import parse_query
 from router_ml.runtime.runtime import Runtime
 
+OUTPUTS = ["candidate", "propensity", "quality", "cost_usd", "latency_ms"]
 
-class RouterModel(PythonModel):  # MLflow's base class is untyped
-    """Routes every row of a frame."""
+
+class RouterModel(PythonModel):
+    """Scores through :class:`router_ml.runtime.runtime.Runtime`, as the service does."""
 
     def load_context(self, context: Any) -> None:
-        """Load and verify the bundle that was logged with the model."""
+        """Verify and load the bundle among the model's artifacts."""
         self.runtime = Runtime.from_folder(Path(context.artifacts["bundle"]))
 
     def predict(
         self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> pd.DataFrame:
-        """One decision a row: ``candidate``, ``propensity``, ``quality``, ``cost_usd``."""
-        tools = model_input["tools"] if "tools" in model_input else [None] * len(model_input)
+        """Decide every row; ``quality``, ``cost_usd`` and ``latency_ms`` are predictions."""
+        texts = model_input["query"]
+        tools = model_input["tools"] if "tools" in model_input else [None] * len(texts)
         rows = []
-        for text, tool in zip(model_input["query"], tools, strict=True):
-            offered = json.loads(tool) if isinstance(tool, str) and tool else tool
+        for text, tool in zip(texts, tools, strict=True):
+            offered = orjson.loads(tool) if isinstance(tool, str) and tool else None
             decision = self.runtime.decide(parse_query(text, offered))
-            chosen = next(r for r in decision.ranking if r.candidate == decision.candidate)
+            line = next(x for x in decision.ranking if x.candidate == decision.candidate)
             rows.append(
                 {
                     "candidate": decision.candidate,
                     "propensity": decision.propensity,
-                    "quality": chosen.quality,
-                    "cost_usd": chosen.cost_usd,
+                    "quality": line.quality,
+                    "cost_usd": line.cost_usd,
+                    "latency_ms": line.latency_ms,
                 }
             )
-        return pd.DataFrame(rows)
+        return pd.DataFrame(rows, columns=OUTPUTS)
 
 
 set_model(RouterModel())

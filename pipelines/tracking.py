@@ -10,6 +10,7 @@ import math
 import os
 import re
 import subprocess
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,6 +35,15 @@ _STAGE_FILES: Final = {
 }
 _STAGE_CONFIGS: Final = {"joined": "config.yaml", "trained": "train.yaml"}
 _DATASETS: Final = ("outcomes.parquet", "prices.parquet")
+_TRAINING_METRICS: Final = ("rows", "queries", "labelled_cells", "cost_bias_in_sample")
+_EVALUATION_METRICS: Final = (
+    "rows",
+    "policies",
+    "ece",
+    "cost_bias",
+    "effective_sample_size",
+    "shares",
+)
 _MAX_PARAM: Final = 500
 _QUIET: Final = ("mlflow", "alembic")
 
@@ -51,7 +61,11 @@ def load_mlflow() -> Any:
     """Import MLflow, without telemetry and without its chatter."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    mlflow = importlib.import_module("mlflow")
+    with warnings.catch_warnings():
+        # MLflow warns of a type hint in its own code while it is imported.
+        warnings.filterwarnings("ignore", message=".*Any type hint is inferred as AnyType")
+        mlflow = importlib.import_module("mlflow")
+        importlib.import_module("mlflow.pyfunc")
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
     return mlflow
@@ -196,12 +210,10 @@ def _metrics(config: RegisterConfig) -> dict[str, float]:
         found |= _flatten("parity", parity)
     if config.trained is not None and (config.trained / "training.json").is_file():
         report = _read_json(config.trained / "training.json")
-        kept = ("rows", "queries", "labelled_cells", "cost_bias_in_sample")
-        found |= _flatten("training", {key: report[key] for key in kept if key in report})
+        found |= _flatten("training", {k: report[k] for k in _TRAINING_METRICS if k in report})
     if config.evaluation is not None and (config.evaluation / "evaluation.json").is_file():
         report = _read_json(config.evaluation / "evaluation.json")
-        kept = ("rows", "policies", "ece", "cost_bias", "effective_sample_size", "shares")
-        found |= _flatten("evaluation", {key: report[key] for key in kept if key in report})
+        found |= _flatten("evaluation", {k: report[k] for k in _EVALUATION_METRICS if k in report})
     return found
 
 
@@ -232,15 +244,18 @@ def _log_model(mlflow: Any, bundle: Path) -> Any:
             ]
         ),
     )
-    return mlflow.pyfunc.log_model(
-        name=MODEL,
-        python_model=str(_CODE),
-        artifacts={MODEL: str(bundle)},
-        code_paths=[str(_CODE.parents[1] / "router_ml")],
-        pip_requirements=[_pinned(name) for name in _REQUIREMENTS],
-        signature=signature,
-        metadata={"manifest": MANIFEST},
-    )
+    with warnings.catch_warnings():
+        # MLflow asks for an example to guess a signature from; this one is declared.
+        warnings.filterwarnings("ignore", message=".*An input example was not provided")
+        return mlflow.pyfunc.log_model(
+            name=MODEL,
+            python_model=str(_CODE),
+            artifacts={MODEL: str(bundle)},
+            code_paths=[str(_CODE.parents[1] / "router_ml")],
+            pip_requirements=[_pinned(name) for name in _REQUIREMENTS],
+            signature=signature,
+            metadata={"manifest": MANIFEST},
+        )
 
 
 def _pinned(name: str) -> str:
