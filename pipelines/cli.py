@@ -23,7 +23,7 @@ from pipelines.config import (
     RegisterConfig,
     TrainConfig,
 )
-from pipelines.console import console, print_table, progress
+from pipelines.console import console, print_table, shares
 from pipelines.yaml_config import load_config
 from router_ml.errors import ConfigError, RouterError
 
@@ -70,8 +70,9 @@ def join(
     """Request log, labels and prices to outcomes, rejects and a report."""
     from pipelines import join as stage
 
-    with progress("joining", None):
-        folder = stage.run(read_config(JoinConfig, config, overrides, as_of=as_of))
+    with shares() as advance:
+        resolved = read_config(JoinConfig, config, overrides, as_of=as_of)
+        folder = stage.run(resolved, progress=advance)
     console.print((folder / "report.md").read_text(encoding="utf-8"), highlight=False, markup=False)
     console.print(f"written to {folder}")
 
@@ -218,8 +219,9 @@ def benchmark_quality(
 ) -> None:
     """Routing quality, cross-validated or on a test folder, next to baselines."""
     from pipelines.benchmarks import quality
+    from pipelines.benchmarks.quality_data import WORKLOADS
 
-    names = workloads.split(",") if workloads else quality.WORKLOADS
+    names = workloads.split(",") if workloads else WORKLOADS
     quality.run(data, out, test_data=test_data, workloads=names, plots=plots, cache=cache)
     print_benchmark(out)
 

@@ -41,7 +41,7 @@ from pipelines.config import (
     RegisterConfig,
     TrainConfig,
 )
-from pipelines.console import console, progress
+from pipelines.console import console, progress, shares
 from pipelines.cross_fit import CrossFitted, cross_fit
 from pipelines.matrix import FullInformation, read_matrix
 from pipelines.train import TrainingSet, read_training_table, training_set
@@ -82,14 +82,15 @@ def run(config: DemoConfig) -> Path:
     """
     data = _data(config)
     joined = config.output / "joined"
-    with progress("joining", None):
+    with shares() as advance:
         join.run(
             JoinConfig(
                 requests=(str(data / FILES[0]),),
                 labels=(str(data / FILES[1]),),
                 prices=(str(data / FILES[2]),),
                 output=joined,
-            )
+            ),
+            progress=advance,
         )
     _print_accounts(joined)
     train_config = TrainConfig(joined=joined, output=config.output / "trained", cache=config.cache)
