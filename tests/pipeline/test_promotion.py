@@ -1,0 +1,111 @@
+"""The gate on a log alone, a service that follows it, and the MLflow project."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pipelines import registry
+from pipelines.config import PromoteConfig, RegisterConfig
+from pipelines.demo import post, running_service
+from router_ml.errors import DataError
+from tests.promotion_world import (
+    MLFLOW_WARNINGS,
+    exported,
+    sqlite_store,
+    write_joined,
+    write_matrix,
+)
+
+mlflow = pytest.importorskip("mlflow")
+pytestmark = pytest.mark.filterwarnings(*MLFLOW_WARNINGS)
+REPOSITORY = Path(__file__).parents[2]
+PATIENT = {"max_p50_ms": 1e3, "max_p99_ms": 1e3}
+NAMED = {"override_by": "Ada", "override_reason": "a test", **PATIENT}
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", sqlite_store(tmp_path))
+    mlflow.set_tracking_uri(None)
+    return tmp_path
+
+
+def add(folder: Path, policy: str) -> str:
+    return registry.register(RegisterConfig(bundle=exported(folder, policy)))
+
+
+def test_a_log_alone_can_show_a_saving_and_a_loss(store: Path) -> None:
+    joined = write_joined(store / "log", n=30_000)
+    add(store / "a", "candidate-2")
+    registry.promote(PromoteConfig(joined=joined, **NAMED))
+    add(store / "b", "candidate-0")
+    worse = registry.promote(PromoteConfig(joined=joined, **PATIENT))
+    assert not worse.promoted
+    assert worse.gate.checks[0].estimate.high < 0.0
+    add(store / "c", "candidate-1")
+    cheaper = registry.promote(PromoteConfig(joined=joined, margin=0.05, peeking="once", **PATIENT))
+    assert cheaper.promoted
+    assert cheaper.gate.checks[1].estimate.value == pytest.approx(-0.0007, abs=1e-4)
+    assert cheaper.moved == pytest.approx(1.0)
+
+
+def test_a_log_cannot_judge_what_it_never_served(store: Path) -> None:
+    joined = write_joined(store / "log", n=600, probs=(0.5, 0.5, 0.0))
+    add(store / "a", "candidate-2")
+    report = registry.promote(PromoteConfig(joined=joined, **PATIENT))
+    assert [c.name for c in report.conditions if not c.passed] == ["support"]
+    assert "candidate-2" in report.text
+
+
+def test_a_gate_without_data_says_so(store: Path) -> None:
+    add(store / "a", "candidate-1")
+    with pytest.raises(DataError, match="joined log or a matrix"):
+        registry.promote(PromoteConfig())
+
+
+@pytest.mark.slow
+def test_a_running_service_follows_promotion_and_rollback(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROUTER_SERVE_POLL_INTERVAL_S", "0.5")
+    matrix = write_matrix(store / "matrix.parquet")
+    add(store / "a", "candidate-2")
+    registry.promote(PromoteConfig(matrix=matrix, **NAMED))
+    with running_service("models:/router@champion") as address:
+        assert post(f"{address}/v1/route", {"query": "Mix"})["candidate"] == "candidate-2"
+        add(store / "b", "candidate-1")
+        assert registry.promote(PromoteConfig(matrix=matrix, **PATIENT)).passed
+        assert _waits_for(address, "candidate-1")
+        registry.rollback()
+        assert _waits_for(address, "candidate-2")
+
+
+def _waits_for(address: str, candidate: str, limit_s: float = 60.0) -> bool:
+    deadline = time.monotonic() + limit_s
+    while time.monotonic() < deadline:
+        if post(f"{address}/v1/route", {"query": "Mix"})["candidate"] == candidate:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+@pytest.mark.slow
+def test_the_mlflow_project_rolls_back(store: Path) -> None:
+    matrix = write_matrix(store / "matrix.parquet", n=100)
+    for folder, policy in (("a", "candidate-1"), ("b", "candidate-2")):
+        add(store / folder, policy)
+        registry.promote(PromoteConfig(matrix=matrix, **NAMED))
+    scripts = Path(sys.executable).parent
+    command = [str(scripts / "mlflow"), "run", str(REPOSITORY), "--env-manager", "local"]
+    environ = {**os.environ, "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(
+        [*command, "-e", "rollback"], env=environ, capture_output=True, text=True, cwd=store
+    )
+    assert done.returncode == 0, done.stderr
+    assert registry.champion_version() == "1"
