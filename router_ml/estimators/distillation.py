@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Final, Self
 
 import numpy as np
 
 from router_ml.errors import ConfigError
 from router_ml.estimators.base import Estimator, State, check_fit, load_estimator
 from router_ml.estimators.crossfit import group_folds, out_of_fold, squared_errors
+from router_ml.estimators.specs import Spec, as_estimator, as_spec
 from router_ml.types import CandidateTable, FloatArray, IntArray, QueryBatch
+
+TEACHER: Final[Mapping[str, str]] = {"name": "stacked"}
+STUDENT: Final[Mapping[str, str]] = {"name": "token_weights"}
 
 
 class DistilledEstimator(Estimator):
@@ -26,7 +30,8 @@ class DistilledEstimator(Estimator):
 
     Parameters
     ----------
-    teacher, student : specs ``{"name": ..., **arguments}``
+    teacher, student : estimators or specs ``{"name": ..., **arguments}``; default: stacked and
+        token weights
     alpha : float, default=0.5
         Share of the teacher in an observed cell, in [0, 1].
     unlabelled_weight : float, default=0.25
@@ -45,8 +50,8 @@ class DistilledEstimator(Estimator):
     def __init__(
         self,
         *,
-        teacher: Mapping[str, Any] = {"name": "stacked"},
-        student: Mapping[str, Any] = {"name": "token_weights"},
+        teacher: Spec = TEACHER,
+        student: Spec = STUDENT,
         alpha: float = 0.5,
         unlabelled_weight: float = 0.25,
         n_folds: int = 4,
@@ -69,13 +74,11 @@ class DistilledEstimator(Estimator):
         groups: IntArray | None = None,
     ) -> Self:
         """Cross-fit the teacher, then fit the student; see :meth:`Estimator.fit`."""
-        from router_ml.estimators.registry import make_estimator
-
         if not 0.0 <= self.alpha <= 1.0 or self.unlabelled_weight < 0.0:
             raise ConfigError(f"alpha must be in [0, 1] and unlabelled_weight >= 0, got {self!r}")
         Y, observed, weight, code = check_fit(queries, Y, candidates, sample_weight, groups)
         taught = out_of_fold(
-            {"teacher": make_estimator(self.teacher)},
+            {"teacher": as_estimator(self.teacher)},
             queries,
             Y,
             candidates=candidates,
@@ -85,7 +88,7 @@ class DistilledEstimator(Estimator):
         )["teacher"]
         lesson = np.where(observed, (1.0 - self.alpha) * Y + self.alpha * taught, taught)
         spare = self.unlabelled_weight * float(weight[observed].mean())
-        self.student_ = make_estimator(self.student).fit(
+        self.student_ = as_estimator(self.student).fit(
             queries,
             lesson,
             candidates=candidates,
@@ -103,7 +106,7 @@ class DistilledEstimator(Estimator):
     def get_state(self) -> State:
         """See :meth:`Estimator.get_state`."""
         params = self.get_params(deep=False)
-        params = {**params, "teacher": dict(self.teacher), "student": dict(self.student)}
+        params = {**params, "teacher": as_spec(self.teacher), "student": as_spec(self.student)}
         return State(
             name=self.name,
             params=params,

@@ -53,8 +53,7 @@ class QualityEstimator(Estimator):
 
     def predict(self, queries: QueryBatch, candidates: CandidateTable) -> FloatArray:
         """Predicted quality, shape (n, K), in [0, 1]; see :meth:`Estimator.predict`."""
-        effects = self._effects(queries)
-        quality = np.clip(self.level_ + effects[:, :1] + effects[:, 1:], 0.0, 1.0)
+        quality = np.clip(self._quality(queries), 0.0, 1.0)
         chosen: FloatArray = quality[:, columns(self.candidates_, candidates)]
         return chosen
 
@@ -63,7 +62,7 @@ class QualityEstimator(Estimator):
         arrays = {key: getattr(self, key) for key in ("level_", *self.fitted)}
         return State(
             name=self.name,
-            params=self.get_params(),
+            params=self.get_params(deep=False),
             arrays=arrays,
             values={"candidates": list(self.candidates_)},
         )
@@ -80,6 +79,12 @@ class QualityEstimator(Estimator):
     @abstractmethod
     def _fit_effects(self, queries: QueryBatch, effects: Effects) -> None:
         """Learn ``effects.target`` from the queries that have a label."""
+
+    def _quality(self, queries: QueryBatch) -> FloatArray:
+        """Predictions of all fitted candidates, shape (n, K), not clipped."""
+        effects = self._effects(queries)
+        quality: FloatArray = self.level_ + effects[:, :1] + effects[:, 1:]
+        return quality
 
     @abstractmethod
     def _effects(self, queries: QueryBatch) -> FloatArray:

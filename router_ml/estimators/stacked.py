@@ -17,6 +17,7 @@ from router_ml.estimators.calibration import (
 )
 from router_ml.estimators.crossfit import advantage, group_folds, out_of_fold, squared_errors
 from router_ml.estimators.effects import split_effects, split_predictions
+from router_ml.estimators.specs import Spec, as_estimator, as_spec
 from router_ml.types import BoolArray, CandidateTable, FloatArray, IntArray, QueryBatch
 
 DEFAULT_MEMBERS: Final[Mapping[str, Mapping[str, Any]]] = {
@@ -65,7 +66,7 @@ class StackedRouter(Estimator):
     def __init__(
         self,
         *,
-        members: Mapping[str, Estimator | Mapping[str, Any]] = DEFAULT_MEMBERS,
+        members: Mapping[str, Spec] = DEFAULT_MEMBERS,
         n_folds: int = 4,
         calibrate: bool = True,
         random_state: int = 0,
@@ -125,7 +126,7 @@ class StackedRouter(Estimator):
 
     def get_state(self) -> State:
         """See :meth:`Estimator.get_state`."""
-        specs = {name: _spec(member) for name, member in self.members.items()}
+        specs = {name: as_spec(member) for name, member in self.members.items()}
         return State(
             name=self.name,
             params={**self.get_params(deep=False), "members": specs},
@@ -152,14 +153,9 @@ class StackedRouter(Estimator):
 
     def _built(self) -> dict[str, Estimator]:
         """Members as unfitted estimators; ConfigError when there is none."""
-        from router_ml.estimators.registry import make_estimator
-
         if not self.members:
             raise ConfigError("a stacked estimator needs at least one member, got none")
-        return {
-            name: member if isinstance(member, Estimator) else make_estimator(member)
-            for name, member in self.members.items()
-        }
+        return {name: as_estimator(member) for name, member in self.members.items()}
 
     def _blend(
         self,
@@ -230,9 +226,3 @@ class StackedRouter(Estimator):
                 f"squared error (z = {self.z_:.1f}, needed {MIN_Z})"
             ),
         }
-
-
-def _spec(member: Estimator | Mapping[str, Any]) -> dict[str, Any]:
-    if isinstance(member, Estimator):
-        return {"name": member.name, **member.get_params(deep=False)}
-    return dict(member)

@@ -14,6 +14,8 @@ from router_ml.types import FloatArray, IntArray, QueryBatch, Tokens
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
+MIN_SQUARE: Final = np.float32(1e-12)
+"""Squared norm that a query of unseen tokens is given."""
 PAIR_FACTOR: Final = 1_000_003
 """A pair of ids (a, b) stands in bucket ``(a * PAIR_FACTOR + b) mod n_pairs``."""
 
@@ -47,7 +49,7 @@ class TokenWeightsEstimator(QualityEstimator):
     """
 
     name: ClassVar[str] = "token_weights"
-    fitted: ClassVar[tuple[str, ...]] = ("idf_", "coef_", "intercept_")
+    fitted: ClassVar[tuple[str, ...]] = ("table_", "offset_")
 
     def __init__(
         self,
@@ -74,25 +76,34 @@ class TokenWeightsEstimator(QualityEstimator):
         counts = self._counts(queries.tokens)
         seen = np.bincount(counts.indices, minlength=counts.shape[1])
         idf = np.log((1.0 + len(queries)) / (1.0 + seen)) + 1.0
-        self.idf_ = np.where(seen > 0, idf, 0.0).astype(np.float32)
-        X = self._weighted(counts)
+        idf = np.where(seen > 0, idf, 0.0)
+        X = _weighted(counts, idf)
         m = effects.target.shape[1]
-        coef, self.intercept_ = np.zeros((X.shape[1], m)), np.zeros(m)
+        coef, intercept = np.zeros((X.shape[1], m)), np.zeros(m)
         for js in [[0], *effects.alike()]:
             w = effects.weight[:, js[0]]
             if w.sum() <= 0:
                 continue
             rows = np.flatnonzero(w)
             penalty = self.shared_penalty if js == [0] else self.contrast_penalty
-            coef[:, js], self.intercept_[js] = self._ridge(
+            coef[:, js], intercept[js] = self._ridge(
                 X[rows], effects.target[rows][:, js], w[rows], penalty
             )
-        self.coef_ = coef.astype(np.float32)
+        # A bucket's K weights times its idf, then its squared idf: one sum over occurrences gives
+        # value and squared norm. Single precision here, double in sums, as in the graph.
+        weights = (coef[:, :1] + coef[:, 1:]) * idf[:, None]
+        self.table_ = np.column_stack([weights, idf**2]).astype(np.float32)
+        self.offset_ = (effects.level + intercept[0] + intercept[1:]).astype(np.float32)
+
+    def _quality(self, queries: QueryBatch) -> FloatArray:
+        total = self._counts(queries.tokens) @ self.table_.astype(float)
+        norm = np.sqrt(np.maximum(total[:, -1:], MIN_SQUARE))
+        quality: FloatArray = total[:, :-1] / norm + self.offset_
+        return quality
 
     def _effects(self, queries: QueryBatch) -> FloatArray:
-        X = self._weighted(self._counts(queries.tokens))
-        effects: FloatArray = X @ self.coef_ + self.intercept_
-        return effects
+        left = self._quality(queries) - self.level_
+        return np.column_stack([np.zeros(len(left)), left])
 
     def _counts(self, tokens: Tokens) -> csr_matrix:
         """Occurrences of every bucket, shape (n, n_tokens + n_pairs)."""
@@ -108,15 +119,6 @@ class TokenWeightsEstimator(QualityEstimator):
         matrix = csr_matrix((np.ones(len(where)), (where, buckets)), shape=shape)
         matrix.sum_duplicates()
         return matrix
-
-    def _weighted(self, counts: csr_matrix) -> csr_matrix:
-        """Counts times idf, rows scaled by the root of their summed squared idf."""
-        idf = self.idf_.astype(float)[counts.indices]
-        weighted = counts.copy()
-        weighted.data = counts.data * idf**2
-        norm = np.sqrt(np.maximum(np.asarray(weighted.sum(axis=1)).ravel(), 1e-12))
-        weighted.data = counts.data * idf / np.repeat(norm, np.diff(counts.indptr))
-        return weighted
 
     def _ridge(
         self, X: csr_matrix, T: FloatArray, w: FloatArray, penalty: float
@@ -147,3 +149,13 @@ class TokenWeightsEstimator(QualityEstimator):
         # An intercept of a contrast is a level; with few labels it shrinks as levels do.
         keep = w.sum() / (w.sum() + penalty)
         return v, keep * target - center @ v
+
+
+def _weighted(counts: csr_matrix, idf: FloatArray) -> csr_matrix:
+    """Counts times idf, rows scaled by the root of their summed squared idf."""
+    of_bucket = idf[counts.indices]
+    weighted = counts.copy()
+    weighted.data = counts.data * of_bucket**2
+    norm = np.sqrt(np.maximum(np.asarray(weighted.sum(axis=1)).ravel(), MIN_SQUARE))
+    weighted.data = counts.data * of_bucket / np.repeat(norm, np.diff(counts.indptr))
+    return weighted

@@ -28,7 +28,10 @@ def _(estimator: LightGBMEstimator, graph: GraphBuilder, features: FeatureTensor
         graph.constant(np.array([estimator.n_dims])),
         graph.constant(AXIS_1),
     )
-    x = graph.op("Concat", features.lexical, leading, axis=1)
+    columns = [features.lexical, leading]
+    if estimator.base is not None:
+        columns.append(add_head(estimator.base_, graph, features))
+    x = graph.op("Concat", *columns, axis=1)
     effects = graph.op("TreeEnsembleRegressor", x, domain="ai.onnx.ml", **forest.attributes())
     level = graph.constant(estimator.level_, np.float32)
     return clip_quality(graph, graph.op("Add", effects, level))
