@@ -77,7 +77,7 @@ def main(
         output=output / "joined",
     )
     report = run(ChainConfig(join=job, output=output, cache=cache))
-    console.print(report.text, highlight=False, markup=False)
+    console.print(report.text, highlight=False, markup=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

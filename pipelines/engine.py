@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -64,7 +65,10 @@ class DuckDBEngine:
                 "preserve_insertion_order": False,
             }
         )
-        self._connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
+        self._connection.execute("SET TimeZone = 'UTC'")
+        # In Jupyter without ipywidgets DuckDB refuses any word about its bar, and draws none.
+        with suppress(duckdb.InvalidInputException):
+            self._connection.execute("SET enable_progress_bar = false")
 
     def __enter__(self) -> Self:
         return self
