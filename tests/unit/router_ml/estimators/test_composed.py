@@ -1,0 +1,64 @@
+"""Estimators made of estimators: specs, stacks, students."""
+
+import json
+
+import numpy as np
+import pytest
+
+from router_ml.checks.examples import example_batch
+from router_ml.errors import ConfigError
+from router_ml.estimators.auto import AutoEstimator
+from router_ml.estimators.base import load_estimator
+from router_ml.estimators.distillation import DistilledEstimator
+from router_ml.estimators.lightgbm import LightGBMEstimator
+from router_ml.estimators.registry import make_estimator
+from router_ml.estimators.specs import as_spec
+from router_ml.estimators.stacked import StackedRouter
+from router_ml.types import CandidateTable
+
+TABLE = CandidateTable.from_prices({"a": (1.0, 1.0), "b": (2.0, 2.0), "c": (3.0, 3.0)})
+
+
+def test_noise_leaves_the_constants() -> None:
+    queries = example_batch(400, random_state=0)
+    Y = (np.random.default_rng(3).random((400, 3)) < [0.4, 0.6, 0.8]).astype(float)
+    stack = StackedRouter(members={"linear": {"name": "linear"}}).fit(queries, Y, candidates=TABLE)
+    predicted = stack.predict(queries, TABLE)
+    assert np.abs(predicted - Y.mean(axis=0)).max() < 0.2
+    assert (predicted.argmax(axis=1) == 2).mean() > 0.95
+
+
+def test_no_member_is_refused() -> None:
+    with pytest.raises(ConfigError, match="at least one member"):
+        StackedRouter(members={}).fit(example_batch(20), np.ones((20, 3)), candidates=TABLE)
+
+
+def test_trees_on_a_base_survive_their_state() -> None:
+    queries = example_batch(200, random_state=1)
+    Y = np.clip(queries.lexical[:, :1] / 5 + [[0.0, 0.1, 0.2]], 0, 1)
+    model = make_estimator({"name": "lightgbm", "base": {"name": "token_weights"}, "n_trees": 5})
+    state = model.fit(queries, Y, candidates=TABLE).get_state()
+    json.dumps(state.params)
+    twin = load_estimator(state)
+    np.testing.assert_array_equal(twin.predict(queries, TABLE), model.predict(queries, TABLE))
+
+
+def test_a_base_of_another_kind_is_refused() -> None:
+    model = LightGBMEstimator(base={"name": "stacked"})
+    with pytest.raises(ConfigError, match="base must be"):
+        model.fit(example_batch(50), np.ones((50, 3)), candidates=TABLE)
+
+
+def test_a_student_needs_no_teacher_in_its_state() -> None:
+    queries = example_batch(120, random_state=2)
+    Y = np.random.default_rng(4).random((120, 3))
+    Y[::2, 1] = np.nan
+    model = DistilledEstimator(teacher={"name": "linear"}, student={"name": "linear"})
+    state = model.fit(queries, Y, candidates=TABLE).get_state()
+    assert set(state.children) == {"student"}
+    assert as_spec(model) == {"name": "distilled", **model.get_params(deep=False)}
+
+
+def test_auto_says_when_nothing_fits() -> None:
+    with pytest.raises(ConfigError, match="raise an allowance"):
+        AutoEstimator(score_ms=0.0).choose(1_000, 3)
