@@ -127,11 +127,15 @@ def promote(config: ConfigFile = None, overrides: Overrides = None) -> None:
 
 
 @app.command()
-def rollback(name: Annotated[str, typer.Option(help="Registered model.")] = "router") -> None:
+def rollback(
+    name: Annotated[str, typer.Option(help="Registered model.")] = "router",
+    by: Annotated[str, typer.Option(help="Who rolls back.")] = "",
+    reason: Annotated[str, typer.Option(help="Why.")] = "",
+) -> None:
     """The champion before this one becomes the champion again."""
     from pipelines import registry
 
-    version = registry.rollback(name)
+    version = registry.rollback(name, by=by, reason=reason)
     console.print(f"champion is version {version} again")
 
 
