@@ -12,6 +12,7 @@ from router_ml.estimators.registry import load_all, make_estimator
 
 MEMBERS = {"linear": {"name": "linear"}, "knn": {"name": "knn"}}
 ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
+    "distilled": {"teacher": {"name": "knn"}, "student": {"name": "linear"}},
     "lightgbm": {"n_trees": 20, "n_dims": 8},
     "stacked": {"members": MEMBERS},
     "token_weights": {"n_pairs": 512, "n_tokens": 64},
