@@ -13,12 +13,6 @@ from pipelines.config import JoinConfig
 from pipelines.yaml_config import load_config
 from router_ml.errors import ConfigError, DataError, SchemaError
 
-pytestmark = pytest.mark.filterwarnings(
-    # Distillation imports torch and transformers; their own deprecations are theirs to fix.
-    "ignore::DeprecationWarning",
-    "ignore::FutureWarning",
-)
-
 
 def invoke(*arguments: str) -> str:
     result = CliRunner().invoke(app, arguments, catch_exceptions=False)

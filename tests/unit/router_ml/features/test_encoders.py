@@ -1,0 +1,117 @@
+"""Static and transformer encoders: the maths, the disk, and the graph they end up in."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+
+from router_ml.export.encoders import add_inputs
+from router_ml.export.graph import GraphBuilder
+from router_ml.features.lexical import NAMES
+from router_ml.features.query import Query
+from router_ml.features.static_encoder import StaticEncoder
+from router_ml.features.tokenizer import QueryTokenizer, TokenLayout
+from router_ml.types import Tokens
+from tests.bundles import wordpiece
+
+# Exports MiniLM and compares it with sentence-transformers, in a process of its own: their
+# warnings are theirs, and tests take every warning for an error.
+_TRANSFORMER = """
+import json, sys
+from pathlib import Path
+from sentence_transformers import SentenceTransformer
+from pipelines.cache import get_encoder
+from router_ml.features.distill import DEFAULT_MODEL, resolve_model
+from router_ml.features.query import Query
+from router_ml.types import Tokens
+
+texts = ["How do I mix blue and yellow?", "x", "Prove that 2 + 2 = 4. " * 8, "Wie spät ist es?"]
+encoder = get_encoder(cache=Path(sys.argv[1]), kind="transformer", max_tokens=128)
+tokens = Tokens.from_rows(encoder.tokenizer.rows([Query(text) for text in texts]))
+ours, again = encoder.encode(tokens), encoder.encode(tokens)
+model = SentenceTransformer(resolve_model(DEFAULT_MODEL), device="cpu")
+theirs = model.encode(texts, normalize_embeddings=True)
+print(json.dumps({
+    "cosine": (ours * theirs).sum(axis=1).tolist(), "cached": bool((ours == again).all()),
+    "dims": encoder.dims,
+}))
+"""
+
+
+def encoder() -> StaticEncoder:
+    tokenizer = wordpiece()
+    table = np.random.default_rng(0).normal(size=(tokenizer.get_vocab_size(), 8))
+    layout = TokenLayout(pad_id=0, separator_id=0)
+    return StaticEncoder(
+        table=table.astype(np.float32),
+        tokenizer=QueryTokenizer(tokenizer_json=tokenizer.to_str(), layout=layout),
+    )
+
+
+def test_static_is_the_unit_mean_of_unmasked_rows() -> None:
+    static = encoder()
+    tokens = Tokens.from_rows([[5, 7, 0, 7], [0], [9]])
+    mean = (static.table[5] + 2 * static.table[7]) / 3
+    vectors = static.encode(tokens)
+    assert np.allclose(vectors[0], mean / np.linalg.norm(mean), atol=1e-6)
+    assert not vectors[1].any()
+    assert np.linalg.norm(vectors[2]) == pytest.approx(1.0, abs=1e-6)
+
+
+def test_static_survives_the_disk(tmp_path: Path) -> None:
+    static = encoder()
+    static.save(tmp_path)
+    back = StaticEncoder.load(tmp_path)
+    assert back.digest == static.digest
+    assert back.tokenizer.layout == static.tokenizer.layout
+
+
+def test_the_graph_gives_the_very_same_floats_alone_and_padded() -> None:
+    """Trees split on them: not close, equal."""
+    static = encoder()
+    graph = GraphBuilder()
+    features = add_inputs(graph, static)
+    graph.output(features.embedding, "embedding", ("batch", static.dims))
+    session = ort.InferenceSession(graph.build().SerializeToString())
+    rng = np.random.default_rng(1)
+    rows = [rng.integers(1, len(static.table), size).tolist() for size in (1, 3, 40, 400)]
+    tokens = Tokens.from_rows(rows)
+    lexical = np.zeros((len(rows), len(NAMES)), dtype=np.float32)
+    feed = {"input_ids": tokens.padded(0), "lexical": lexical}
+    wanted = {node.name for node in session.get_inputs()}
+    (batch,) = session.run(None, {key: value for key, value in feed.items() if key in wanted})
+    assert np.array_equal(batch, static.encode(tokens))
+    for i, row in enumerate(rows):
+        feed = {"input_ids": np.array([row]), "lexical": lexical[:1]}
+        (one,) = session.run(None, {key: value for key, value in feed.items() if key in wanted})
+        assert np.array_equal(one[0], batch[i])
+
+
+def test_layout_separates_cuts_and_never_is_empty() -> None:
+    layout = TokenLayout(pad_id=0, separator_id=2, prefix_id=1, suffix_id=2, max_tokens=6)
+    assert layout.row([5, 6], [7]) == [1, 5, 6, 2, 7, 2]
+    assert layout.row([5] * 20, [7]) == [1, 5, 5, 5, 5, 2]
+    assert TokenLayout(pad_id=0, separator_id=0).row([], []) == [0]
+
+
+def test_rows_of_many_are_rows_of_one() -> None:
+    tokenizer = encoder().tokenizer
+    queries = [Query("mix blue"), Query(""), Query("x" * 50_000)]
+    assert tokenizer.rows(queries) == [tokenizer.row(query) for query in queries]
+
+
+@pytest.mark.slow
+def test_the_transformer_is_its_model_but_for_int8(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _TRANSFORMER, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert min(result["cosine"]) > 0.97  # per-tensor int8 would cost 0.05
+    assert result["cached"]
+    assert result["dims"] == 384
