@@ -62,6 +62,7 @@ def distill_static(name: str = DEFAULT_MODEL, *, dims: int = 256) -> StaticEncod
     """
     from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 
+    _quiet()
     module = StaticEmbedding.from_distillation(resolve_model(name), pca_dims=dims, device="cpu")
     tokenizer = module.tokenizer
     pad_id = tokenizer.token_to_id("[PAD]")
@@ -96,6 +97,7 @@ def export_transformer(
     from sentence_transformers import SentenceTransformer
     from tokenizers import Tokenizer
 
+    _quiet()
     model = SentenceTransformer(resolve_model(name), device="cpu")
     tokenizer = Tokenizer.from_str(model.tokenizer.backend_tokenizer.to_str())
     ids = [tokenizer.token_to_id(token) for token in ("[PAD]", "[CLS]", "[SEP]")]
@@ -130,6 +132,14 @@ def export_transformer(
         onnx_model=model_bytes,
         tokenizer=QueryTokenizer(tokenizer_json=tokenizer.to_str(), layout=layout),
     )
+
+
+def _quiet() -> None:
+    """No weight-loading report and bar; distillation's own bar stays."""
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # transformers is partly typed
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def _pooled(encoder: Any, pad_id: int) -> Any:
