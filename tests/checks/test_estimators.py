@@ -13,6 +13,7 @@ from router_ml.estimators.registry import load_all, make_estimator
 MEMBERS = {"linear": {"name": "linear"}, "knn": {"name": "knn"}}
 ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
     "distilled": {"teacher": {"name": "knn"}, "student": {"name": "linear"}},
+    "auto": {"train_s": 0.5},  # leaves the slow members out
     "lightgbm": {"n_trees": 20, "n_dims": 8},
     "stacked": {"members": MEMBERS},
     "token_weights": {"n_pairs": 512, "n_tokens": 64},
