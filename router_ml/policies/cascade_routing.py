@@ -74,7 +74,7 @@ class CascadeRoutingPolicy(SequentialPolicy):
     >>> prior, cost = np.array([[0.7, 0.9]] * 3), np.array([[0.001, 0.1]] * 3)
     >>> posterior = np.array([[np.nan, np.nan], [0.98, np.nan], [0.3, np.nan]])
     >>> policy.step(prior, cost, posterior).action
-    array([ 0, -1,  1])
+    array([ 1, -1,  1])
     """
 
     name: ClassVar[str] = "cascade_routing"
