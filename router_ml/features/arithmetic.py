@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from typing import Final
@@ -191,7 +192,7 @@ def _equations(text: str) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     for line in text.splitlines():
         parts = line.split("=")
-        for left, right in zip(parts[:-1], parts[1:], strict=True):
+        for left, right in itertools.pairwise(parts):
             if len(found) == _MAX_EQUATIONS:
                 return found
             if (result := _RESULT.match(right)) is not None:

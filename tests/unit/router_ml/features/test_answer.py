@@ -91,7 +91,9 @@ def test_written_arithmetic_is_checked() -> None:
 
 def test_chained_equations_and_units_are_read() -> None:
     assert evaluate("2 * (3 + 4) - 50% * 8") == 10.0
-    assert np.isnan(evaluate("5")) and np.isnan(evaluate("2 +")) and np.isnan(evaluate("1 / 0"))
+    assert np.isnan(evaluate("5"))
+    assert np.isnan(evaluate("2 +"))
+    assert np.isnan(evaluate("1 / 0"))
     assert final_number("First 12, then $1,250.50.") == 1250.5
     assert np.isnan(final_number("none"))
 
@@ -126,7 +128,8 @@ def test_any_text_gives_finite_features_in_bounded_time(text: str) -> None:
     begin = time.perf_counter()
     for query in (QUERY, Query("")):
         own = AnswerFacts.of(QueryFacts.of(query), text).own
-        assert own.shape == (len(OWN_NAMES),) and np.isfinite(own).all()
+        assert own.shape == (len(OWN_NAMES),)
+        assert np.isfinite(own).all()
     assert time.perf_counter() - begin < 1.0
 
 
