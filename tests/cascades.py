@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from router_ml.features.answer_table import AnswerTable
 from router_ml.features.query import Query
 from router_ml.policies.sequential import Score
 from router_ml.types import BoolArray, FloatArray, IntArray
+
+COST = np.array([0.001, 0.003, 0.02])
 
 
 def arithmetic_world(
@@ -35,11 +36,7 @@ def arithmetic_world(
                 else f"I think it is probably {result}."
             )
         answers.append(row)
-    return queries, answers, quality, np.tile([0.001, 0.003, 0.02], (n, 1))
-
-
-def table_of(queries: list[Query], answers: list[list[str]]) -> AnswerTable:
-    return AnswerTable.of(queries, answers)
+    return queries, answers, quality, np.tile(COST, (n, 1))
 
 
 def fixed_score(estimates: FloatArray) -> Score:
@@ -49,3 +46,11 @@ def fixed_score(estimates: FloatArray) -> Score:
         return np.where(asked, estimates[rows], np.nan)
 
     return score
+
+
+def calibrated_world(n: int, seed: int = 0) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Estimates of a perfect scorer, outcomes drawn from them, and costs; shape (n, 3) each."""
+    rng = np.random.default_rng(seed)
+    estimates = rng.beta([3.0, 4.0, 12.0], [2.0, 1.5, 1.0], size=(n, 3))
+    quality = (rng.random((n, 3)) < estimates).astype(float)
+    return estimates, quality, np.tile(COST, (n, 1))

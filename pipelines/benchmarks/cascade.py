@@ -26,7 +26,7 @@ from router_ml.policies.cascade_routing import CascadeRoutingPolicy
 from router_ml.types import FloatArray, IntArray
 
 WORKLOADS: Final = (BFCL, GSM8K)
-ROUTER: Final[Mapping[str, Any]] = {"name": "linear"}
+ROUTER: Final[Mapping[str, Any]] = {"name": "stacked"}
 _RESAMPLES: Final = 1_000
 
 Metrics = dict[str, Estimate]

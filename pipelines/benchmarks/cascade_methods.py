@@ -94,14 +94,20 @@ def run_fold(
 
     front = frontier(learn, data.quality[train], data.cost_usd[train])
     weights = _weights(best_cost)
-    greedy = CascadeRoutingPolicy.fit(learn, prior_train, cost_train)
-    exact = CascadeRoutingPolicy.fit(learn, prior_train, cost_train, max_depth=4, search="exact")
+    routing = {
+        "cascade_routing": CascadeRoutingPolicy.fit(learn, prior_train, cost_train),
+        "cascade_routing_greedy": CascadeRoutingPolicy.fit(
+            learn, prior_train, cost_train, lookahead=1
+        ),
+        "cascade_routing_exact": CascadeRoutingPolicy.fit(
+            learn, prior_train, cost_train, max_depth=4, lookahead=4
+        ),
+    }
     points = {
         "router": _routed(prior_test, cost_test, data, test, weights),
         "frugal_gpt": _frugal(inputs, train, test, best_cost),
         "cascade": [played(point.policy) for point in _within(front, best_cost)],
-        "cascade_routing": [played(greedy.at(weight)) for weight in weights],
-        "cascade_routing_exact": [played(exact.at(weight)) for weight in weights],
+        **{name: [played(p.at(weight)) for weight in weights] for name, p in routing.items()},
     }
     judged, beside = judged_answers(data, train)
     rows = np.arange(len(test))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, ClassVar, Final
 
 import numpy as np
 
@@ -27,7 +27,6 @@ _EPSILON: Final = 1e-3
 _N_INPUTS: Final = 5
 _RIDGE: Final = 1.0
 
-Search = Literal["exact", "greedy"]
 Matrix = Sequence[Sequence[float]] | FloatArray
 
 
@@ -47,8 +46,9 @@ class CascadeRoutingPolicy(SequentialPolicy):
     Ask the cheapest of the best :math:`T`; accept when no :math:`T` gains.
 
     The expectation is submodular: a candidate that does not pay alone pays in no set. So the greedy
-    variant (best single candidate) and the exact one agree on when to stop, and differ only in
-    whom to ask; candidates that do not pay are pruned without loss.
+    variant (sets of one) and the exact one (sets as large as ``max_depth`` leaves room for) agree
+    on when to stop, and differ only in whom to ask. Sets of two see what greed does not: that a
+    cheap answer first leaves the dear one open.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class CascadeRoutingPolicy(SequentialPolicy):
     lead_coef : shape (K, 5), of 1, :math:`b`, :math:`b^2`, prior of the best, own prior
     lead_covariance : shape (K, K), after the first answer, in units of the spread
     max_depth : most answers
-    search : ``"greedy"``, or ``"exact"`` over all sets that ``max_depth`` leaves room for
+    lookahead : largest set considered, >= 1; 1 is greedy, ``max_depth`` exact
     n_draws : draws of the expectation, even
 
     References
@@ -74,7 +74,7 @@ class CascadeRoutingPolicy(SequentialPolicy):
     >>> prior, cost = np.array([[0.7, 0.9]] * 3), np.array([[0.001, 0.1]] * 3)
     >>> posterior = np.array([[np.nan, np.nan], [0.98, np.nan], [0.3, np.nan]])
     >>> policy.step(prior, cost, posterior).action
-    array([ 1, -1,  1])
+    array([ 0, -1,  1])
     """
 
     name: ClassVar[str] = "cascade_routing"
@@ -87,15 +87,15 @@ class CascadeRoutingPolicy(SequentialPolicy):
         lead_coef: Matrix,
         lead_covariance: Matrix,
         max_depth: int = 5,
-        search: Search = "greedy",
+        lookahead: int = 2,
         n_draws: int = 64,
     ) -> None:
         if not (np.isfinite(cost_weight) and cost_weight >= 0):
             raise ConfigError(f"cost_weight must be finite and >= 0, got {cost_weight}")
-        if search not in ("exact", "greedy") or max_depth < 1 or n_draws < 2 or n_draws % 2:
+        if min(max_depth, lookahead) < 1 or n_draws < 2 or n_draws % 2:
             raise ConfigError(
-                "search must be 'exact' or 'greedy', max_depth >= 1 and n_draws even and >= 2; got "
-                f"{search!r}, {max_depth}, {n_draws}"
+                "max_depth and lookahead must be >= 1 and n_draws even and >= 2, got "
+                f"{max_depth}, {lookahead} and {n_draws}"
             )
         self.cost_weight = cost_weight
         self.start_covariance = np.asarray(start_covariance, dtype=float)
@@ -110,12 +110,12 @@ class CascadeRoutingPolicy(SequentialPolicy):
             if value.shape != shape or not np.isfinite(value).all():
                 raise ConfigError(f"expected finite numbers of shape {shape}, got {value.shape}")
         self.max_depth = min(max_depth, k)
-        self.search = search
+        self.lookahead = lookahead
         self.n_draws = n_draws
         self._start = _draws(self.start_covariance, n_draws)
         self._later = _draws(self.lead_covariance, n_draws)
         self._sets = {
-            size: _sets(k, size if search == "exact" else 1)
+            size: _sets(k, min(size, lookahead))
             for size in range(1, self.max_depth + 1)
         }
 
@@ -158,7 +158,7 @@ class CascadeRoutingPolicy(SequentialPolicy):
             "lead_coef": self.lead_coef.round(6).tolist(),
             "lead_covariance": self.lead_covariance.round(6).tolist(),
             "max_depth": self.max_depth,
-            "search": self.search,
+            "lookahead": self.lookahead,
             "n_draws": self.n_draws,
         }
 
@@ -212,7 +212,7 @@ class CascadeRoutingPolicy(SequentialPolicy):
         *,
         cost_weight: float = 0.0,
         max_depth: int = 5,
-        search: Search = "greedy",
+        lookahead: int = 2,
     ) -> CascadeRoutingPolicy:
         """Learn leads; :func:`router_ml.evaluation.cascades.solve` finds the cost weight.
 
@@ -249,7 +249,7 @@ class CascadeRoutingPolicy(SequentialPolicy):
             lead_coef=coef,
             lead_covariance=omega,
             max_depth=max_depth,
-            search=search,
+            lookahead=lookahead,
         )
 
 
