@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,7 @@ def make_bundle(
     tokenizer_json: str | None = None,
     pad_id: int = 0,
     dims: int = DIMS,
+    extras: Mapping[str, bytes] | None = None,
 ) -> Manifest:
     """Write a bundle whose candidates ``candidate-0 …`` grow better, dearer and slower."""
     text = tokenizer_json or wordpiece().to_str()
@@ -57,6 +59,7 @@ def make_bundle(
         candidates=table,
         calibration={"method": "none"},
         training={"rows": 0},
+        extras=extras or {},
     )
     return write_bundle(folder, contents)
 

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from router_ml.estimators.answer import AnswerScorer
+from router_ml.export.answer import export_answer
+from router_ml.features.answer_table import AnswerTable
 from router_ml.features.query import Query
-from router_ml.policies.sequential import Score
+from router_ml.policies.cascade import CascadePolicy
+from router_ml.policies.sequential import Score, SequentialPolicy
+from router_ml.runtime.cascade import cascade_files
 from router_ml.types import BoolArray, FloatArray, IntArray
 
 COST = np.array([0.001, 0.003, 0.02])
@@ -37,6 +42,15 @@ def arithmetic_world(
             )
         answers.append(row)
     return queries, answers, quality, np.tile(COST, (n, 1))
+
+
+def cascade_extras(policy: SequentialPolicy | None = None) -> dict[str, bytes]:
+    """Files of a trained cascade over three candidates, for ``make_bundle``."""
+    queries, answers, quality, _ = arithmetic_world()
+    scorer = AnswerScorer(n_trees=60, n_splits=3, repeats=2)
+    scorer.fit(AnswerTable.of(queries, answers), quality)
+    policy = policy or CascadePolicy(order=(0, 1, 2), thresholds=(0.8, 0.8), gains=(0.2, 0.1))
+    return cascade_files(policy, export_answer(scorer))
 
 
 def fixed_score(estimates: FloatArray) -> Score:

@@ -58,18 +58,6 @@ def test_scores_find_right_answers_on_new_queries_and_are_calibrated(
     assert abs(beside.mean() - right.mean()) < 4 * np.sqrt(0.77 * 0.23 / 600)
 
 
-def test_shuffled_labels_teach_nothing(world: World) -> None:
-    table, quality = world
-    rng = np.random.default_rng(0)
-    scorer = small().fit(table.take(np.arange(400)), rng.permuted(quality[:400], axis=0))
-    test = table.take(np.arange(400, 600))
-    query, candidate, seen = everything(test)
-    first = candidate == 0
-    estimate = scorer.predict(test, query[first], candidate[first], seen[first])
-    # Standard error of an AUC of 200 rows at 0.5 is about 0.042.
-    assert abs(roc_auc_score(quality[400:, 0], estimate) - 0.5) < 4 * 0.042
-
-
 def test_state_round_trips(world: World, scorer: AnswerScorer, tmp_path: Path) -> None:
     table = world[0].take(np.arange(400, 450))
     scorer.get_state().save(tmp_path / "state")

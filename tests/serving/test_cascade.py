@@ -1,0 +1,98 @@
+"""``POST /v1/cascade/next`` over real HTTP."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from tests.bundles import make_bundle
+from tests.cascades import cascade_extras
+from tests.serving.conftest import serve
+
+QUESTION = "Tom has 12 apples and buys 30 more. How many has he now?"
+RIGHT = "12 + 30 = 42 apples. #### 42"
+WRONG = "12 + 30 = 47 apples. #### 47"
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    folder = tmp_path_factory.mktemp("cascade")
+    make_bundle(folder / "bundle", extras=cascade_extras())
+    with serve(folder / "service.log", bundle=folder / "bundle") as client:
+        yield client
+
+
+def step(client: httpx.Client, **body: Any) -> dict[str, Any]:
+    response = client.post("/v1/cascade/next", json={"query": QUESTION, **body})
+    assert response.status_code == 200, response.text
+    answer: dict[str, Any] = response.json()
+    return answer
+
+
+def test_a_cascade_step_by_step(client: httpx.Client) -> None:
+    first = step(client, request_id="r-1")
+    assert (first["action"], first["candidate"]) == ("escalate", "candidate-0")
+    assert first["request_id"] == "r-1"
+    turns = [{"candidate": "candidate-0", "text": WRONG, "cost_usd": 0.001, "latency_ms": 300}]
+    second = step(client, answers=turns)
+    assert (second["action"], second["candidate"]) == ("escalate", "candidate-1")
+    turns.append({"candidate": "candidate-1", "text": RIGHT})
+    last = step(client, answers=turns)
+    assert (last["action"], last["candidate"]) == ("accept", "candidate-1")
+    assert last["quality"] > second["quality"]
+
+
+def test_a_failed_turn_and_a_depth(client: httpx.Client) -> None:
+    failed = [{"candidate": "candidate-0", "text": None}]
+    assert step(client, answers=failed)["candidate"] == "candidate-1"
+    wrong = [{"candidate": "candidate-0", "text": WRONG}]
+    assert step(client, answers=wrong, max_depth=1)["action"] == "accept"
+    assert step(client, answers=wrong, constraints={"max_cost_usd": 1e-9})["action"] == "accept"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"answers": [{"candidate": "nobody", "text": "x"}]},
+        {"answers": [{"candidate": "candidate-0", "text": "x"}] * 2},
+        {"answers": [{"candidate": "candidate-0", "text": 3}]},
+        {"answers": [{"text": "x"}]},
+        {"answers": [{"candidate": "candidate-0", "cost_usd": -1}]},
+        {"answers": {}},
+        {"max_depth": 0},
+        {"other": 1},
+        {"query": ""},
+        {"answers": [{"candidate": f"candidate-{k}", "text": None} for k in range(3)]},
+    ],
+)
+def test_what_makes_no_sense_is_a_problem_document(
+    client: httpx.Client, body: dict[str, Any]
+) -> None:
+    response = client.post("/v1/cascade/next", json={"query": QUESTION, **body})
+    assert response.status_code == 422, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    assert QUESTION not in response.text
+
+
+def test_odd_answers_are_judged_all_the_same(client: httpx.Client) -> None:
+    for text in ("", "[" * 5000, "x" * 20_000, "٣ + ٤ = ٧", "[f(x=0x" + "f" * 6000 + ")]"):
+        step(client, answers=[{"candidate": "candidate-0", "text": text}])
+
+
+def test_a_step_is_in_the_latency_class_of_a_route(client: httpx.Client) -> None:
+    """Median below 2 ms for a query of 100 and an answer of 200 tokens, the client included."""
+    question = " ".join([QUESTION] * 7)
+    answer = "\n".join(f"{k} + 30 = {k + 30} apples." for k in range(22))
+    body = {"query": question, "answers": [{"candidate": "candidate-0", "text": answer}]}
+    times = []
+    for _ in range(300):
+        begin = time.perf_counter()
+        client.post("/v1/cascade/next", json=body).raise_for_status()
+        times.append((time.perf_counter() - begin) * 1e3)
+    # httpx itself takes about a millisecond; the quartile keeps other work on the machine out.
+    assert np.quantile(times, 0.25) < 3.0
