@@ -114,10 +114,7 @@ class CascadeRoutingPolicy(SequentialPolicy):
         self.n_draws = n_draws
         self._start = _draws(self.start_covariance, n_draws)
         self._later = _draws(self.lead_covariance, n_draws)
-        self._sets = {
-            size: _sets(k, min(size, lookahead))
-            for size in range(1, self.max_depth + 1)
-        }
+        self._sets = {size: _sets(k, min(size, lookahead)) for size in range(1, self.max_depth + 1)}
 
     def step(
         self,
