@@ -70,6 +70,20 @@ def curve_budgets(predictions: Predictions, candidates: CandidateTable) -> list[
     return [float(value) for value in np.geomspace(low, high, CURVE_POINTS)]
 
 
+def operating_points(
+    truth: FullInformation, predictions: Predictions, candidates: CandidateTable
+) -> list[tuple[Estimate, Estimate]]:
+    """(quality, cost_usd) of the router at every budget of :func:`curve_budgets`, for its curve."""
+    probs = {
+        f"{usd:.6g}": BudgetPolicy.solve(predictions, candidates, budget_usd=usd).action_probs(
+            predictions, candidates
+        )
+        for usd in curve_budgets(predictions, candidates)
+    }
+    table, _ = full_information_table(truth, probs, n_resamples=300)
+    return [(table[name]["quality"], table[name]["cost_usd"]) for name in probs]
+
+
 def baselines(truth: FullInformation) -> dict[str, FloatArray]:
     """Action probabilities of every constant, random and oracle, each of shape (n, K)."""
     n, k = truth.quality.shape

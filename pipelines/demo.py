@@ -29,8 +29,8 @@ from pipelines.benchmarks.world import write_world
 from pipelines.cache import get_encoder
 from pipelines.comparison import (
     as_dict,
-    curve_budgets,
     full_information_table,
+    operating_points,
     print_comparison,
     verdict,
 )
@@ -48,7 +48,6 @@ from pipelines.train import TrainingSet, read_training_table, training_set
 from router_ml.errors import ConfigError, ScorerUnavailableError
 from router_ml.estimators.registry import make_estimator
 from router_ml.evaluation.curves import zero_router
-from router_ml.policies.budget import BudgetPolicy
 
 FILES: Final = ("requests.jsonl.gz", "labels.csv", "prices.json", "matrix.parquet")
 RESULT: Final = "demo.json"
@@ -149,17 +148,9 @@ def _judge(
     print_comparison(title, table, baseline)
     sentence = verdict(table, baseline, list(fitted.action_probs))
     console.print(f"[bold]{sentence}[/bold]", highlight=False)
-    predictions = fitted.predictions
-    sweep = {
-        f"{usd:.6g}": BudgetPolicy.solve(
-            predictions, training.candidates, budget_usd=usd
-        ).action_probs(predictions, training.candidates)
-        for usd in curve_budgets(predictions, training.candidates)
-    }
-    curve, _ = full_information_table(truth, sweep, n_resamples=300)
     figure = figures.cost_quality(
         {name: (table[name]["quality"], table[name]["cost_usd"]) for name in truth.candidates},
-        [(curve[name]["quality"], curve[name]["cost_usd"]) for name in sweep],
+        operating_points(truth, fitted.predictions, training.candidates),
         zero_router=zero_router(truth.cost_usd, truth.quality),
         oracle=(table["oracle"]["quality"], table["oracle"]["cost_usd"]),
         title="Learned from a partial log, judged on unseen prompts",

@@ -15,8 +15,8 @@ from pipelines import figures
 from pipelines.comparison import (
     as_dict,
     budget_policies,
-    curve_budgets,
     full_information_table,
+    operating_points,
     print_comparison,
     verdict,
 )
@@ -36,7 +36,6 @@ from router_ml.evaluation.metrics import candidate_share
 from router_ml.evaluation.off_policy.estimators import RowValues, doubly_robust, snips
 from router_ml.evaluation.off_policy.feedback import LoggedFeedback
 from router_ml.features.query import Query
-from router_ml.policies.budget import BudgetPolicy
 from router_ml.runtime.runtime import Runtime
 from router_ml.types import FloatArray, Predictions
 
@@ -103,16 +102,9 @@ def _on_matrix(config: EvaluateConfig, runtime: Runtime, truth: FullInformation)
     print_comparison(f"{len(truth)} queries, all outcomes known", result, baseline)
     sentence = verdict(result, baseline, list(probs), margin=config.margin)
     console.print(sentence)
-    curve = {
-        f"{usd:.6g}": BudgetPolicy.solve(predictions, table, budget_usd=usd).action_probs(
-            predictions, table
-        )
-        for usd in curve_budgets(predictions, table)
-    }
-    sweep, _ = full_information_table(truth, curve, n_resamples=200)
     figure = figures.cost_quality(
         {name: (result[name]["quality"], result[name]["cost_usd"]) for name in truth.candidates},
-        [(sweep[name]["quality"], sweep[name]["cost_usd"]) for name in curve],
+        operating_points(truth, predictions, table),
         zero_router=zero_router(truth.cost_usd, truth.quality),
         oracle=(result["oracle"]["quality"], result["oracle"]["cost_usd"]),
     )

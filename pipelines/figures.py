@@ -112,23 +112,6 @@ def reliability_diagram(curves: Mapping[str, Reliability], *, title: str = "Reli
     return figure
 
 
-def shares(by_policy: Mapping[str, Mapping[str, float]], *, title: str = "Traffic") -> Figure:
-    """Share of requests that each candidate gets, one stacked bar a policy."""
-    figure = Figure(figsize=(8.0, 0.5 * len(by_policy) + 1.8))
-    axes = figure.add_subplot()
-    names = list(next(iter(by_policy.values())))
-    left = np.zeros(len(by_policy))
-    for i, name in enumerate(names):
-        share = np.array([row[name] for row in by_policy.values()])
-        axes.barh(list(by_policy), share, left=left, label=name, color=f"C{i % 10}", alpha=0.85)
-        left += share
-    axes.set_xlim(0, 1)
-    axes.set_xlabel("share of requests")
-    axes.legend(frameon=False, fontsize=7, ncol=3, loc="upper center", bbox_to_anchor=(0.5, -0.25))
-    _finish(axes, title)
-    return figure
-
-
 def _finish(axes: Axes, title: str) -> None:
     axes.set_title(title, loc="left", fontsize=11, color=INK)
     axes.spines[["top", "right"]].set_visible(False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import ClassVar, Final
 
 import numpy as np
@@ -70,6 +71,7 @@ class ExploringPolicy(Policy):
         mixed /= mixed.sum(axis=1, keepdims=True)
         return mixed
 
+    @abstractmethod
     def _explore(
         self,
         utility: FloatArray,
@@ -78,7 +80,6 @@ class ExploringPolicy(Policy):
         allowed: BoolArray,
     ) -> FloatArray:
         """Distribution over allowed candidates before the floor, shape (n_samples, K)."""
-        raise NotImplementedError
 
 
 class EpsilonGreedyPolicy(ExploringPolicy):
