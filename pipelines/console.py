@@ -17,6 +17,7 @@ from rich.progress import (
 from rich.table import Table
 
 console = Console()
+_WIDEST = 1_000
 
 
 @contextmanager
@@ -61,4 +62,6 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
         table.add_column(column, justify="left" if position == 0 else "right", no_wrap=True)
     for row in rows:
         table.add_row(*row)
-    console.print(table)
+    # Numbers are never cut: a table wider than the terminal, or a pipe, overflows instead.
+    wide = console.options.update(width=_WIDEST)
+    Console(width=max(console.width, console.measure(table, options=wide).maximum)).print(table)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from pipelines.comparison import budget_policies, verdict
+from pipelines.console import print_table
 from pipelines.policy import best_constant, solve_policy
 from router_ml.errors import ConfigError
 from router_ml.evaluation.intervals import Estimate
@@ -37,6 +38,25 @@ def test_testing_stops_at_the_first_that_fails() -> None:
 def test_dearer_than_the_baseline_is_no_saving() -> None:
     table = {"a": row(2.0, 0.01, 0.03, 1.5)}
     assert verdict(table, "best", ["a"]).startswith("This data does not show")
+
+
+def test_a_loss_is_not_called_a_lack_of_data() -> None:
+    open_question = verdict({"a": row(1.0, -0.02, 0.01, 0.8)}, "best", ["a"])
+    loss = verdict({"a": row(1.0, -0.03, -0.015, 0.8)}, "best", ["a"])
+    assert "would show it" in open_question
+    assert "would show it" not in loss
+    assert "a loss" in loss
+
+
+def test_a_wide_table_keeps_its_numbers_on_a_narrow_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    number = "0.123 [0.100, 0.150]"
+    print_table("t", ("policy", "a", "b", "c"), [("x" * 40, number, number, number)])
+    out = capsys.readouterr().out
+    assert out.count(number) == 3
+    assert "…" not in out
 
 
 def test_budgets_below_the_cheapest_are_left_out() -> None:
