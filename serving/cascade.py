@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 from router_ml.runtime.cascade import Attempt, CascadeRuntime
 from serving.requests import read_ask
 from serving.schemas import Name, RouteRequest
+from serving.tool_cache import ToolCache
 
 MAX_ANSWERS: Final = 32
 
@@ -46,7 +47,9 @@ class CascadeResponse(Struct, gc=False):
     request_id: str | None = None
 
 
-def next_step(cascade: CascadeRuntime, request: CascadeRequest) -> CascadeResponse:
+def next_step(
+    cascade: CascadeRuntime, request: CascadeRequest, tools: ToolCache
+) -> CascadeResponse:
     """Answer one request.
 
     Raises
@@ -56,7 +59,7 @@ def next_step(cascade: CascadeRuntime, request: CascadeRequest) -> CascadeRespon
     ScorerUnavailableError
         If a graph fails.
     """
-    ask = read_ask(request)
+    ask = read_ask(request, tools)
     attempts = [
         Attempt(a.candidate, a.text, a.cost_usd, a.latency_ms, a.finish_reason)
         for a in request.answers

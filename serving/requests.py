@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from router_ml.errors import InvalidRequestError
 from router_ml.features.query import Query, parse_query
 from router_ml.runtime.constraints import Constraints
 from router_ml.runtime.runtime import NO_CONSTRAINTS
 from serving.schemas import Limits, RouteRequest
+from serving.tool_cache import ToolCache
 
 _LIMITS: Final = Limits.__struct_fields__
 
@@ -21,9 +22,11 @@ class Ask:
     request: RouteRequest
     query: Query
     limits: Constraints
+    tools: Any
+    """As they were given."""
 
 
-def read_ask(request: RouteRequest) -> Ask:
+def read_ask(request: RouteRequest, tools: ToolCache) -> Ask:
     """Check what types cannot: one text, each limit once.
 
     Raises
@@ -34,16 +37,15 @@ def read_ask(request: RouteRequest) -> Ask:
     if (request.query is None) == (request.messages is None):
         raise InvalidRequestError("expected either query or messages")
     try:
-        query = parse_query(
-            request.messages if request.query is None else request.query, request.tools
-        )
+        given, tool_list = tools.read(request.tools)
+        query = parse_query(request.messages if request.query is None else request.query, tool_list)
     except RecursionError as error:
-        raise InvalidRequestError("messages are nested too deeply") from error
+        raise InvalidRequestError("messages or tools are nested too deeply") from error
     if not query.ask:
         raise InvalidRequestError(
             "expected text that a person asked: a non-empty query, or a message of role user"
         )
-    return Ask(request, query, _limits(request))
+    return Ask(request, query, _limits(request), given)
 
 
 def _limits(request: RouteRequest) -> Constraints:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Raw, Struct, field
 
 from router_ml.types import RankedCandidate
 
@@ -28,11 +28,16 @@ class Limits(Struct, forbid_unknown_fields=True, kw_only=True, gc=False):
 
 
 class RouteRequest(Limits, forbid_unknown_fields=True, kw_only=True, gc=False):
-    """What to route: ``query`` or ``messages``, and limits at the top or in ``constraints``."""
+    """What to route: ``query`` or ``messages``, and limits at the top or in ``constraints``.
+
+    ``tools`` is a tool or a list of tools; :class:`serving.tool_cache.ToolCache` reads it.
+    """
 
     query: str | None = None
     messages: list[Any] | None = None
-    tools: dict[str, Any] | list[Any] | None = None
+    tools: Annotated[Raw, Meta(extra_json_schema={"type": ["array", "object", "null"]})] = field(
+        default_factory=Raw
+    )
     constraints: Limits | None = None
     request_id: Name | None = None
     session_id: Name | None = None

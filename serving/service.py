@@ -34,6 +34,7 @@ from serving.schemas import (
 )
 from serving.settings import Settings
 from serving.telemetry import Telemetry
+from serving.tool_cache import ToolCache
 
 _REMEMBERED: Final = 100_000
 """Feedback whose repetition this process recognises; readers of the log recognise the rest."""
@@ -57,6 +58,7 @@ class Service:
         self.telemetry = telemetry
         self.log: DecisionLog | None = None
         self._batcher = Batcher()
+        self._tools = ToolCache()
         self._ids = DecisionIds()
         self._encode = msgspec.json.Encoder().encode
         self._route = msgspec.json.Decoder(RouteRequest).decode
@@ -81,13 +83,14 @@ class Service:
     def close(self) -> None:
         """Stop following the source and write what the log still holds."""
         self.loader.close()
+        self._batcher.close()
         if self.log is not None:
             self.log.close()
 
     async def route(self, body: bytes) -> bytes:
         """``POST /v1/route``."""
         router = self._router()
-        ask = read_ask(_decode(self._route, body))
+        ask = read_ask(_decode(self._route, body), self._tools)
         decision = await self._batcher.decide(router, ask)
         return self._encode(self._answer(router, ask, decision))
 
@@ -99,13 +102,15 @@ class Service:
             raise HttpError(
                 422, f"expected at most {self.settings.max_batch} requests, got {len(requests)}"
             )
-        asks, decisions = await asyncio.to_thread(_decide_all, router, requests)
+        asks, decisions = await asyncio.to_thread(_decide_all, router, requests, self._tools)
         answers = [self._answer(router, a, d) for a, d in zip(asks, decisions, strict=True)]
         return self._encode(BatchResponse(answers))
 
     async def cascade_next(self, body: bytes) -> bytes:
         """``POST /v1/cascade/next``."""
-        return self._encode(next_step(self._router().cascade, _decode(self._cascade, body)))
+        router = self._router()
+        request = _decode(self._cascade, body)
+        return self._encode(next_step(router.cascade, request, self._tools))
 
     async def feedback(self, body: bytes) -> bytes:
         """``POST /v1/feedback``; the row is written within ``log_flush_s``."""
@@ -181,7 +186,7 @@ class Service:
         self.telemetry.decisions[decision.candidate] += 1
         request = ask.request
         if self.log is not None:
-            self.log.append(self._row(decision_id, router, request, decision))
+            self.log.append(self._row(decision_id, router, ask, decision))
         return RouteResponse(
             decision_id,
             decision.candidate,
@@ -193,10 +198,8 @@ class Service:
             request.request_id,
         )
 
-    def _row(
-        self, decision_id: str, router: Router, request: RouteRequest, decision: Decision
-    ) -> DecisionRow:
-        runtime, text = router.runtime, self.settings.log_text
+    def _row(self, decision_id: str, router: Router, ask: Ask, decision: Decision) -> DecisionRow:
+        runtime, request, text = router.runtime, ask.request, self.settings.log_text
         return DecisionRow(
             decision_id=decision_id,
             time=_now(),
@@ -216,17 +219,17 @@ class Service:
             ranking=decision.ranking,
             query=request.query if text else None,
             messages=request.messages if text else None,
-            tools=request.tools if text else None,
+            tools=ask.tools if text else None,
         )
 
 
 def _decide_all(
-    router: Router, requests: Sequence[RouteRequest]
+    router: Router, requests: Sequence[RouteRequest], tools: ToolCache
 ) -> tuple[list[Ask], list[Decision]]:
     asks: list[Ask] = []
     decisions: list[Decision] = []
     try:
-        asks.extend(map(read_ask, requests))
+        asks.extend(read_ask(request, tools) for request in requests)
     except InvalidRequestError as error:
         raise InvalidRequestError(f"requests[{len(asks)}]: {error}") from error
     predictions = router.runtime.predict([ask.query for ask in asks])

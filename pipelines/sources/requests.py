@@ -15,7 +15,8 @@ from pipelines.schemas import REQUESTS
 from pipelines.sources.files import Record
 from pipelines.sources.values import UnreadableError, convert, find, open_json, to_json, to_time
 from router_ml.errors import ConfigError, InvalidRequestError
-from router_ml.features.query import group_id, parse_query, parse_tools, query_id
+from router_ml.features.query import group_id, parse_query, query_id
+from router_ml.features.tools import parse_tools
 
 Fields = Mapping[str, tuple[str, ...]]
 

@@ -28,13 +28,13 @@ class FeatureTensors:
     Parameters
     ----------
     input_ids : int64, (batch, tokens)
-    mask : float32, (batch, tokens), 0 at padding and separators of a static encoder
+    real : bool, (batch, tokens), False at padding and separators of a static encoder
     embedding : float32, (batch, dims), unit length
     lexical : float32, (batch, n_lexical)
     """
 
     input_ids: str
-    mask: str
+    real: str
     embedding: str
     lexical: str
 
@@ -57,6 +57,7 @@ class GraphBuilder:
         self._inputs: list[onnx.ValueInfoProto] = []
         self._outputs: list[onnx.ValueInfoProto] = []
         self._known: dict[tuple[str, tuple[int, ...], bytes], str] = {}
+        self._done: dict[str, str] = {}
         self._count = 0
 
     def input(self, name: str, dtype: type[np.generic], shape: Sequence[str | int]) -> str:
@@ -88,8 +89,14 @@ class GraphBuilder:
         return self._known[key]
 
     def op(self, kind: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
-        """Add a node of one output and return that output's name."""
+        """Add a node of one output (equal ones once) and return that output's name."""
+        # Trees are lists of tens of thousands of numbers, and never equal.
+        key = "" if domain else repr((kind, inputs, sorted(attributes.items())))
+        if key in self._done:
+            return self._done[key]
         name = self._name(kind.lower())
+        if key:
+            self._done[key] = name
         self._nodes.append(
             helper.make_node(kind, list(inputs), [name], name=name, domain=domain, **attributes)
         )

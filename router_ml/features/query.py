@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from router_ml.errors import InvalidRequestError
+from router_ml.features.tools import ToolList, parse_tools
 
 MAX_ASK_CHARS: Final = 4000
 MAX_PRIOR_CHARS: Final = 1000
-MAX_TOOLS_CHARS: Final = 3000
 
 _HUMAN_ROLES: Final = frozenset({"user", "human"})
 _TEXT_PARTS: Final = frozenset({"text", "input_text"})
@@ -58,9 +58,13 @@ class Query:
 
     ask: str
     prior: str = ""
-    tools: tuple[Mapping[str, Any], ...] = ()
+    tools: tuple[Mapping[str, Any], ...] = ToolList()
     history_chars: int = 0
     n_turns: int = 1
+
+    def __post_init__(self) -> None:
+        if type(self.tools) is not ToolList:
+            object.__setattr__(self, "tools", ToolList(self.tools))
 
     @property
     def text(self) -> str:
@@ -70,16 +74,8 @@ class Query:
 
     @property
     def tools_text(self) -> str:
-        """Names and descriptions of the tools, capped; parameters are left to lexical counts."""
-        parts: list[str] = []
-        room = MAX_TOOLS_CHARS
-        for tool in self.tools:
-            part = f"{tool.get('name', '')}: {tool.get('description', '')}"
-            parts.append(part[:room])
-            room -= len(part) + 1
-            if room <= 0:
-                break
-        return "\n".join(parts)
+        """Names and descriptions of the tools, capped."""
+        return parse_tools(self.tools).text
 
 
 def parse_query(messages: object, tools: object = None) -> Query:
@@ -89,8 +85,7 @@ def parse_query(messages: object, tools: object = None) -> Query:
     ----------
     messages : a plain string, or OpenAI- or Anthropic-style messages: ``role`` and ``content``,
         the content a string, ``None`` or a list of parts
-    tools : one tool or a list of tools, each bare, OpenAI-style (``{"type": "function",
-        "function": {...}}``) or Anthropic-style (``input_schema``); ``None`` = no tools
+    tools : as :func:`router_ml.features.tools.parse_tools` takes them
 
     Raises
     ------
@@ -122,25 +117,6 @@ def parse_query(messages: object, tools: object = None) -> Query:
         history_chars=history_chars,
         n_turns=len(asks),
     )
-
-
-def parse_tools(tools: object) -> tuple[Mapping[str, Any], ...]:
-    """Bare function descriptions of one tool or a list of tools; see :func:`parse_query`."""
-    if tools is None or tools == "":
-        return ()
-    if isinstance(tools, Mapping):
-        tools = [tools]
-    if isinstance(tools, str) or not isinstance(tools, Sequence):
-        raise InvalidRequestError(f"tools must be a list of objects, got {_brief(tools)}")
-    bare = []
-    for position, tool in enumerate(tools):
-        function = tool.get("function", tool) if isinstance(tool, Mapping) else None
-        if not isinstance(function, Mapping):
-            raise InvalidRequestError(f"tools[{position}] must be an object, got {_brief(tool)}")
-        if "parameters" not in function and "input_schema" in function:
-            function = {**function, "parameters": function["input_schema"]}
-        bare.append(function)
-    return tuple(bare)
 
 
 def strip_harness(text: str) -> str:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import re
-from functools import lru_cache
+from collections.abc import Callable, Iterable
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 
 _WORDS: Final = 65_536
 _WORD: Final = re.compile(r"[A-Za-z0-9]+|[^\sA-Za-z0-9]")
-_LONG_WORD: Final = re.compile(r"[A-Za-z0-9]{33}")  # few, and they would fill the memory
+_LONG: Final = 32
+"""Longer words are not kept: they are few, and would fill the memory."""
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x0c\x0e-\x1f\x7f]")  # dropped by the normaliser
 
 
@@ -33,12 +35,11 @@ class WordCache:
         spec = json.loads(tokenizer.to_str())
         self._lowercase = bool(spec["normalizer"]["lowercase"])
         self._special = tuple(token["content"].lower() for token in spec["added_tokens"])
-
-        @lru_cache(_WORDS)
-        def word_ids(word: str) -> tuple[int, ...]:
-            return tuple(tokenizer.encode(word, add_special_tokens=False).ids)
-
-        self._word_ids = word_ids
+        words = _Known(lambda word: tokenizer.encode(word, add_special_tokens=False).ids)
+        # What stands between blanks is mostly one word, so this look-up is mostly the only one.
+        self._chunks = _Known(
+            lambda chunk: chain.from_iterable(map(words.__getitem__, _WORD.findall(chunk)))
+        )
 
     @staticmethod
     def suits(tokenizer: Tokenizer) -> bool:
@@ -54,13 +55,27 @@ class WordCache:
 
     def ids(self, text: str) -> list[int] | None:
         """Ids as ``tokenizer.encode(text, add_special_tokens=False)`` gives them, or ``None``."""
-        if not text.isascii() or _CONTROL.search(text) or _LONG_WORD.search(text):
+        if not text.isascii() or (not text.isprintable() and _CONTROL.search(text)):
             return None
         lower = text.lower()
         for special in self._special:
             if special in lower:
                 return None
-        ids: list[int] = []
-        for word in _WORD.findall(lower if self._lowercase else text):
-            ids += self._word_ids(word)
+        chunks = (lower if self._lowercase else text).split()
+        return list(chain.from_iterable(map(self._chunks.__getitem__, chunks)))
+
+
+class _Known(dict[str, tuple[int, ...]]):
+    """Ids by text, worked out when first asked for; a dictionary looks up in C."""
+
+    def __init__(self, ids: Callable[[str], Iterable[int]]) -> None:
+        super().__init__()
+        self._ids = ids
+
+    def __missing__(self, text: str) -> tuple[int, ...]:
+        ids = tuple(self._ids(text))
+        if len(text) <= _LONG:
+            if len(self) >= _WORDS:
+                self.clear()
+            self[text] = ids
         return ids

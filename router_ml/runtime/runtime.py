@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ import numpy as np
 
 from router_ml.bundle.files import GRAPH, TOKENIZER, Bundle, candidates_from, read_bundle
 from router_ml.errors import BundleError, InvalidRequestError, ScorerUnavailableError
-from router_ml.features.lexical import NAMES, lexical_features
+from router_ml.features.lexical import NAMES, lexical_features, lexical_values
 from router_ml.features.query import Query
 from router_ml.features.tokenizer import QueryTokenizer, TokenLayout
 from router_ml.policies.base import Policy
@@ -38,6 +38,24 @@ from router_ml.types import (
 OUTPUTS: Final = ("quality", "input_tokens", "output_tokens", "latency_ms")
 NO_CONSTRAINTS: Final = Constraints()
 _BATCH: Final = 256
+_PADDING: Final = 256
+"""Padding tokens that cost as much as another run of the graph; 128 to 512 are about as good."""
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """A batch for the graph.
+
+    Parameters
+    ----------
+    rows : positions of its queries among those that were asked for
+    input_ids : int64 array, shape (n, tokens)
+    lexical : float32 array, shape (n, n_lexical)
+    """
+
+    rows: list[int]
+    input_ids: IntArray
+    lexical: FloatArray
 
 
 class Runtime:
@@ -102,18 +120,31 @@ class Runtime:
         self, queries: Sequence[Query], *, progress: Callable[[int], None] | None = None
     ) -> Predictions:
         """Score many queries, in batches of like length; arrays of shape (n_samples, K)."""
+        return self.score(self.features(queries), progress=progress)
+
+    def features(self, queries: Sequence[Query]) -> Iterator[Features]:
+        """What the graph takes, in batches of like length, each made when it is asked for."""
         rows = self._tokenizer.rows(queries)
-        order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
-        parts = [order[i : i + _BATCH] for i in range(0, len(order), _BATCH)]
-        out = [np.zeros((len(rows), len(self.candidates)), np.float32) for _ in self._outputs]
-        for part in parts:
+        for part in _parts([len(row) for row in rows], self._batch):
             ids = _padded([rows[i] for i in part], self._tokenizer.layout.pad_id)
-            lexical = np.stack([lexical_features(queries[i]) for i in part])
-            for target, values in zip(out, self._run(ids, lexical), strict=True):
-                target[part] = values
+            values = [lexical_values(queries[i]) for i in part]
+            yield Features(part, ids, np.array(values, dtype=np.float32))
+
+    def score(
+        self, features: Iterable[Features], *, progress: Callable[[int], None] | None = None
+    ) -> Predictions:
+        """Run the graph on all of some queries' features; meanwhile other threads can run."""
+        rows: list[int] = []
+        values: list[list[FloatArray]] = []
+        for part in features:
+            rows += part.rows
+            values.append(self._run(part.input_ids, part.lexical))
             if progress is not None:
-                progress(len(part))
-        return self._predictions(out)
+                progress(len(part.rows))
+        if not values:
+            return self._predictions([np.zeros((0, len(self.candidates)))] * len(self._outputs))
+        back = np.argsort(rows)
+        return self._predictions([np.concatenate(out)[back] for out in zip(*values, strict=True)])
 
     def predict_one(self, query: Query) -> Predictions:
         """Score one query; arrays of shape (1, K)."""
@@ -226,6 +257,20 @@ class Runtime:
     def _predictions(self, values: Sequence[FloatArray]) -> Predictions:
         quality, input_tokens, output_tokens, latency_ms, *std = values
         return Predictions(quality, input_tokens, output_tokens, latency_ms, *std)
+
+
+def _parts(lengths: Sequence[int], size: int) -> list[list[int]]:
+    """Positions in parts of at most ``size``, of like length: padding is paid for as tokens are."""
+    parts: list[list[int]] = []
+    padding, longest = 0, -1
+    for i in sorted(range(len(lengths)), key=lengths.__getitem__):
+        padding += len(parts[-1]) * (lengths[i] - longest) if parts else 0
+        if not parts or len(parts[-1]) == size or padding > _PADDING:
+            parts.append([])
+            padding = 0
+        parts[-1].append(i)
+        longest = lengths[i]
+    return parts
 
 
 def _padded(rows: Sequence[Sequence[int]], pad_id: int) -> IntArray:

@@ -47,7 +47,7 @@ def scorer(estimator: Estimator) -> ort.InferenceSession:
     padding = graph.op("Equal", ids, graph.constant(np.int64(0)))
     features = FeatureTensors(
         input_ids=ids,
-        mask=graph.op("Cast", graph.op("Not", padding), to=1),
+        real=graph.op("Not", padding),
         embedding=graph.input("embedding", np.float32, ("batch", DIMS)),
         lexical=graph.input("lexical", np.float32, ("batch", len(NAMES))),
     )

@@ -7,6 +7,7 @@ import numpy as np
 from router_ml.estimators.counts import LOG_COLUMNS, CountsEstimator
 from router_ml.export.graph import FeatureTensors, GraphBuilder
 from router_ml.export.heads.base import add_head
+from router_ml.export.heads.quality import affine
 
 
 @add_head.register
@@ -14,6 +15,12 @@ def _(estimator: CountsEstimator, graph: GraphBuilder, features: FeatureTensors)
     # Standardisation is folded into the weights: (x - m) / s @ C.T + a = x @ (C / s).T + b.
     coef = estimator.coef_ / estimator.scale_
     intercept = estimator.intercept_ - coef @ estimator.mean_
+    # So is smearing, r >= 0: r exp(z) = exp(z + log r), and r max(0, z) = max(0, r z).
+    if estimator.link == "log":
+        with np.errstate(divide="ignore"):
+            intercept = intercept + np.log(estimator.smear_)
+    else:
+        coef, intercept = coef * estimator.smear_[:, None], intercept * estimator.smear_
     if estimator.link == "log":
         x = graph.op(
             "Min",
@@ -24,10 +31,6 @@ def _(estimator: CountsEstimator, graph: GraphBuilder, features: FeatureTensors)
         columns = graph.constant(np.array(LOG_COLUMNS, dtype=np.int64))
         logs = graph.op("Gather", features.lexical, columns, axis=1)
         x = graph.op("Sub", graph.op("Exp", logs), graph.constant(np.float32(1.0)))
-    eta = graph.op(
-        "Add",
-        graph.op("MatMul", x, graph.constant(coef.T, np.float32)),
-        graph.constant(intercept, np.float32),
+    return graph.op(
+        "Exp" if estimator.link == "log" else "Relu", affine(graph, x, coef.T, intercept)
     )
-    mean = graph.op("Exp", eta) if estimator.link == "log" else graph.op("Relu", eta)
-    return graph.op("Mul", mean, graph.constant(estimator.smear_, np.float32))

@@ -7,7 +7,7 @@ import numpy as np
 from router_ml.estimators.knn import KNNEstimator
 from router_ml.export.graph import FeatureTensors, GraphBuilder
 from router_ml.export.heads.base import add_head
-from router_ml.export.heads.quality import clip_quality
+from router_ml.export.heads.quality import add_effects, clip_quality
 
 
 @add_head.register
@@ -20,8 +20,4 @@ def _(estimator: KNNEstimator, graph: GraphBuilder, features: FeatureTensors) ->
     mass = graph.op("MatMul", near, graph.constant(estimator.mass_))
     floored = graph.op("Add", mass, graph.constant(np.float32(estimator.floor)))
     effects = graph.op("Div", sums, floored)
-    k = len(estimator.level_)
-    common = graph.op("Gather", effects, graph.constant(np.array([0])), axis=1)
-    contrast = graph.op("Gather", effects, graph.constant(np.arange(1, k + 1)), axis=1)
-    total = graph.op("Add", graph.op("Add", common, contrast), graph.constant(estimator.level_))
-    return clip_quality(graph, total)
+    return clip_quality(graph, add_effects(graph, effects, estimator.level_))

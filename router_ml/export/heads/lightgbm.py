@@ -9,32 +9,25 @@ import numpy as np
 from router_ml.estimators.lightgbm import LightGBMEstimator
 from router_ml.export.graph import FeatureTensors, GraphBuilder
 from router_ml.export.heads.base import add_head
-from router_ml.export.heads.quality import AXIS_1, clip_quality
+from router_ml.export.heads.quality import AXIS_1, add_effects, clip_quality
 
 
 @add_head.register
 def _(estimator: LightGBMEstimator, graph: GraphBuilder, features: FeatureTensors) -> str:
-    k = len(estimator.level_)
-    forest = Forest(n_targets=k)
+    forest = Forest(n_targets=len(estimator.boosters_))
     for j, booster in enumerate(estimator.boosters_):
         if booster is not None:
-            # The common part, column 0, counts for every candidate.
-            forest.add(booster.dump_model(), list(range(k)) if j == 0 else [j - 1])
-    # A slice, not a gather: an encoder may have fewer dimensions than are asked for.
-    leading = graph.op(
-        "Slice",
-        features.embedding,
-        graph.constant(np.array([0])),
-        graph.constant(np.array([estimator.n_dims])),
-        graph.constant(AXIS_1),
-    )
-    columns = [features.lexical, leading]
+            forest.add(booster.dump_model(), [j])
+    columns = [features.lexical, features.embedding]
     if estimator.base is not None:
+        # A slice, not a gather: an encoder may have fewer dimensions than are asked for.
+        start, stop = graph.constant(np.array([0])), graph.constant(np.array([estimator.n_dims]))
+        axis = graph.constant(AXIS_1)
+        columns[1] = graph.op("Slice", features.embedding, start, stop, axis)
         columns.append(add_head(estimator.base_, graph, features))
     x = graph.op("Concat", *columns, axis=1)
     effects = graph.op("TreeEnsembleRegressor", x, domain="ai.onnx.ml", **forest.attributes())
-    level = graph.constant(estimator.level_, np.float32)
-    return clip_quality(graph, graph.op("Add", effects, level))
+    return clip_quality(graph, add_effects(graph, effects, estimator.level_))
 
 
 def tree_attributes(booster: Any) -> dict[str, Any]:
@@ -99,7 +92,9 @@ class Forest:
             self._leaf(number, float(node["leaf_value"]), targets)
             return number
         threshold = float_below(node["threshold"])
-        self._node(number, node["split_feature"], "BRANCH_LEQ", threshold, node["default_left"])
+        # Where training saw none missing, no node asks for them: ONNX Runtime is faster without.
+        missing_left = node["missing_type"] == "NaN" and node["default_left"]
+        self._node(number, node["split_feature"], "BRANCH_LEQ", threshold, missing_left)
         at = len(self.nodes["modes"]) - 1
         self.nodes["truenodeids"][at] = self._walk(node["left_child"], targets, count)
         self.nodes["falsenodeids"][at] = self._walk(node["right_child"], targets, count)

@@ -22,6 +22,11 @@ def per_candidate(effects: FloatArray) -> FloatArray:
     return total
 
 
+def add_effects(graph: GraphBuilder, effects: str, level: FloatArray) -> str:
+    """Level, common part and contrast added up: (batch, K + 1) to (batch, K)."""
+    return affine(graph, effects, per_candidate(np.eye(len(level) + 1)), level)
+
+
 def expand_levels(graph: GraphBuilder, features: FeatureTensors, level: FloatArray) -> str:
     """The same K numbers for every row, shape (batch, K)."""
     batch = graph.op("Gather", graph.op("Shape", features.input_ids), graph.constant(np.array([0])))

@@ -8,20 +8,20 @@ from router_ml.estimators.stacked import StackedRouter
 from router_ml.export.graph import FeatureTensors, GraphBuilder
 from router_ml.export.heads.base import add_head
 from router_ml.export.heads.calibration import add_calibration
-from router_ml.export.heads.quality import clip_quality, expand_levels
+from router_ml.export.heads.quality import affine, clip_quality, expand_levels
 
 
 @add_head.register
 def _(estimator: StackedRouter, graph: GraphBuilder, features: FeatureTensors) -> str:
-    level = graph.constant(estimator.level_[None, :], np.float32)
-    # a * common + b * contrast = b * (quality - level) + (a - b) * common.
-    total = expand_levels(graph, features, estimator.level_)
-    for name, member in estimator.members_.items():
-        a, b = estimator.weights_[name]
-        left = graph.op("Sub", add_head(member, graph, features), level)
-        common = graph.op("ReduceMean", left, axes=[1], keepdims=1)
-        for tensor, weight in ((left, b), (common, a - b)):
-            scaled = graph.op("Mul", tensor, graph.constant(np.float32(weight)))
-            total = graph.op("Add", total, scaled)
+    k = len(estimator.level_)
+    weights = [estimator.weights_[name] for name in estimator.members_]
+    # A member adds a * common + b * contrast = b * left + (a - b) * mean(left), its left being its
+    # quality less the level: linear, so that all members are one product.
+    blend = np.vstack([b * np.eye(k) + np.full((k, k), (a - b) / k) for a, b in weights] or [[]])
+    if members := [add_head(member, graph, features) for member in estimator.members_.values()]:
+        rest = estimator.level_ - np.tile(estimator.level_, len(members)) @ blend
+        total = affine(graph, graph.op("Concat", *members, axis=1), blend, rest)
+    else:
+        total = expand_levels(graph, features, estimator.level_)
     calibrated = add_calibration(graph, clip_quality(graph, total), estimator.calibrator_)
     return clip_quality(graph, calibrated)

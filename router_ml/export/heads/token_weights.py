@@ -21,11 +21,10 @@ def _(estimator: TokenWeightsEstimator, graph: GraphBuilder, features: FeatureTe
     key = graph.op("Add", graph.op("Mul", first, graph.constant(np.int64(PAIR_FACTOR))), second)
     pair = graph.op("Mod", key, graph.constant(np.int64(estimator.n_pairs)))
     pair = graph.op("Add", pair, graph.constant(np.int64(estimator.n_tokens)))
-    both = graph.op("Mul", _but_last(graph, features.mask), _but_first(graph, features.mask))
-    real = graph.op("Concat", features.mask, both, axis=1)
+    both = graph.op("And", _but_last(graph, features.real), _but_first(graph, features.real))
     buckets = graph.op(
         "Where",
-        graph.op("Greater", real, graph.constant(np.float32(0.5))),
+        graph.op("Concat", features.real, both, axis=1),
         graph.op("Concat", single, pair, axis=1),
         graph.constant(nothing),
     )
