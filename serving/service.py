@@ -7,7 +7,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -15,6 +15,7 @@ from router_ml.bundle.files import prices_to_dict
 from router_ml.errors import InvalidRequestError, ScorerUnavailableError
 from router_ml.types import Decision
 from serving.batcher import Batcher
+from serving.bodies import read_json
 from serving.cascade import CascadeRequest, next_step
 from serving.decision_log import DecisionLog, DecisionRow, FeedbackRow
 from serving.errors import HttpError
@@ -83,21 +84,20 @@ class Service:
     def close(self) -> None:
         """Stop following the source and write what the log still holds."""
         self.loader.close()
-        self._batcher.close()
         if self.log is not None:
             self.log.close()
 
     async def route(self, body: bytes) -> bytes:
         """``POST /v1/route``."""
         router = self._router()
-        ask = read_ask(_decode(self._route, body), self._tools)
+        ask = read_ask(read_json(self._route, body), self._tools)
         decision = await self._batcher.decide(router, ask)
         return self._encode(self._answer(router, ask, decision))
 
     async def route_batch(self, body: bytes) -> bytes:
         """``POST /v1/route/batch``; scored in a thread, so that single requests go on."""
         router = self._router()
-        requests = _decode(self._batch, body).requests
+        requests = read_json(self._batch, body).requests
         if len(requests) > self.settings.max_batch:
             raise HttpError(
                 422, f"expected at most {self.settings.max_batch} requests, got {len(requests)}"
@@ -109,7 +109,7 @@ class Service:
     async def cascade_next(self, body: bytes) -> bytes:
         """``POST /v1/cascade/next``."""
         router = self._router()
-        request = _decode(self._cascade, body)
+        request = read_json(self._cascade, body)
         return self._encode(next_step(router.cascade, request, self._tools))
 
     async def feedback(self, body: bytes) -> bytes:
@@ -118,7 +118,7 @@ class Service:
             raise HttpError(
                 503, "this service keeps no decision log; set ROUTER_SERVE_DECISION_LOG"
             )
-        given = _decode(self._feedback, body)
+        given = read_json(self._feedback, body)
         key = (given.decision_id, given.name)
         unchanged = self._seen.get(key) == given
         if not unchanged:
@@ -239,17 +239,6 @@ def _decide_all(
             raise InvalidRequestError(f"requests[{position}]: {result}") from result
         decisions.append(result)
     return asks, decisions
-
-
-def _decode(decode: Any, body: bytes) -> Any:
-    try:
-        return decode(body)
-    except msgspec.ValidationError as error:
-        raise HttpError(422, f"the body is not as declared: {error}") from error
-    except msgspec.DecodeError as error:
-        raise HttpError(400, f"the body is not JSON: {error}") from error
-    except RecursionError as error:
-        raise HttpError(422, "the body is nested too deeply") from error
 
 
 def _now() -> str:

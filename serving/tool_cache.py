@@ -8,9 +8,8 @@ from typing import Any, Final
 
 import msgspec
 
-from router_ml.errors import InvalidRequestError
 from router_ml.features.tools import ToolList, parse_tools
-from serving.errors import HttpError
+from serving.bodies import read_json
 
 KEPT_BYTES: Final = 8_000_000
 """Of JSON; what is made of it takes some five times as much."""
@@ -40,10 +39,10 @@ class ToolCache:
 
         Raises
         ------
-        InvalidRequestError
-            If they are no tools.
         HttpError
-            If they are no JSON.
+            If they are no JSON, or neither an object nor a list.
+        InvalidRequestError
+            If one of them is no tool.
         """
         key = bytes(raw)
         if not key:
@@ -52,12 +51,7 @@ class ToolCache:
             if (known := self._known.get(key)) is not None:
                 self._known.move_to_end(key)
                 return known
-        try:
-            given = _decode(key)
-        except msgspec.ValidationError as error:
-            raise InvalidRequestError(f"{error} - at `$.tools`") from error
-        except msgspec.DecodeError as error:
-            raise HttpError(400, f"the body is not JSON: {error} - at `$.tools`") from error
+        given = read_json(_decode, key, " - at `$.tools`")
         tools = (given, parse_tools(given))
         self._keep(key, tools)
         return tools

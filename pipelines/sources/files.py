@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import glob
 import gzip
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -77,24 +79,32 @@ def format_of(path: Path) -> str:
 
 def read_records(path: Path, progress: Progress | None = None) -> Iterator[Record]:
     """Records of a JSONL or CSV file, one at a time; blank JSONL lines are no records."""
-    with path.open("rb") as file:
+    with _opened(path) as (file, stream):
         size = max(1, path.stat().st_size)
-        zipped = path.suffix.lower() == ".gz"
-        stream: Any = gzip.GzipFile(fileobj=file) if zipped else file
         records = _csv_records(path, stream) if format_of(path) == "csv" else _jsonl(stream)
-        try:
-            for count, record in enumerate(records):
-                if progress is not None and count % PROGRESS_EVERY == 0:
-                    progress(f"reading {path.name}", file.tell() / size)
-                yield record
-        except (gzip.BadGzipFile, zlib.error, EOFError) as error:
-            raise SchemaError(f"{path} is damaged: {error}; export it again") from error
+        for count, record in enumerate(records):
+            if progress is not None and count % PROGRESS_EVERY == 0:
+                progress(f"reading {path.name}", file.tell() / size)
+            yield record
     if progress is not None:
         progress(f"reading {path.name}", 1.0)
 
 
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[BinaryIO, BinaryIO]]:
+    """The file, and the bytes in it; damage of a compressed one becomes a SchemaError."""
+    with path.open("rb") as file:
+        stream: Any = gzip.GzipFile(fileobj=file) if path.suffix.lower() == ".gz" else file
+        try:
+            yield file, stream
+        except (gzip.BadGzipFile, zlib.error, EOFError) as error:
+            raise SchemaError(f"{path} is damaged: {error}; export it again") from error
+
+
 def _jsonl(stream: BinaryIO) -> Iterator[Record]:
     for number, line in enumerate(stream, start=1):
+        if number == 1:
+            line = line.removeprefix(codecs.BOM_UTF8)
         if not line.strip():
             continue
         try:
@@ -110,11 +120,8 @@ def _jsonl(stream: BinaryIO) -> Iterator[Record]:
 
 def _csv_records(path: Path, stream: BinaryIO) -> Iterator[Record]:
     csv.field_size_limit(MAX_FIELD_CHARS)
-    first = stream.readline().decode("utf-8-sig", "replace")
-    reader = csv.reader(chain([first], (line.decode("utf-8", "replace") for line in stream)))
-    header = next(reader, None)
-    if not header:
-        raise SchemaError(f"{path} has no header line; its first line must name the columns")
+    reader = csv.reader(_lines(stream))
+    header = _header(path, reader)
     while True:
         try:
             values = next(reader, None)
@@ -124,7 +131,10 @@ def _csv_records(path: Path, stream: BinaryIO) -> Iterator[Record]:
             return
         if not values:
             continue
-        if len(values) != len(header):
+        readable = [_readable(value) for value in values]
+        if readable != values:
+            yield Record(reader.line_num, readable, None, "not UTF-8")
+        elif len(values) != len(header):
             detail = f"{len(values)} fields, the header has {len(header)}"
             yield Record(reader.line_num, values, None, detail)
         else:
@@ -132,8 +142,38 @@ def _csv_records(path: Path, stream: BinaryIO) -> Iterator[Record]:
             yield Record(reader.line_num, values, named)
 
 
+def _lines(stream: BinaryIO) -> Iterator[str]:
+    """Lines of text; what is not UTF-8 goes through as surrogates, and is told from what is."""
+    for number, line in enumerate(stream):
+        kept = line if number else line.removeprefix(codecs.BOM_UTF8)
+        yield kept.decode("utf-8", "surrogateescape")
+
+
+def _readable(value: str) -> str:
+    """The same text, what was not UTF-8 replaced."""
+    return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _header(path: Path, reader: Iterator[list[str]]) -> tuple[str, ...]:
+    """Column names, of which no two are alike."""
+    try:
+        names = next(reader, None)
+    except csv.Error as error:
+        raise SchemaError(
+            f"{path}:1 is not CSV: {error}; end lines with a line feed, and save it as UTF-8"
+        ) from error
+    if not names:
+        raise SchemaError(f"{path} has no header line; its first line must name the columns")
+    if any(_readable(name) != name for name in names):
+        raise SchemaError(f"{path}:1 is not UTF-8; save it as UTF-8")
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise SchemaError(
+            f"{path}:1 names the column {', '.join(twice)} more than once; rename or drop one"
+        )
+    return tuple(names)
+
+
 def csv_header(path: Path) -> tuple[str, ...]:
     """Column names of a CSV file."""
-    opener: Any = gzip.open if path.suffix.lower() == ".gz" else open
-    with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
-        return tuple(next(csv.reader(file), ()))
+    with _opened(path) as (_, stream):
+        return _header(path, csv.reader(_lines(stream)))

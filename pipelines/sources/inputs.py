@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,7 +22,7 @@ from pipelines.sources.files import (
     format_of,
     read_records,
 )
-from pipelines.sources.parquet import parquet_sql
+from pipelines.sources.parquet import parquet_names, parquet_sql
 from pipelines.sources.prices import check_windows, price_rows
 from pipelines.sources.staging import stage
 from router_ml.errors import SchemaError
@@ -88,6 +88,10 @@ def _add_labels(engine: DuckDBEngine, config: JoinConfig, progress: Progress | N
         sql, count = _stage(engine, rows, LABELS, total)
         parts.append(sql)
         total += count
+    if parts and total == 0:
+        raise SchemaError(
+            f"labels: no row in {', '.join(config.labels)}; leave labels out, or export them again"
+        )
     if not parts:
         parts.append(_stage(engine, [], LABELS, 0)[0])
     engine.add_view("labels", " UNION ALL BY NAME ".join(parts))
@@ -97,7 +101,7 @@ def _add_labels(engine: DuckDBEngine, config: JoinConfig, progress: Progress | N
 def _add_prices(engine: DuckDBEngine, config: JoinConfig) -> int:
     rows = [row for path in expand(config.prices, "prices") for row in price_rows(path)]
     if not rows:
-        raise SchemaError(f"prices: no row in {', '.join(config.prices)}")
+        raise SchemaError(f"prices: no row in {', '.join(config.prices)}; export them again")
     check_windows(rows)
     sql, count = _stage(engine, rows, PRICES, 0)
     engine.add_view("prices", sql)
@@ -115,23 +119,15 @@ def _stage(
 
 def _hashed(path: Path, fields: Fields) -> bool:
     """Whether a canonical file carries its hashes, so that its text need not be read."""
-    names = set(_parquet_names(path))
+    names = set(parquet_names(path))
     return all(names & set(fields[column]) for column in ("query_id", "group_id"))
 
 
 def _require(table: Table, fields: Fields, path: Path, kind: str) -> None:
     """Check that a tabular file has the required columns under the names that fields give."""
-    present = csv_header(path) if kind == "csv" else _parquet_names(path)
+    present = csv_header(path) if kind == "csv" else parquet_names(path)
     found = [name for name in table.names if set(fields[name]) & set(present)]
     table.require(found, f"{path} (columns: {', '.join(present)})")
-
-
-def _parquet_names(path: Path) -> Sequence[str]:
-    try:
-        names: list[str] = pq.read_schema(path).names
-    except pa.ArrowInvalid as error:
-        raise SchemaError(f"{path} is not Parquet: {error}") from error
-    return names
 
 
 def _parquet_rows(path: Path) -> int:

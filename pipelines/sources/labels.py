@@ -12,6 +12,7 @@ from pipelines.sources.values import UnreadableError, convert, find, to_time
 from router_ml.errors import ConfigError
 
 Fields = Mapping[str, tuple[str, ...]]
+_VERDICTS: Final = {"true": 1.0, "false": 0.0}
 CANONICAL: Final[Fields] = {name: (name,) for name in LABELS.names}
 
 
@@ -34,6 +35,9 @@ def label_rows(records: Iterable[Record], fields: Fields, file: Path) -> Iterato
             continue
         for column in LABELS.columns:
             value = find(record.values, fields[column.name])
+            if column.name == "value" and isinstance(value, str):
+                # A verdict in CSV; in JSON `true` is a number to Python already.
+                value = _VERDICTS.get(value.strip().lower(), value)
             try:
                 if column.type == "timestamp":
                     row["time"], row["zoneless"] = to_time(value)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from pipelines.engine import DuckDBEngine, quote
 from pipelines.schemas import PROVENANCE, Column, ColumnType, Table
@@ -37,6 +40,7 @@ def parquet_sql(
     SchemaError
         If the file is no Parquet, lacks a required column, or a column has another type.
     """
+    parquet_names(path)
     scan = f"read_parquet({quote(path)}, file_row_number = true)"
     types = engine.columns(f"SELECT * FROM {scan}")
     present = {c.name: _named(c.name, fields, types) for c in table.columns}
@@ -56,6 +60,15 @@ def parquet_sql(
             parts.append(f"CAST(NULL AS {column.type}) AS {column.name}")
     parts.append(f"{zoneless} AS zoneless")
     return f"SELECT {', '.join(parts)} FROM {scan}"
+
+
+def parquet_names(path: Path) -> Sequence[str]:
+    """Column names of a Parquet file; SchemaError if it is none."""
+    try:
+        names: list[str] = pq.read_schema(path).names
+    except pa.ArrowInvalid as error:
+        raise SchemaError(f"{path} is not Parquet: {error}; export it again") from error
+    return names
 
 
 def _named(name: str, fields: Fields, types: Mapping[str, str]) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby, pairwise
@@ -13,6 +14,7 @@ import pyarrow.parquet as pq
 
 from pipelines.schemas import PRICES
 from pipelines.sources.files import csv_header, format_of, read_records
+from pipelines.sources.parquet import parquet_names
 from pipelines.sources.values import UnreadableError, convert, to_json, to_time
 from router_ml.errors import SchemaError
 from router_ml.types import TOKENS_PER_MTOK
@@ -38,11 +40,11 @@ def price_rows(path: Path) -> Iterator[dict[str, Any]]:
         yield from _price_map(path)
         return
     if kind == "parquet":
+        present: Sequence[str] = parquet_names(path)
         records: Iterable[tuple[int, Mapping[str, Any] | None, str | None]] = (
             (line, row, to_json(row) or "")
             for line, row in enumerate(pq.read_table(path).to_pylist(), start=1)
         )
-        present: Sequence[str] = pq.read_schema(path).names
     else:
         records = ((r.line, r.values, r.text) for r in read_records(path))
         present = csv_header(path) if kind == "csv" else PRICES.names
@@ -67,9 +69,9 @@ def check_windows(rows: Sequence[Mapping[str, Any]]) -> None:
 
 def _price_map(path: Path) -> Iterator[dict[str, Any]]:
     try:
-        entries = orjson.loads(path.read_bytes())
+        entries = orjson.loads(path.read_bytes().removeprefix(codecs.BOM_UTF8))
     except orjson.JSONDecodeError as error:
-        raise SchemaError(f"{path} is not JSON: {error}") from error
+        raise SchemaError(f"{path} is not JSON: {error}; export it again") from error
     if not isinstance(entries, dict):
         raise SchemaError(f"{path} must be a price map {{candidate: {{input_cost_per_token, …}}}}")
     for line, (candidate, entry) in enumerate(entries.items(), start=1):

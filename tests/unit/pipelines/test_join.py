@@ -149,6 +149,20 @@ def test_an_empty_log_is_refused(tmp_path: Path) -> None:
         join(tmp_path)
 
 
+def test_labels_without_a_row_are_refused(tmp_path: Path) -> None:
+    write_log(tmp_path, [request(0)])
+    labels = tmp_path / "labels.csv"
+    labels.write_text("request_id,name,value,source,time\n", encoding="utf-8")
+    with pytest.raises(SchemaError, match=r"labels: no row in .*labels.csv; leave labels out"):
+        join(tmp_path, labels=str(labels))
+    (tmp_path / "labels.parquet").write_bytes(b"PAR1 cut off")
+    with pytest.raises(SchemaError, match=r"labels.parquet is not Parquet: .*; export it again"):
+        join(tmp_path, labels=str(tmp_path / "labels.parquet"))
+    (tmp_path / "prices.parquet").write_bytes(b"PAR1 cut off")
+    with pytest.raises(SchemaError, match=r"prices.parquet is not Parquet"):
+        join(tmp_path, prices=str(tmp_path / "prices.parquet"))
+
+
 def test_a_log_without_labels_has_outcomes_without_quality(tmp_path: Path) -> None:
     frame = read_outcomes(join(write_log(tmp_path, [request(i) for i in range(10)])))
     assert frame["quality"].isna().all()
