@@ -12,6 +12,7 @@ from router_ml.estimators.registry import load_all, make_estimator
 
 MEMBERS = {"linear": {"name": "linear"}, "knn": {"name": "knn"}}
 ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
+    "deep_averaging": {"n_tokens": 64, "n_hidden": 16},
     "distilled": {"teacher": {"name": "knn"}, "student": {"name": "linear"}},
     "auto": {"train_s": 0.5},  # leaves the slow members out
     "lightgbm": {"n_trees": 20, "n_dims": 8},
