@@ -110,8 +110,12 @@ class TrainConfig:
     dims : dimensions of a static encoder
     max_tokens : tokens that a transformer encoder reads
     quality : estimator of quality, ``{"name": ..., **arguments}``
+    learning : what it is fitted to: ``naive``, the labels as they are; ``ipw``, labels weighted by
+        the inverse of the probability that the log shows them; ``dr``, doubly robust
+        pseudo-outcomes, which take two fits (docs/off_policy.md says when they pay)
     policy : as ``policy.json`` holds it, or ``{"name": "budget", "budget_usd": x}``, or ``{"name":
-        "budget", "cost_share": s}``, a share of what the best constant costs
+        "budget", "cost_share": s}``, a share of what the best constant costs. With ``direct: true``
+        a budget policy also learns an offset for each candidate, by doubly robust value
     cache : folder for encoders and embeddings
     """
 
@@ -122,6 +126,7 @@ class TrainConfig:
     dims: int = 256
     max_tokens: int = 256
     quality: Mapping[str, Any] = field(default_factory=lambda: {"name": "stacked"})
+    learning: Literal["naive", "ipw", "dr"] = "ipw"
     policy: Mapping[str, Any] = field(
         default_factory=lambda: {"name": "budget", "cost_share": 0.25}
     )
