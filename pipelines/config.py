@@ -13,6 +13,7 @@ from router_ml.errors import ConfigError
 
 __all__ = [
     "EXCLUSIONS",
+    "CertifyConfig",
     "EvaluateConfig",
     "ExportConfig",
     "JoinConfig",
@@ -165,7 +166,9 @@ class EvaluateConfig:
     budget_shares : operating points of the table, as shares of the best constant's cost
     cost_weight : quality per dollar, for utility and regret
     margin : quality that may be lost, in the sentence that is printed
-    n_resamples : bootstrap samples
+    max_unsupported : share of a policy's requests that may go where the log says too little; a
+        policy beyond it is not judged
+    n_resamples : bootstrap samples, on a matrix
     """
 
     bundle: Path
@@ -175,7 +178,38 @@ class EvaluateConfig:
     budget_shares: tuple[float, ...] = (0.05, 0.1, 0.25, 0.5, 1.0)
     cost_weight: float = 0.0
     margin: float = 0.01
+    max_unsupported: float = 0.05
     n_resamples: int = 2_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertifyConfig:
+    """What a bundle's quality floor is certified on.
+
+    Parameters
+    ----------
+    bundle : bundle folder
+    joined : folder that ``join`` wrote: its training split names the reference, its test split is
+        what is certified on unless there is a ``matrix``
+    output : folder to write ``bundle/`` and ``certificate.json`` to; replaced if it is there
+    matrix : Parquet of every candidate's outcome on every prompt; training prompts are left out
+    floor : share of the reference's mean quality that must be kept, in (0, 1)
+    delta : probability with which the floor may be broken, in (0, 1)
+    method : ``betting``, or ``hoeffding-bentkus``
+    """
+
+    bundle: Path
+    joined: Path
+    output: Path
+    matrix: Path | None = None
+    floor: float = 0.98
+    delta: float = 0.05
+    method: Literal["betting", "hoeffding-bentkus"] = "betting"
+
+    def __post_init__(self) -> None:
+        for name in ("floor", "delta"):
+            if not 0.0 < getattr(self, name) < 1.0:
+                raise ConfigError(f"{name} must be in (0, 1), got {getattr(self, name)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
