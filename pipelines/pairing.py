@@ -140,8 +140,8 @@ def _on_log(challenger: Runtime, champion: Runtime | None, joined: Path) -> Pair
     quality, cost_usd = feedback(table)
     return PairedRows(
         opponent=opponent,
-        quality_difference=_difference(quality, new, old, _guess(routers, scores, names)[0]),
-        cost_difference=_difference(cost_usd, new, old, _guess(routers, scores, names)[1]),
+        quality_difference=difference(quality, new, old, _guess(routers, scores, names)[0]),
+        cost_difference=difference(cost_usd, new, old, _guess(routers, scores, names)[1]),
         group_id=quality.group_id,
         labelled_rows=int(quality.labelled.sum()),
         candidates=names,
@@ -151,7 +151,7 @@ def _on_log(challenger: Runtime, champion: Runtime | None, joined: Path) -> Pair
             "robust"
         ),
         queries=queries,
-        unsupported=_unsupported(quality, new - old, names, regions_of(table)),
+        unsupported=unsupported(quality, new - old, names, regions_of(table)),
     )
 
 
@@ -203,7 +203,7 @@ def _guess(
     return quality, cost_usd
 
 
-def _difference(
+def difference(
     log: LoggedFeedback, new: FloatArray, old: FloatArray, guess: FloatArray
 ) -> FloatArray:
     """Doubly robust row values, challenger minus champion; both by the same predictions."""
@@ -212,7 +212,7 @@ def _difference(
     return difference
 
 
-def _unsupported(
+def unsupported(
     log: LoggedFeedback, moved: FloatArray, names: Sequence[str], region: IntArray
 ) -> str:
     """What the log cannot say about the requests that would move; those that stay cancel out."""

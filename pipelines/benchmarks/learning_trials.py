@@ -98,8 +98,14 @@ class LearningWorld:
         return np.bincount(self.query, minlength=len(self.train)).astype(float)
 
 
-def synthetic_learning(*, random_state: int = 0) -> LearningWorld:
-    """Strong selection driven by topic and difficulty; hard queries are audited more often."""
+def synthetic_learning(*, hidden: bool = False, random_state: int = 0) -> LearningWorld:
+    """Strong selection driven by topic and difficulty; hard queries are audited more often.
+
+    Parameters
+    ----------
+    hidden : whether the router is not shown the difficulty, as where those who chose in the past
+        knew more than the query's text; propensities are logged all the same
+    """
     world = SyntheticWorld(random_state=random_state)
     seeds = [int(s) for s in np.random.SeedSequence([random_state, 5]).generate_state(3)]
     train = world.sample(N_PROMPTS, random_state=seeds[0])
@@ -108,7 +114,8 @@ def synthetic_learning(*, random_state: int = 0) -> LearningWorld:
         train, n_requests=N_REQUESTS, label_share=0.55, missing="mar", random_state=seeds[2]
     )
     mean, scale = train.covariates.mean(axis=0), train.covariates.std(axis=0)
-    batches = [_batch((part.covariates - mean) / scale) for part in (train, test)]
+    shown = slice(0, -1 if hidden else None)
+    batches = [_batch(((part.covariates - mean) / scale)[:, shown]) for part in (train, test)]
     return _asked(
         batches[0],
         batches[1],
@@ -160,29 +167,34 @@ def learning_trials(
     -------
     ``regret_<learner>`` and ``regret_difference_<learner>`` (to naive, paired by log; below zero is
     better) for ``ipw``, ``dr`` (pseudo-outcomes) and ``direct`` (offsets that maximise the DR value
-    under the budget, on top of ``ipw``), the same with ``_linear`` for one linear model in place of
-    the blend, and ``regret_best_constant``, of those that the budget allows
+    under the budget, on top of ``ipw``), and ``regret_best_constant``, of those that the budget
+    allows; the same with ``_linear`` for one linear model in place of the blend, and, on synthetic
+    logs, with ``_hidden`` where routers are not shown what selection went by
     """
     rows: dict[str, list[float]] = {}
     label = f"{workload}: learning"
     for seed in progress(range(random_state, random_state + N_SEEDS), label):
-        world = (
-            synthetic_learning(random_state=seed)
-            if workload == "synthetic" or data is None
-            else bfcl_learning(data, random_state=seed)
-        )
-        for estimator, spec in LEARNERS.items():
-            suffix = "" if estimator == "stacked" else f"_{estimator}"
-            found = regrets(world, spec)
-            naive = found["naive"]
-            for name, value in found.items():
-                if name == "best_constant":
-                    rows.setdefault("regret_best_constant", []).append(value)
-                    continue
-                rows.setdefault(f"regret_{name}{suffix}", []).append(value)
-                if name != "naive":
-                    rows.setdefault(f"regret_difference_{name}{suffix}", []).append(value - naive)
+        if workload == "synthetic" or data is None:
+            worlds = {
+                "": synthetic_learning(random_state=seed),
+                "_hidden": synthetic_learning(hidden=True, random_state=seed),
+            }
+        else:
+            worlds = {"": bfcl_learning(data, random_state=seed)}
+        for shown, world in worlds.items():
+            for estimator, spec in LEARNERS.items():
+                suffix = shown if estimator == "stacked" else f"{shown}_{estimator}"
+                for name, value in _with_differences(regrets(world, spec)).items():
+                    rows.setdefault(f"{name}{suffix}", []).append(value)
     return {name: mean_of_trials(np.array(values)) for name, values in rows.items()}
+
+
+def _with_differences(found: Mapping[str, float]) -> dict[str, float]:
+    """Regrets, and each corrected one less the naive."""
+    out = {f"regret_{name}": value for name, value in found.items()}
+    for name in ("ipw", "direct", "dr"):
+        out[f"regret_difference_{name}"] = found[name] - found["naive"]
+    return out
 
 
 def regrets(world: LearningWorld, spec: Mapping[str, Any]) -> dict[str, float]:
