@@ -1,4 +1,4 @@
-"""Does learning that corrects for what the log did not show make better routers? Five seeds."""
+"""Whether learning that corrects for what the log did not show makes better routers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,6 @@ from router_ml.types import (
 )
 
 Progress = Callable[[Iterable[int], str], Iterable[int]]
-N_SEEDS: Final = 5
 N_REQUESTS: Final = 12_000
 N_PROMPTS, N_TEST = 3_000, 6_000
 COST_SHARE: Final = 0.25
@@ -156,9 +155,9 @@ def bfcl_learning(data: Path, *, random_state: int = 0) -> LearningWorld:
 
 
 def learning_trials(
-    data: Path | None, *, workload: str, random_state: int, progress: Progress
+    data: Path | None, *, workload: str, n_seeds: int, random_state: int, progress: Progress
 ) -> dict[str, Estimate]:
-    r"""Regret of naive and corrected learners on the same logs, over ``N_SEEDS`` logs.
+    r"""Regret of naive and corrected learners on the same logs, over ``n_seeds`` logs.
 
     Regret is what the router at a budget loses of mean utility :math:`q - \lambda c` against the
     best decisions at that budget, :math:`\lambda` being its shadow price under the truth.
@@ -173,7 +172,7 @@ def learning_trials(
     """
     rows: dict[str, list[float]] = {}
     label = f"{workload}: learning"
-    for seed in progress(range(random_state, random_state + N_SEEDS), label):
+    for seed in progress(range(random_state, random_state + n_seeds), label):
         if workload == "synthetic" or data is None:
             worlds = {
                 "": synthetic_learning(random_state=seed),

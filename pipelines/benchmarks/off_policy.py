@@ -48,6 +48,7 @@ def run(
     n_logs: int = 2_000,
     n_requests: int = 3_000,
     n_trials: int = 1_000,
+    n_seeds: int = 5,
     random_state: int = 0,
     progress: Callable[[Iterable[int], str], Iterable[int]] = lambda steps, _: steps,
 ) -> Path:
@@ -60,6 +61,7 @@ def run(
     n_logs : resampled logs for ``rmse``, ``bias``, ``coverage`` and ``ess``
     n_requests : requests in each
     n_trials : trials of gate and guarantee
+    n_seeds : logs that routers are learned from
     progress : wraps the loops, given a label
 
     Returns
@@ -86,7 +88,11 @@ def run(
             population, n_trials=n_trials, random_state=random_state, progress=progress
         )
         methods["learning"] = learning_trials(
-            data, workload=population.name, random_state=random_state, progress=progress
+            data,
+            workload=population.name,
+            n_seeds=n_seeds,
+            random_state=random_state,
+            progress=progress,
         )
         kept = workloads.setdefault(population.name, {}).setdefault("methods", {})
         kept.update(

@@ -12,6 +12,8 @@ from router_ml.policies.base import Policy, one_hot, rank
 from router_ml.types import BoolArray, CandidateTable, FloatArray, Predictions
 
 _BISECTIONS = 80
+_GAP = 1e-4
+"""Relative distance of the two cost weights: nearer, and rounding decides which side a query is."""
 
 
 class BudgetPolicy(Policy):
@@ -109,7 +111,7 @@ class BudgetPolicy(Policy):
             high *= 4.0
         for _ in range(_BISECTIONS):
             middle = (low + high) / 2
-            if not low < middle < high:
+            if not low < middle < high or high - low <= _GAP * high:
                 break
             if spend(middle) > budget_usd:
                 low = middle
