@@ -116,7 +116,8 @@ class TrainConfig:
         pseudo-outcomes, which take two fits (docs/off_policy.md says when they pay)
     policy : as ``policy.json`` holds it, or ``{"name": "budget", "budget_usd": x}``, or ``{"name":
         "budget", "cost_share": s}``, a share of what the best constant costs. With ``direct: true``
-        a budget policy also learns an offset for each candidate, by doubly robust value
+        a budget policy also learns an offset for each candidate, by doubly robust value;
+        ``{"name": "thompson"}`` gets each candidate's standard error from the log
     cache : folder for encoders and embeddings
     """
 

@@ -12,7 +12,7 @@ from pipelines.config import TrainConfig
 from pipelines.console import progress
 from pipelines.cross_fit import N_FOLDS, fold_of_group
 from pipelines.feedback import feedback, regions_of
-from pipelines.learning import evidence, fit_router, training_predictions
+from pipelines.learning import evidence_for, fit_router, training_predictions
 from pipelines.pairing import PairedRows, best_logged, constant_probs, difference, unsupported
 from pipelines.policy import solve_policy
 from pipelines.tables import TrainingTable
@@ -114,7 +114,7 @@ def _fill(
 ) -> None:
     learn = data.take(train)
     router = fit_router(learn, make_estimator(config.quality), learning=config.learning)
-    known = evidence(learn, router) if config.policy.get("direct") else None
+    known = evidence_for(config.policy, learn, router)
     policy, _ = solve_policy(
         config.policy, training_predictions(router, learn), data.candidates, known
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 
@@ -11,8 +12,9 @@ from pipelines.training_set import TrainingSet
 from router_ml.estimators.base import Estimator
 from router_ml.estimators.crossfit import group_folds, out_of_fold
 from router_ml.estimators.router import RouterEstimator
+from router_ml.evaluation.intervals import cluster_mean
 from router_ml.evaluation.off_policy.pseudo_outcomes import pseudo_outcomes
-from router_ml.types import FloatArray, IntArray, Predictions
+from router_ml.types import BoolArray, FloatArray, IntArray, Predictions
 
 Learning = Literal["naive", "ipw", "dr"]
 N_FOLDS: Final = 5
@@ -27,11 +29,21 @@ class Evidence:
     pseudo : DR pseudo-outcomes of quality, shape (n, K)
     requests : how often each query was asked, shape (n,)
     group_id : int codes, shape (n,)
+    rated : candidates with a label, bool array, shape (K,)
     """
 
     pseudo: FloatArray
     requests: FloatArray
     group_id: IntArray
+    rated: BoolArray
+
+    def standard_errors(self) -> FloatArray:
+        """Standard error of every candidate's DR mean quality, shape (K,); 1 without a label."""
+        share = self.requests / self.requests.mean()
+        mean = np.average(self.pseudo, axis=0, weights=share)
+        deviation = share[:, None] * (self.pseudo - mean)
+        errors = [cluster_mean(column, self.group_id)[1] for column in deviation.T]
+        return np.where(self.rated, np.minimum(errors, 1.0), 1.0)
 
 
 def fit_router(
@@ -86,11 +98,22 @@ def pseudo_quality(data: TrainingSet, predicted: FloatArray) -> FloatArray:
     return pseudo_outcomes(predicted, Y, weight, data.requests)
 
 
+def evidence_for(
+    policy: Mapping[str, Any], data: TrainingSet, router: RouterEstimator
+) -> Evidence | None:
+    """What a policy's spec needs beyond predictions; None for most."""
+    wanted = policy.get("direct") or policy.get("name") == "thompson"
+    return evidence(data, router) if wanted else None
+
+
 def evidence(data: TrainingSet, router: RouterEstimator) -> Evidence:
     """Pseudo-outcomes by predictions of quality that are out of fold."""
     predicted = getattr(router.quality, "oof_", None)
     if predicted is None:
         predicted = held_out_quality(data, router.quality)
     return Evidence(
-        pseudo=pseudo_quality(data, predicted), requests=data.requests, group_id=data.groups
+        pseudo=pseudo_quality(data, predicted),
+        requests=data.requests,
+        group_id=data.groups,
+        rated=np.asarray(np.isfinite(data.outcomes.quality).any(axis=0)),
     )

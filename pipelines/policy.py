@@ -22,14 +22,14 @@ def solve_policy(
     candidates: CandidateTable,
     evidence: Evidence | None = None,
 ) -> tuple[Policy, dict[str, Any]]:
-    """Build a policy; a budget is solved here, and learned directly if ``direct`` is true.
+    """Build a policy: budgets are solved, ``direct`` ones learned, Thompson's errors measured.
 
     Parameters
     ----------
     spec : as ``policy.json`` holds it, or ``{"name": "budget", "budget_usd": x}``, or ``{"name":
         "budget", "cost_share": s}``: a share of what the best constant costs
     predictions : of the training queries, shape (n, K)
-    evidence : what ``direct`` learns from
+    evidence : what ``direct`` learns from, and how well each candidate is known
 
     Returns
     -------
@@ -40,6 +40,9 @@ def solve_policy(
     ConfigError
         If the spec is not one of these, or its budget cannot be met.
     """
+    if spec.get("name") == "thompson" and "std" not in spec and evidence is not None:
+        std = dict(zip(candidates.names, evidence.standard_errors().tolist(), strict=True))
+        return from_dict({**spec, "std": std}), {}
     if spec.get("name") != "budget" or "mix" in spec:
         return from_dict(spec), {}
     extra = set(spec) - {"name", "budget_usd", "cost_share", "direct"}

@@ -15,7 +15,7 @@ import numpy as np
 from pipelines.cache import get_encoder, load_encoder
 from pipelines.config import TrainConfig, dump_config
 from pipelines.console import progress
-from pipelines.learning import evidence, fit_router, training_predictions
+from pipelines.learning import evidence_for, fit_router, training_predictions
 from pipelines.policy import solve_policy
 from pipelines.tables import TrainingTable, read_candidates, read_outcomes, to_matrices
 from pipelines.training_set import TrainingSet, training_set
@@ -103,7 +103,7 @@ def save_trained(
     router.get_state().save(config.output / ROUTER)
     encoder.save(config.output / ENCODER)
     predictions = training_predictions(router, data)
-    known = evidence(data, router) if config.policy.get("direct") else None
+    known = evidence_for(config.policy, data, router)
     policy, learned = solve_policy(config.policy, predictions, data.candidates, known)
     head = {
         "encoder": {"kind": encoder.kind, "source": config.encoder_model},

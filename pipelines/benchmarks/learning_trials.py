@@ -100,12 +100,14 @@ class LearningWorld:
 def synthetic_learning(*, hidden: bool = False, random_state: int = 0) -> LearningWorld:
     """Strong selection driven by topic and difficulty; hard queries are audited more often.
 
+    The candidates are those of the synthetic population; prompts, log and labels follow the seed.
+
     Parameters
     ----------
     hidden : whether the router is not shown the difficulty, as where those who chose in the past
         knew more than the query's text; propensities are logged all the same
     """
-    world = SyntheticWorld(random_state=random_state)
+    world = SyntheticWorld(random_state=0)
     seeds = [int(s) for s in np.random.SeedSequence([random_state, 5]).generate_state(3)]
     train = world.sample(N_PROMPTS, random_state=seeds[0])
     test = world.sample(N_TEST, random_state=seeds[1])
