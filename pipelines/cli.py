@@ -16,6 +16,7 @@ import typer
 import yaml
 
 from pipelines.config import (
+    CertifyConfig,
     EvaluateConfig,
     ExportConfig,
     JoinConfig,
@@ -105,6 +106,17 @@ def evaluate(config: ConfigFile = None, overrides: Overrides = None) -> None:
 
     folder = stage.run(read_config(EvaluateConfig, config, overrides))
     console.print(f"written to {folder}")
+
+
+@app.command()
+def certify(config: ConfigFile = None, overrides: Overrides = None) -> None:
+    """The cheapest operating point that keeps a quality floor with confidence, as a new bundle."""
+    from pipelines import certify as stage
+
+    bundle = stage.run(read_config(CertifyConfig, config, overrides))
+    report = json.loads((bundle.parent / stage.CERTIFICATE).read_text(encoding="utf-8"))
+    console.print(f"On {report['basis']}: {report['text']}.", markup=False, highlight=False)
+    console.print(f"bundle: {bundle}")
 
 
 @app.command()

@@ -13,6 +13,7 @@ from router_ml.errors import ConfigError
 
 __all__ = [
     "EXCLUSIONS",
+    "CertifyConfig",
     "EvaluateConfig",
     "ExportConfig",
     "JoinConfig",
@@ -110,8 +111,13 @@ class TrainConfig:
     dims : dimensions of a static encoder
     max_tokens : tokens that a transformer encoder reads
     quality : estimator of quality, ``{"name": ..., **arguments}``
+    learning : what it is fitted to: ``naive``, the labels as they are; ``ipw``, labels weighted by
+        the inverse of the probability that the log shows them; ``dr``, doubly robust
+        pseudo-outcomes, which take two fits (docs/off_policy.md says when they pay)
     policy : as ``policy.json`` holds it, or ``{"name": "budget", "budget_usd": x}``, or ``{"name":
-        "budget", "cost_share": s}``, a share of what the best constant costs
+        "budget", "cost_share": s}``, a share of what the best constant costs. With ``direct: true``
+        a budget policy also learns an offset for each candidate, by doubly robust value;
+        ``{"name": "thompson"}`` gets each candidate's standard error from the log
     cache : folder for encoders and embeddings
     """
 
@@ -122,6 +128,7 @@ class TrainConfig:
     dims: int = 256
     max_tokens: int = 256
     quality: Mapping[str, Any] = field(default_factory=lambda: {"name": "stacked"})
+    learning: Literal["naive", "ipw", "dr"] = "ipw"
     policy: Mapping[str, Any] = field(
         default_factory=lambda: {"name": "budget", "cost_share": 0.25}
     )
@@ -160,7 +167,9 @@ class EvaluateConfig:
     budget_shares : operating points of the table, as shares of the best constant's cost
     cost_weight : quality per dollar, for utility and regret
     margin : quality that may be lost, in the sentence that is printed
-    n_resamples : bootstrap samples
+    max_unsupported : share of a policy's requests that may go where the log says too little; a
+        policy beyond it is not judged
+    n_resamples : bootstrap samples, on a matrix
     """
 
     bundle: Path
@@ -170,7 +179,38 @@ class EvaluateConfig:
     budget_shares: tuple[float, ...] = (0.05, 0.1, 0.25, 0.5, 1.0)
     cost_weight: float = 0.0
     margin: float = 0.01
+    max_unsupported: float = 0.05
     n_resamples: int = 2_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertifyConfig:
+    """What a bundle's quality floor is certified on.
+
+    Parameters
+    ----------
+    bundle : bundle folder
+    joined : folder that ``join`` wrote: its training split names the reference, its test split is
+        what is certified on unless there is a ``matrix``
+    output : folder to write ``bundle/`` and ``certificate.json`` to; replaced if it is there
+    matrix : Parquet of every candidate's outcome on every prompt; training prompts are left out
+    floor : share of the reference's mean quality that must be kept, in (0, 1)
+    delta : probability with which the floor may be broken, in (0, 1)
+    method : ``betting``, or ``hoeffding-bentkus``
+    """
+
+    bundle: Path
+    joined: Path
+    output: Path
+    matrix: Path | None = None
+    floor: float = 0.98
+    delta: float = 0.05
+    method: Literal["betting", "hoeffding-bentkus"] = "betting"
+
+    def __post_init__(self) -> None:
+        for name in ("floor", "delta"):
+            if not 0.0 < getattr(self, name) < 1.0:
+                raise ConfigError(f"{name} must be in (0, 1), got {getattr(self, name)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,6 +246,8 @@ class PromoteConfig:
     ----------
     joined : folder that ``join`` wrote; its test split is the judge unless there is a ``matrix``
     matrix : Parquet of every candidate's outcome on every prompt
+    cross_fit : judge on all of ``joined``: challenger and champion are made anew, as registered, on
+        four fifths of its prompts, and play the last, in turns
     name : registered model
     version : to judge; default: the one with the alias ``challenger``
     mode : ``save``: quality not worse by more than ``margin``, and cheaper; ``superior``: higher
@@ -224,6 +266,7 @@ class PromoteConfig:
 
     joined: Path | None = None
     matrix: Path | None = None
+    cross_fit: bool = False
     name: str = "router"
     version: int | None = None
     mode: Literal["save", "superior"] = "save"
@@ -240,6 +283,8 @@ class PromoteConfig:
     override_reason: str = ""
 
     def __post_init__(self) -> None:
+        if self.cross_fit and (self.joined is None or self.matrix is not None):
+            raise ConfigError("cross_fit judges on a joined log: name joined and no matrix")
         if bool(self.override_by.strip()) != bool(self.override_reason.strip()):
             raise ConfigError(
                 "an override needs both override_by and override_reason, got "

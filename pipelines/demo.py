@@ -44,7 +44,8 @@ from pipelines.config import (
 from pipelines.console import console, progress, shares
 from pipelines.cross_fit import CrossFitted, cross_fit
 from pipelines.matrix import FullInformation, read_matrix
-from pipelines.train import TrainingSet, read_training_table, training_set
+from pipelines.train import read_training_table
+from pipelines.training_set import TrainingSet, training_set
 from router_ml.errors import ConfigError, ScorerUnavailableError
 from router_ml.estimators.registry import make_estimator
 from router_ml.evaluation.curves import zero_router

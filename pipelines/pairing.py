@@ -9,10 +9,10 @@ from typing import Final
 
 import numpy as np
 
+from pipelines.feedback import REGIONS, feedback, regions_of
 from pipelines.matrix import FullInformation, read_matrix
 from pipelines.policy import best_constant
 from pipelines.tables import TrainingTable, read_outcomes, to_matrices
-from pipelines.weighting import groups_of, label_probability
 from router_ml.errors import DataError, OverlapError
 from router_ml.evaluation.off_policy.estimators import doubly_robust, snips
 from router_ml.evaluation.off_policy.feedback import LoggedFeedback
@@ -133,15 +133,15 @@ def _on_log(challenger: Runtime, champion: Runtime | None, joined: Path) -> Pair
     scores = [router.predict(queries).take(code) for router in routers]
     new = action_probs(challenger, scores[0], names)
     if champion is None:
-        best = _best_logged(everything.take(split == "train"))
+        best = best_logged(everything.take(split == "train"))
         opponent, old = names[best], constant_probs(len(table), len(names), best)
     else:
         opponent, old = "champion", action_probs(champion, scores[1], names)
     quality, cost_usd = feedback(table)
     return PairedRows(
         opponent=opponent,
-        quality_difference=_difference(quality, new, old, _guess(routers, scores, names)[0]),
-        cost_difference=_difference(cost_usd, new, old, _guess(routers, scores, names)[1]),
+        quality_difference=difference(quality, new, old, _guess(routers, scores, names)[0]),
+        cost_difference=difference(cost_usd, new, old, _guess(routers, scores, names)[1]),
         group_id=quality.group_id,
         labelled_rows=int(quality.labelled.sum()),
         candidates=names,
@@ -151,37 +151,8 @@ def _on_log(challenger: Runtime, champion: Runtime | None, joined: Path) -> Pair
             "robust"
         ),
         queries=queries,
-        unsupported=_unsupported(quality, new - old, names),
+        unsupported=unsupported(quality, new - old, names, regions_of(table)),
     )
-
-
-def feedback(table: TrainingTable) -> tuple[LoggedFeedback, LoggedFeedback]:
-    """Quality and cost of a log as off-policy estimators take them.
-
-    Labels are taken to be missing at random given candidate and propensity; costs are always known.
-
-    Raises
-    ------
-    DataError
-        If a request has no logged propensity.
-    """
-    if not np.isfinite(table.propensity).all():
-        raise DataError(
-            f"{int((~np.isfinite(table.propensity)).sum())} requests have no logged propensity; "
-            "set request_fields.propensity in the join config, or compare on a matrix"
-        )
-    groups = groups_of(table)
-    quality = LoggedFeedback(
-        action=table.chosen,
-        propensity=table.propensity,
-        outcome=table.quality,
-        label_prob=label_probability(table),
-        group_id=groups,
-    )
-    cost_usd = LoggedFeedback(
-        action=table.chosen, propensity=table.propensity, outcome=table.cost_usd, group_id=groups
-    )
-    return quality, cost_usd
 
 
 def action_probs(runtime: Runtime, predictions: Predictions, names: Sequence[str]) -> FloatArray:
@@ -201,7 +172,7 @@ def _union(*lists: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for names in lists for name in names))
 
 
-def _best_logged(train: TrainingTable) -> int:
+def best_logged(train: TrainingTable) -> int:
     """Best constant of the training split by SNIPS; the cheaper among equals."""
     quality, cost_usd = feedback(train)
     k = len(train.candidates)
@@ -232,7 +203,7 @@ def _guess(
     return quality, cost_usd
 
 
-def _difference(
+def difference(
     log: LoggedFeedback, new: FloatArray, old: FloatArray, guess: FloatArray
 ) -> FloatArray:
     """Doubly robust row values, challenger minus champion; both by the same predictions."""
@@ -241,11 +212,13 @@ def _difference(
     return difference
 
 
-def _unsupported(log: LoggedFeedback, moved: FloatArray, names: Sequence[str]) -> str:
+def unsupported(
+    log: LoggedFeedback, moved: FloatArray, names: Sequence[str], region: IntArray
+) -> str:
     """What the log cannot say about the requests that would move; those that stay cancel out."""
     parts = []
     for label, probs in (("to", np.maximum(moved, 0.0)), ("from", np.maximum(-moved, 0.0))):
-        diagnosis = overlap(log, probs, candidates=names)
+        diagnosis = overlap(log, probs, candidates=names, region=region, regions=REGIONS)
         if diagnosis.unsupported_mass > MAX_UNSUPPORTED:
             parts.append(f"moving {label} {diagnosis.text}")
     return "; ".join(parts)

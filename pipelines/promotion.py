@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from pipelines.config import PromoteConfig
-from pipelines.pairing import PairedRows, pair
+from pipelines.pairing import PairedRows
 from router_ml.errors import GateError
 from router_ml.evaluation.gate import Gate, GateReport
 from router_ml.export.parity import MIN_EQUAL_DECISIONS, TOLERANCE
@@ -127,23 +127,19 @@ def judge(
     *,
     names: tuple[str, str],
     parity: Mapping[str, Any] | None,
+    rows: PairedRows,
     look: int = 1,
 ) -> PromotionReport:
-    """Judge what ships: both bundles, through the runtime, on rows neither has seen.
+    """Judge a challenger by parity, latency, support by the data and paired statistics.
 
     Parameters
     ----------
     champion : ``None`` = compare with the best constant
     names : versions of challenger and champion, for the report
     parity : what ``export`` proved about the challenger's bundle
+    rows : challenger and champion side by side
     look : see :class:`router_ml.evaluation.gate.Gate`
-
-    Raises
-    ------
-    DataError
-        If the data cannot carry a comparison at all.
     """
-    rows = pair(challenger, champion, joined=config.joined, matrix=config.matrix)
     gate = Gate(
         mode=config.mode,
         margin=config.margin,

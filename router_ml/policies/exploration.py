@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import ClassVar, Final
 
 import numpy as np
 
 from router_ml.errors import ConfigError
 from router_ml.policies.base import Policy, one_hot, rank
-from router_ml.types import BoolArray, CandidateTable, FloatArray, Predictions
+from router_ml.types import BoolArray, CandidateTable, FloatArray, IntArray, Predictions
 
 _NODES: Final = 48
 """Gauss–Hermite nodes of the Thompson quadrature."""
@@ -196,11 +198,14 @@ class ThompsonPolicy(ExploringPolicy):
         :math:`\lambda`, quality per US dollar, >= 0.
     floor : float, default=0.0
         Least probability of every eligible candidate.
+    std : mapping of candidate to standard error, optional
+        Taken where predictions carry no ``quality_std``: how well the log knows each candidate's
+        mean quality, which training fills in. A candidate that is not named is drawn as ``1.0``.
 
     Raises
     ------
     ConfigError
-        On use, if predictions carry no ``quality_std``.
+        On use, if there is neither ``quality_std`` nor ``std``.
 
     Examples
     --------
@@ -214,11 +219,50 @@ class ThompsonPolicy(ExploringPolicy):
 
     name: ClassVar[str] = "thompson"
 
-    def __init__(self, *, scale: float = 1.0, cost_weight: float = 0.0, floor: float = 0.0) -> None:
+    def __init__(
+        self,
+        *,
+        scale: float = 1.0,
+        cost_weight: float = 0.0,
+        floor: float = 0.0,
+        std: Mapping[str, float] | None = None,
+    ) -> None:
         super().__init__(cost_weight=cost_weight, floor=floor)
         if not scale > 0.0:
             raise ConfigError(f"scale must be > 0, got {scale}")
         self.scale = scale
+        self.std = dict(std or {})
+
+    def action_probs(
+        self,
+        predictions: Predictions,
+        candidates: CandidateTable,
+        *,
+        eligible: BoolArray | None = None,
+    ) -> FloatArray:
+        """See :meth:`Policy.action_probs`."""
+        return super().action_probs(
+            self._with_std(predictions, candidates), candidates, eligible=eligible
+        )
+
+    def decide(
+        self,
+        predictions: Predictions,
+        candidates: CandidateTable,
+        cost_usd: FloatArray,
+        allowed: BoolArray,
+    ) -> tuple[FloatArray, IntArray]:
+        """See :meth:`Policy.decide`."""
+        return super().decide(
+            self._with_std(predictions, candidates), candidates, cost_usd, allowed
+        )
+
+    def _with_std(self, predictions: Predictions, candidates: CandidateTable) -> Predictions:
+        """Predictions with standard errors, of their own or of the candidates."""
+        if predictions.quality_std is not None or not self.std:
+            return predictions
+        row = np.array([self.std.get(name, 1.0) for name in candidates.names])
+        return replace(predictions, quality_std=np.broadcast_to(row, predictions.quality.shape))
 
     def _explore(
         self,
@@ -229,8 +273,8 @@ class ThompsonPolicy(ExploringPolicy):
     ) -> FloatArray:
         if predictions.quality_std is None:
             raise ConfigError(
-                "ThompsonPolicy needs quality_std in predictions; train a quality estimator that "
-                "gives it, or use epsilon_greedy or boltzmann"
+                "ThompsonPolicy needs quality_std in predictions, or std by candidate, which "
+                "training fills in (policy: {name: thompson}); or use epsilon_greedy or boltzmann"
             )
         std = np.maximum(self.scale * np.nan_to_num(predictions.quality_std), _STD_FLOOR)
         # Far below every other: a NaN prediction is never the best, nor stands in a rival's way.

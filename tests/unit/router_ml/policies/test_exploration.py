@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import norm
@@ -107,3 +109,19 @@ def test_bad_parameters_are_named() -> None:
     ):
         with pytest.raises(ConfigError, match=message):
             make()
+
+
+def test_thompson_takes_standard_errors_of_candidates_where_predictions_have_none() -> None:
+    table = CandidateTable.from_prices({"known": (1.0, 1.0), "new": (1.0, 1.0)})
+    tokens = np.full((1, 2), 100.0)
+    predictions = Predictions(np.array([[0.8, 0.7]]), tokens, tokens, tokens)
+    std = {"known": 0.01, "new": 0.2}
+    named = ThompsonPolicy(std=std).action_probs(predictions, table)
+    own = replace(predictions, quality_std=np.array([[0.01, 0.2]]))
+    assert named == pytest.approx(ThompsonPolicy().action_probs(own, table))
+    assert 0.2 < named[0, 1] < 0.4  # 0.1 worse, half a standard error of 0.2: P(z > 0.5) = 0.31
+    cost = table.cost_usd(tokens, tokens)
+    probs, _ = ThompsonPolicy(std=std).decide(predictions, table, cost, np.ones((1, 2), bool))
+    assert probs == pytest.approx(named)
+    with pytest.raises(ConfigError, match="needs quality_std"):
+        ThompsonPolicy().action_probs(predictions, table)
