@@ -24,7 +24,7 @@ DEFAULT_MEMBERS: Final[Mapping[str, Mapping[str, Any]]] = {
     "linear": {"name": "linear"},
     "knn": {"name": "knn"},
     "token_weights": {"name": "token_weights"},
-    "token_weights_loose": {"name": "token_weights", "contrast_penalty": 4.0},
+    "deep_averaging": {"name": "deep_averaging"},
     "low_rank": {"name": "low_rank"},
     "lightgbm": {"name": "lightgbm"},
 }
@@ -48,7 +48,7 @@ class StackedRouter(Estimator):
     Parameters
     ----------
     members : mapping of name to unfitted estimator, or its spec ``{"name": ...}``; default: linear,
-        knn, token weights twice, low rank and lightgbm
+        knn, token weights, deep averaging, low rank and lightgbm
     n_folds : int, default=4
         Inner folds, grouped.
     calibrate : bool, default=True
