@@ -88,10 +88,11 @@ class GraphBuilder:
         return self._known[key]
 
     def op(self, kind: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
-        """Add a node of one output and return that output's name."""
+        """Add a node and return the name of its first output; a second one of TopK is dropped."""
         name = self._name(kind.lower())
+        outputs = [name, f"{name}_index"] if kind == "TopK" else [name]
         self._nodes.append(
-            helper.make_node(kind, list(inputs), [name], name=name, domain=domain, **attributes)
+            helper.make_node(kind, list(inputs), outputs, name=name, domain=domain, **attributes)
         )
         return name
 
