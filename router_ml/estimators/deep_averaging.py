@@ -11,7 +11,7 @@ from router_ml.estimators.adam import Adam
 from router_ml.estimators.base import spread
 from router_ml.estimators.effects import Effects
 from router_ml.estimators.quality import QualityEstimator
-from router_ml.types import FloatArray, QueryBatch, Tokens
+from router_ml.types import FloatArray, IntArray, QueryBatch, Tokens
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -195,9 +195,7 @@ def _kept(rng: np.random.Generator, shape: tuple[int, int], share: float) -> Flo
     return kept
 
 
-def _dropped(
-    M: csr_matrix, share: float, rng: np.random.Generator
-) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], csr_matrix]:
+def _dropped(M: csr_matrix, share: float, rng: np.random.Generator) -> tuple[IntArray, csr_matrix]:
     """Columns in use, and the rows over these columns alone with some entries dropped."""
     from scipy.sparse import csr_matrix
 
@@ -206,10 +204,10 @@ def _dropped(
     return used, csr_matrix((data, position, M.indptr), shape=(M.shape[0], len(used)))
 
 
-def _batches(n: int, size: int, steps: int, rng: np.random.Generator) -> list[FloatArray]:
+def _batches(n: int, size: int, steps: int, rng: np.random.Generator) -> list[IntArray]:
     """Rows of every step: pass after pass in random order."""
     passes = -(-steps * min(size, n) // n) + 1
-    rows: list[FloatArray] = []
+    rows: list[IntArray] = []
     for _ in range(passes):
         order = rng.permutation(n)
         rows += [order[i : i + size] for i in range(0, n, size)]
