@@ -231,6 +231,8 @@ def benchmark_quality(
     workloads: Workloads = None,
     out: Path = Path("results/quality.json"),
     plots: Annotated[Path | None, typer.Option(help="Folder for figures.")] = None,
+    tier: Annotated[str, typer.Option(help="fast, or best: with a fine-tuned encoder.")] = "fast",
+    folds: Annotated[int, typer.Option(help="Test on the first so many of five folds.")] = 5,
     cache: Path = Path(".cache"),
 ) -> None:
     """Routing quality, cross-validated or on a test folder, next to baselines."""
@@ -238,7 +240,16 @@ def benchmark_quality(
     from pipelines.benchmarks.quality_data import WORKLOADS
 
     names = workloads.split(",") if workloads else WORKLOADS
-    quality.run(data, out, test_data=test_data, workloads=names, plots=plots, cache=cache)
+    quality.run(
+        data,
+        out,
+        test_data=test_data,
+        workloads=names,
+        plots=plots,
+        tier=tier,
+        cache=cache,
+        folds=folds,
+    )
     print_benchmark(out)
 
 

@@ -80,7 +80,7 @@ def held_out_quality(data: TrainingSet, quality: Estimator) -> FloatArray:
     weight = np.where(np.isnan(Y), 0.0, 1.0 if weight is None else weight)
     groups = data.groups
     folds = group_folds(groups, n_folds=N_FOLDS, random_state=0)
-    return out_of_fold(
+    held_out, _ = out_of_fold(
         {"quality": quality},
         data.batch,
         Y,
@@ -88,7 +88,8 @@ def held_out_quality(data: TrainingSet, quality: Estimator) -> FloatArray:
         weight=weight,
         groups=groups,
         folds=folds,
-    )["quality"]
+    )
+    return held_out["quality"]
 
 
 def pseudo_quality(data: TrainingSet, predicted: FloatArray) -> FloatArray:

@@ -255,7 +255,7 @@ def _fit(
     estimator.fit(world.train, Y, candidates=world.candidates, sample_weight=weight, groups=groups)
     held_out = getattr(estimator, "oof_", None)
     if held_out is None:
-        held_out = out_of_fold(
+        by_name, _ = out_of_fold(
             {"one": estimator},
             world.train,
             Y,
@@ -263,7 +263,8 @@ def _fit(
             weight=weight,
             groups=groups,
             folds=group_folds(groups, n_folds=5, random_state=0),
-        )["one"]
+        )
+        held_out = by_name["one"]
     return held_out, estimator.predict(world.test, world.candidates)
 
 

@@ -39,7 +39,7 @@ class DeepAveragingEstimator(QualityEstimator):
 
     Parameters
     ----------
-    n_hidden : int, default=128
+    n_hidden : int, default=256
     n_epochs : int, default=8
         Passes over the labelled queries; at least ``min_steps`` batches all the same.
     min_steps : int, default=300
@@ -79,7 +79,7 @@ class DeepAveragingEstimator(QualityEstimator):
     def __init__(
         self,
         *,
-        n_hidden: int = 128,
+        n_hidden: int = 256,
         n_epochs: int = 8,
         min_steps: int = 300,
         batch_size: int = 128,
