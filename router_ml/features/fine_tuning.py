@@ -29,8 +29,9 @@ _MAX_NORM: Final = 1.0
 def token_map(model: str, queries: QueryBatch) -> IntArray:
     """The model's id of every id in the batch, shape (n_ids,).
 
-    Token ids of a static encoder are those of the model it was distilled from, without the
-    ``[unused…]`` ones. Which numbering a batch has is seen by tokenising some of its texts.
+    A static encoder numbers the tokens of the model it was distilled from anew, in order, without
+    ``[unused…]``, ``[CLS]``, ``[SEP]`` and ``[MASK]``. Which numbering a batch has is seen by
+    tokenising some of its texts.
 
     Raises
     ------
@@ -43,7 +44,8 @@ def token_map(model: str, queries: QueryBatch) -> IntArray:
     tokenizer = AutoTokenizer.from_pretrained(resolve_model(model))
     by_id = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
     whole = np.array([i for _, i in by_id])
-    short = np.array([i for token, i in by_id if not token.startswith(_UNUSED)])
+    gone = {tokenizer.cls_token, tokenizer.sep_token, tokenizer.mask_token}
+    short = np.array([i for t, i in by_id if not t.startswith(_UNUSED) and t not in gone])
     rows = np.linspace(0, len(queries) - 1, min(_COMPARED, len(queries))).astype(int)
     texts = [queries.text[i] for i in rows]
     wanted = tokenizer(texts, add_special_tokens=False, truncation=False)["input_ids"]
