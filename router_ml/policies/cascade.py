@@ -110,6 +110,7 @@ class CascadePolicy(SequentialPolicy):
         max_depth: int = MAX_DEPTH,
         n_quantiles: int = 30,
         keep: int = 20,
+        shrink: float = 0.5,
     ) -> CascadePolicy:
         """Most quality within a budget, or least cost at a quality floor.
 
@@ -119,7 +120,7 @@ class CascadePolicy(SequentialPolicy):
         quality, cost_usd : shape (n, K), what each answer was worth and cost
         budget_usd : mean dollars a request
         min_quality : mean quality; exactly one of the two is given
-        max_depth, n_quantiles, keep : see :func:`frontier`
+        max_depth, n_quantiles, keep, shrink : see :func:`frontier`
 
         Raises
         ------
@@ -129,7 +130,13 @@ class CascadePolicy(SequentialPolicy):
         if (budget_usd is None) == (min_quality is None):
             raise ConfigError("give exactly one of budget_usd and min_quality")
         points = frontier(
-            score, quality, cost_usd, max_depth=max_depth, n_quantiles=n_quantiles, keep=keep
+            score,
+            quality,
+            cost_usd,
+            max_depth=max_depth,
+            n_quantiles=n_quantiles,
+            keep=keep,
+            shrink=shrink,
         )
         return choose(points, budget_usd=budget_usd, min_quality=min_quality).policy
 
@@ -171,12 +178,17 @@ def frontier(
     max_depth: int = MAX_DEPTH,
     n_quantiles: int = 30,
     keep: int = 20,
+    shrink: float = 0.5,
 ) -> list[CascadePoint]:
     """Every undominated (cost, quality) over orders and quantile thresholds, cheapest first.
 
     Two passes. First all orders, with each answer scored on its own: K columns of scores. Then the
     orders that reach the frontier, at most ``keep`` of them, with each answer scored given those
     before it, and their thresholds found again on these scores.
+
+    Picking the best of a million cascades picks luck as well. What an answer counts as worth is
+    therefore drawn towards its estimate, by ``shrink``; the mean of each stage stays that of the
+    labels.
 
     Parameters
     ----------
@@ -185,10 +197,13 @@ def frontier(
     max_depth : longest order, 1 to 3
     n_quantiles : thresholds tried per escalation; every pair of them is tried
     keep : orders of the second pass
+    shrink : 0 takes labels as they are, 1 the estimates; in [0, 1]
     """
     n, k = quality.shape
     if not 1 <= max_depth <= MAX_DEPTH or quality.shape != cost_usd.shape:
         raise ConfigError(f"max_depth must be in [1, {MAX_DEPTH}] and shapes equal")
+    if not 0.0 <= shrink <= 1.0:
+        raise ConfigError(f"shrink must be in [0, 1], got {shrink}")
     rows = np.arange(n)
     own = np.full((n, k), np.nan)
     for j in range(k):
@@ -203,8 +218,8 @@ def frontier(
         return score(rows, asked)[:, members]
 
     orders = list(itertools.permutations(range(k), min(max_depth, k)))
-    kept = _Grid(orders, alone, quality, cost_usd, n_quantiles).near_front(keep)
-    grid = _Grid(kept, together, quality, cost_usd, n_quantiles)
+    kept = _Grid(orders, alone, quality, cost_usd, n_quantiles, shrink).near_front(keep)
+    grid = _Grid(kept, together, quality, cost_usd, n_quantiles, shrink)
     return [grid.point(flat) for flat in grid.undominated().tolist()]
 
 
@@ -215,7 +230,7 @@ class _Stage:
     Parameters
     ----------
     best : shape (n,), estimate of the best answer
-    quality : shape (n,), what that answer was worth
+    quality : shape (n,), what that answer counts as worth
     edges : thresholds to try: accept all, inner quantiles, accept none
     bin : shape (n,), number of inner edges that ``best`` reaches
     """
@@ -243,10 +258,12 @@ class _Grid:
         quality: FloatArray,
         cost_usd: FloatArray,
         n_quantiles: int,
+        shrink: float,
     ) -> None:
         self.orders = orders
         self._scores = scores
         self._truth = quality
+        self._shrink = shrink
         self._n_quantiles = n_quantiles
         self._stages: dict[tuple[int, ...], _Stage] = {}
         size = n_quantiles + 1
@@ -307,9 +324,11 @@ class _Grid:
             best = scores[rows, pick]
             levels = np.linspace(0.0, 1.0, self._n_quantiles + 1)[1:-1]
             edges = np.r_[0.0, np.quantile(best, levels), NEVER]
+            worth = self._truth[rows, np.array(members)[pick]]
+            noise = worth - best
             self._stages[members] = _Stage(
                 best,
-                self._truth[rows, np.array(members)[pick]],
+                worth - self._shrink * (noise - noise.mean()),
                 edges,
                 np.searchsorted(edges[1:-1], best, side="right"),
             )
