@@ -19,7 +19,8 @@ from router_ml.estimators.answer_world import AnswerWorld
 from router_ml.evaluation.cascades import CascadeRun, run_cascade, solve
 from router_ml.features.answer_table import AnswerTable
 from router_ml.features.query import Query
-from router_ml.policies.cascade import MAX_DEPTH, CascadePolicy
+from router_ml.policies.cascade import CascadePolicy
+from router_ml.policies.cascade_grid import MAX_DEPTH
 from router_ml.policies.cascade_routing import CascadeRoutingPolicy
 from router_ml.policies.sequential import ScoreCache, SequentialPolicy
 from router_ml.types import FloatArray, IntArray

@@ -52,6 +52,10 @@ def test_a_cascade_step_by_step(client: httpx.Client) -> None:
     assert last["quality"] > second["quality"]
 
 
+def test_the_router_says_that_it_has_a_cascade(client: httpx.Client) -> None:
+    assert client.get("/v1/router").json()["cascade"]["order"] == [0, 1, 2]
+
+
 def test_a_failed_turn_and_a_depth(client: httpx.Client) -> None:
     failed = [{"candidate": "candidate-0", "text": None}]
     assert step(client, answers=failed)["candidate"] == "candidate-1"
