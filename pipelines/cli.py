@@ -260,12 +260,13 @@ def benchmark_cascade(
     workloads: Workloads = None,
     out: Path = Path("results/cascade.json"),
     cache: Path = Path(".cache"),
+    plots: Annotated[Path | None, typer.Option(help="Folder for figures.")] = None,
 ) -> None:
     """Cascades and cascade routing next to routers, constants and the oracle."""
     from pipelines.benchmarks import cascade
 
     names = workloads.split(",") if workloads else cascade.WORKLOADS
-    cascade.run(data, out, test_data, workloads=names, cache=cache)
+    cascade.run(data, out, test_data, workloads=names, cache=cache, plots=plots)
     print_benchmark(out)
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from pipelines.cascade_config import CascadeConfig
 from pipelines.yaml_config import dump_config, load_config, resolved
 from router_ml.errors import ConfigError
 
@@ -118,6 +119,7 @@ class TrainConfig:
         "budget", "cost_share": s}``, a share of what the best constant costs. With ``direct: true``
         a budget policy also learns an offset for each candidate, by doubly robust value;
         ``{"name": "thompson"}`` gets each candidate's standard error from the log
+    cascade : a cascade to learn as well; needs a log with answers
     cache : folder for encoders and embeddings
     """
 
@@ -132,6 +134,7 @@ class TrainConfig:
     policy: Mapping[str, Any] = field(
         default_factory=lambda: {"name": "budget", "cost_share": 0.25}
     )
+    cascade: CascadeConfig | None = None
     cache: Path = Path(".cache")
 
 

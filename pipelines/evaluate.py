@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from pipelines import figures
+from pipelines import cascade_evaluation, figures
 from pipelines.comparison import (
     as_dict,
     budget_policies,
@@ -25,6 +25,7 @@ from pipelines.log_evaluation import POLICY, evaluate_log, score, shares
 from pipelines.matrix import FullInformation, read_matrix
 from pipelines.policy import best_constant
 from pipelines.train import read_training_table
+from router_ml.bundle.files import Bundle, read_bundle
 from router_ml.errors import DataError
 from router_ml.estimators.router import count_bias
 from router_ml.evaluation.calibration import ece_estimate, reliability
@@ -35,6 +36,7 @@ EVALUATION: Final = "evaluation.json"
 ROWS: Final = "rows.parquet"
 CURVE: Final = "cost_quality.png"
 RELIABILITY: Final = "reliability.png"
+CASCADE: Final = "cascade"
 
 
 def run(config: EvaluateConfig) -> Path:
@@ -48,15 +50,21 @@ def run(config: EvaluateConfig) -> Path:
     DataError
         If nothing is left to evaluate on.
     """
-    runtime = Runtime.from_folder(config.bundle, random_state=0)
+    bundle = read_bundle(config.bundle)
+    runtime = Runtime(bundle=bundle, random_state=0)
     config.output.mkdir(parents=True, exist_ok=True)
     if config.matrix is not None:
         truth = unseen(read_matrix(config.matrix, runtime.candidates.names), config.joined)
-        return _on_matrix(config, runtime, truth)
+        return _on_matrix(config, bundle, runtime, truth)
     if config.joined is None:
         raise DataError("evaluate needs a matrix or a joined log; name one in its config")
     table = read_training_table(config.joined, split="test")[0]
-    return _write(config.output, evaluate_log(config, runtime, table))
+    summary = evaluate_log(config, runtime, table)
+    told = cascade_evaluation.on_log(bundle, runtime, table)
+    if told is not None:
+        summary["cascade"] = told
+        console.print(f"cascade: {told}", highlight=False)
+    return _write(config.output, summary)
 
 
 def unseen(truth: FullInformation, joined: Path | None) -> FullInformation:
@@ -73,7 +81,9 @@ def unseen(truth: FullInformation, joined: Path | None) -> FullInformation:
     return kept
 
 
-def _on_matrix(config: EvaluateConfig, runtime: Runtime, truth: FullInformation) -> Path:
+def _on_matrix(
+    config: EvaluateConfig, bundle: Bundle, runtime: Runtime, truth: FullInformation
+) -> Path:
     predictions = score(runtime, truth.queries)
     table = runtime.candidates
     reference = float(truth.cost_usd[:, best_constant(truth.quality, truth.cost_usd)].mean())
@@ -82,11 +92,17 @@ def _on_matrix(config: EvaluateConfig, runtime: Runtime, truth: FullInformation)
         **budget_policies(predictions, table, reference_usd=reference, shares=config.budget_shares),
     }
     probs = {name: policy.action_probs(predictions, table) for name, policy in policies.items()}
+    run = cascade_evaluation.on_matrix(bundle, runtime, truth, predictions)
+    played = {} if run is None else {CASCADE: (run.quality, run.cost_usd)}
     result, baseline = full_information_table(
-        truth, probs, cost_weight=config.cost_weight, n_resamples=config.n_resamples
+        truth,
+        probs,
+        played=played,
+        cost_weight=config.cost_weight,
+        n_resamples=config.n_resamples,
     )
     print_comparison(f"{len(truth)} queries, all outcomes known", result, baseline)
-    sentence = verdict(result, baseline, list(probs), margin=config.margin)
+    sentence = verdict(result, baseline, [*probs, *played], margin=config.margin)
     console.print(sentence)
     figure = figures.cost_quality(
         {name: (result[name]["quality"], result[name]["cost_usd"]) for name in truth.candidates},
@@ -104,6 +120,8 @@ def _on_matrix(config: EvaluateConfig, runtime: Runtime, truth: FullInformation)
     for name, p in probs.items():
         rows[f"{name}|quality"] = (p * truth.quality).sum(axis=1)
         rows[f"{name}|cost_usd"] = (p * truth.cost_usd).sum(axis=1)
+    for name, (quality, cost_usd) in played.items():
+        rows[f"{name}|quality"], rows[f"{name}|cost_usd"] = quality, cost_usd
     rows.to_parquet(config.output / ROWS)
     bias = {
         "input_tokens": count_bias(predictions.input_tokens, truth.input_tokens),
@@ -127,6 +145,11 @@ def _on_matrix(config: EvaluateConfig, runtime: Runtime, truth: FullInformation)
         "shares": shares(truth.candidates, probs),
         "verdict": sentence,
     }
+    if run is not None:
+        summary["cascade"] = {
+            "answers_a_query": float(run.depth.mean()),
+            "latency_ms": float(run.latency_ms.mean()),
+        }
     return _write(config.output, summary)
 
 

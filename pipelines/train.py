@@ -13,6 +13,8 @@ from typing import Any, Final
 import numpy as np
 
 from pipelines.cache import get_encoder, load_encoder
+from pipelines.cascade import TrainedCascade, logged_answers, train_cascade
+from pipelines.cascade_config import CascadeConfig
 from pipelines.config import TrainConfig, dump_config
 from pipelines.console import progress
 from pipelines.learning import evidence_for, fit_router, training_predictions
@@ -21,6 +23,7 @@ from pipelines.tables import TrainingTable, read_candidates, read_outcomes, to_m
 from pipelines.training_set import TrainingSet, training_set
 from router_ml.bundle.files import candidates_from, candidates_to_rows, prices_to_dict
 from router_ml.errors import SchemaError
+from router_ml.estimators.answer import AnswerScorer
 from router_ml.estimators.base import State
 from router_ml.estimators.registry import load_all, make_estimator
 from router_ml.estimators.router import RouterEstimator, count_bias
@@ -30,19 +33,24 @@ from router_ml.types import CandidateTable
 
 ROUTER: Final = "router"
 ENCODER: Final = "encoder"
+ANSWER: Final = "answer"
 REPORT: Final = "training.json"
 CONFIG: Final = "train.yaml"
 
 
 @dataclass(frozen=True, slots=True)
 class TrainedRouter:
-    """What :func:`run` leaves behind, read back by :func:`load_trained`."""
+    """What :func:`run` leaves behind, read back by :func:`load_trained`.
+
+    ``scorer`` is there if a cascade was learned; its policy is ``report["cascade"]["policy"]``.
+    """
 
     estimator: RouterEstimator
     encoder: Encoder
     candidates: CandidateTable
     policy: Mapping[str, Any]
     report: Mapping[str, Any]
+    scorer: AnswerScorer | None = None
 
 
 def read_training_table(
@@ -87,7 +95,28 @@ def run(config: TrainConfig) -> Path:
         "cost_bias_in_sample": _bias(router, data),
         "fingerprint": sha256((config.joined / "outcomes.parquet").read_bytes()).hexdigest(),
     }
-    return save_trained(config, router, encoder, data, report)
+    cascade = None
+    if config.cascade is not None:
+        with progress("learning a cascade", None):
+            cascade = fit_cascade(config.cascade, table, data, router)
+    return save_trained(config, router, encoder, data, report, cascade)
+
+
+def fit_cascade(
+    config: CascadeConfig, table: TrainingTable, data: TrainingSet, router: RouterEstimator
+) -> TrainedCascade:
+    """Learn a cascade from a log's answers, on the router's out-of-fold predictions."""
+    index = np.arange(len(data))
+    if len(data) > config.max_queries:
+        index = np.sort(np.random.default_rng(0).permutation(index)[: config.max_queries])
+    predictions = training_predictions(router, data).take(index)
+    return train_cascade(
+        config,
+        logged_answers(table, data.queries, index),
+        groups=data.groups[index],
+        prior=np.asarray(predictions.quality, dtype=float),
+        cost_usd=data.candidates.cost_usd(predictions.input_tokens, predictions.output_tokens),
+    )
 
 
 def save_trained(
@@ -96,8 +125,9 @@ def save_trained(
     encoder: Encoder,
     data: TrainingSet,
     report: Mapping[str, Any],
+    cascade: TrainedCascade | None = None,
 ) -> Path:
-    """Write state, encoder, candidates, solved policy and report; no pickle among them."""
+    """Write state, encoder, candidates, solved policies and report; no pickle among them."""
     shutil.rmtree(config.output, ignore_errors=True)
     config.output.mkdir(parents=True)
     router.get_state().save(config.output / ROUTER)
@@ -114,6 +144,9 @@ def save_trained(
         "reference": reference_statistics(data),
         **report,
     }
+    if cascade is not None:
+        cascade.scorer.get_state().save(config.output / ANSWER)
+        head["cascade"] = {"policy": cascade.policy.to_dict(), **cascade.report}
     (config.output / REPORT).write_text(json.dumps(head, indent=1), encoding="utf-8")
     dump_config(config, config.output / CONFIG)
     return config.output
@@ -132,6 +165,9 @@ def load_trained(folder: Path) -> TrainedRouter:
         candidates=candidates_from(tuple(report["candidates"]), report["prices"]),
         policy=report["policy"],
         report=report,
+        scorer=(
+            AnswerScorer.from_state(State.load(folder / ANSWER)) if "cascade" in report else None
+        ),
     )
 
 

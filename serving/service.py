@@ -134,6 +134,7 @@ class Service:
         """``GET /v1/router``."""
         router = self._router()
         manifest, table = router.runtime.manifest, router.runtime.candidates
+        cascade = router.cascade.policy
         prices = prices_to_dict(table)
         info = RouterInfo(
             name=router.name.name,
@@ -144,6 +145,7 @@ class Service:
             loaded=router.loaded.isoformat(timespec="seconds"),
             source=router.source,
             policy=router.runtime.policy.to_dict(),
+            cascade=None if cascade is None else cascade.to_dict(),
             override_digest=router.runtime.override_digest,
             candidates=[
                 CandidateInfo(
