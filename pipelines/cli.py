@@ -232,6 +232,7 @@ def benchmark_quality(
     out: Path = Path("results/quality.json"),
     plots: Annotated[Path | None, typer.Option(help="Folder for figures.")] = None,
     tier: Annotated[str, typer.Option(help="fast, or best: with a fine-tuned encoder.")] = "fast",
+    ablation: Annotated[bool, typer.Option(help="Also the blend without each member.")] = False,
     folds: Annotated[int, typer.Option(help="Test on the first so many of five folds.")] = 5,
     cache: Path = Path(".cache"),
 ) -> None:
@@ -249,6 +250,7 @@ def benchmark_quality(
         tier=tier,
         cache=cache,
         folds=folds,
+        ablation=ablation,
     )
     print_benchmark(out)
 

@@ -20,15 +20,15 @@ from pipelines.benchmarks import quality_metrics as metrics
 from pipelines.benchmarks.quality_data import (
     BFCL,
     LLMROUTER,
-    MMLU_1500,
     WORKLOADS,
     Split,
     Workload,
     cross_validation,
     few_labels,
+    label_count,
     read_workload,
 )
-from pipelines.benchmarks.quality_figures import draw
+from pipelines.benchmarks.quality_figures import draw, draw_learning_curve
 from pipelines.cache import get_encoder
 from pipelines.console import print_table, progress
 from router_ml.errors import ConfigError
@@ -63,11 +63,18 @@ BEST: Final[Mapping[str, Any]] = {
     "n_folds": 6,
 }
 """Milliseconds to score and minutes a fold to train: the stack with a fine-tuned encoder in it."""
+ABLATION: Final[Mapping[str, Mapping[str, Any]]] = {
+    f"fast without {left_out}": {
+        "name": "stacked",
+        "members": {name: spec for name, spec in DEFAULT_MEMBERS.items() if name != left_out},
+    }
+    for left_out in DEFAULT_MEMBERS
+}
+"""What every member of the blend is worth: the blend without it."""
 _RECIPE: Final = "7"
 """Raise it when an estimator changes, so that predictions kept from before are not used."""
 N_FOLDS: Final = 5
 """Folds of the cross-validation, and draws of few labels."""
-_N_LABELS: Final = 1_500
 _TIMED: Final = 200
 
 
@@ -97,12 +104,14 @@ def run(
     cache: Path = Path(".cache"),
     methods: Mapping[str, Mapping[str, Any]] = ESTIMATORS,
     folds: int = N_FOLDS,
+    ablation: bool = False,
 ) -> Path:
     """Measure and write ``workloads.<workload>.methods.<method>.<metric>``.
 
     Without ``test_data``: 5-fold cross-validation grouped by prompt, metrics on the pooled
     out-of-fold predictions; estimators make every choice inside the training folds. With it: train
-    on all of ``data`` and test there once; ``routellm-mmlu-1500`` still draws 1,500 labels a seed.
+    on all of ``data`` and test there once; ``routellm-mmlu-<n>``, any number, still draws n labels
+    a seed.
 
     Parameters
     ----------
@@ -112,6 +121,7 @@ def run(
     tier : ``best`` adds a stack with a fine-tuned encoder; see ``docs/quality.md`` for its time
     cache : folder for the encoder and for predictions
     methods : estimator specs by name; ``random`` and ``oracle`` come in any case
+    ablation : also the blend without each of its members
     folds : test on the first so many of the folds or draws, when time is short
 
     Raises
@@ -125,8 +135,8 @@ def run(
         )
     if tier == "best":
         methods = {**methods, "best": BEST}
-    if unknown := set(workloads) - set(WORKLOADS):
-        raise ConfigError(f"workloads are {', '.join(WORKLOADS)}, got {sorted(unknown)}")
+    if ablation:
+        methods = {**methods, **ABLATION}
     encoder = get_encoder(cache=cache)
     results: dict[str, Any] = json.loads(out.read_text()) if out.is_file() else {}
     results.setdefault("workloads", {})
@@ -144,6 +154,8 @@ def run(
         _print(name, table)
         if plots is not None:
             draw(name, bench.tested_truth(), drawings, plots)
+    if plots is not None:
+        draw_learning_curve(results["workloads"], plots)
     return out
 
 
@@ -171,8 +183,9 @@ class _Bench:
             self.batch = Featurizer(encoder=encoder).transform(whole.queries, progress=advance)
         inside = np.arange(n_train)
         outside = np.arange(n_train, len(whole))
-        if name == MMLU_1500:
-            self.splits = few_labels(self.groups[inside], n_labels=_N_LABELS, n_seeds=N_FOLDS)
+        self.n_labels = n_labels = label_count(name)
+        if n_labels is not None:
+            self.splits = few_labels(self.groups[inside], n_labels=n_labels, n_seeds=N_FOLDS)
             if test_data is not None:
                 self.splits = [Split(split.train, outside) for split in self.splits]
         elif test_data is None:
@@ -182,8 +195,8 @@ class _Bench:
             self.splits = [Split(clean, outside)]
         part = "" if folds >= len(self.splits) else f", the first {folds} of them"
         self.splits = self.splits[:folds]
-        kind = f"{N_FOLDS} draws of {_N_LABELS} labels, tested on the rest"
-        if name != MMLU_1500:
+        kind = f"{N_FOLDS} draws of {n_labels} labels, tested on the rest"
+        if n_labels is None:
             kind = "5-fold cross-validation grouped by prompt"
         self.protocol = (
             kind + part if test_data is None else "trained on one folder, tested on another"
@@ -199,7 +212,7 @@ class _Bench:
             for method, spec in methods.items():
                 parts = [self._scored(method, spec, f, advance) for f in range(len(self.splits))]
                 table[method] = self._summary(parts)
-                if self.name != MMLU_1500:
+                if self.n_labels is None:
                     drawings[method] = self._pooled([part.quality for part in parts])
                     drawings[f"{method}:cost"] = self._pooled([part.cost_usd for part in parts])
         for method in ("random", "oracle"):
@@ -210,7 +223,7 @@ class _Bench:
         return table, drawings
 
     def _summary(self, parts: Sequence[Scored]) -> metrics.Metrics:
-        if self.name == MMLU_1500:
+        if self.n_labels is not None:
             each = [
                 self._metrics(part, split.test)
                 for part, split in zip(parts, self.splits, strict=True)
