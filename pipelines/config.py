@@ -35,9 +35,11 @@ class JoinConfig:
 
     Parameters
     ----------
-    requests, labels, prices : files or glob patterns
+    requests, decisions, labels, prices : files or glob patterns
         Request logs are LiteLLM JSONL (``.jsonl``, ``.jsonl.gz``) or canonical (``.parquet``,
         ``.csv``); labels CSV, JSONL or Parquet; prices a price map (``.json``) or canonical.
+        ``decisions`` are decision logs of the scoring service, folders or files; one of them and
+        ``requests`` is needed.
     output : folder to write to
     request_fields, label_fields : column -> path or paths in the record; the first with a value
         wins, and what is not named keeps its default (``pipelines.sources.requests.LITELLM``)
@@ -59,9 +61,10 @@ class JoinConfig:
     threads, memory_limit_mb : for DuckDB, which spills to ``output`` beyond it
     """
 
-    requests: tuple[str, ...]
+    requests: tuple[str, ...] = ()
     prices: tuple[str, ...]
     output: Path
+    decisions: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     request_fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     label_fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -83,6 +86,8 @@ class JoinConfig:
     memory_limit_mb: int = 2_000
 
     def __post_init__(self) -> None:
+        if not self.requests and not self.decisions:
+            raise ConfigError("missing key requests (or decisions): name a log to join")
         for name in ("tolerance", "test_share", "failure_quality"):
             value = getattr(self, name)
             if value is not None and not 0.0 <= value <= 1.0:
