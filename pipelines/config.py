@@ -120,6 +120,9 @@ class TrainConfig:
     learning : what it is fitted to: ``naive``, the labels as they are; ``ipw``, labels weighted by
         the inverse of the probability that the log shows them; ``dr``, doubly robust
         pseudo-outcomes, which take two fits (docs/off_policy.md says when they pay)
+    candidates : to route among, with a price each; default: all that served a request. One that has
+        served none yet is taken for average, and a policy that explores finds out
+    detect_changes : leave out labels from before a candidate's quality changed (docs/loop.md)
     policy : as ``policy.json`` holds it, or ``{"name": "budget", "budget_usd": x}``, or ``{"name":
         "budget", "cost_share": s}``, a share of what the best constant costs. With ``direct: true``
         a budget policy also learns an offset for each candidate, by doubly robust value;
@@ -136,6 +139,8 @@ class TrainConfig:
     max_tokens: int = 256
     quality: Mapping[str, Any] = field(default_factory=lambda: {"name": "stacked"})
     learning: Literal["naive", "ipw", "dr"] = "ipw"
+    candidates: tuple[str, ...] = ()
+    detect_changes: bool = False
     policy: Mapping[str, Any] = field(
         default_factory=lambda: {"name": "budget", "cost_share": 0.25}
     )

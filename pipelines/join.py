@@ -197,7 +197,7 @@ def _check_tolerance(
 
 
 def _check_balance(accounts: Mapping[str, Account], alone: int, output: Path) -> None:
-    """Hold the accounts against the rows that were written; ``alone``: decisions without request."""
+    """Hold the accounts against the rows written; ``alone`` counts decisions without request."""
     written = pq.read_metadata(output / "outcomes.parquet").num_rows
     if written != accounts["requests"].used + alone:
         raise JoinError(

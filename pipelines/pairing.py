@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 
+from pipelines.changes import at_current_prices, changes_from, void_outdated
 from pipelines.feedback import REGIONS, feedback, regions_of
 from pipelines.matrix import FullInformation, read_matrix
 from pipelines.policy import best_constant
@@ -121,7 +122,8 @@ def _on_log(challenger: Runtime, champion: Runtime | None, joined: Path) -> Pair
     routers = [challenger] if champion is None else [challenger, champion]
     logged = sorted(set(outcomes["candidate_chosen"]) | set(outcomes["candidate_served"]))
     names = _union(*(router.candidates.names for router in routers), logged)
-    everything = to_matrices(outcomes, names)
+    changes = changes_from(challenger.manifest.training.get("changes", ()))
+    everything = at_current_prices(void_outdated(to_matrices(outcomes, names), changes), joined)
     split = np.array(everything.split)
     table = everything.take(split == "test")
     if not np.isfinite(table.quality).any():

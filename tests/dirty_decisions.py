@@ -1,4 +1,4 @@
-"""A decision log as the service writes it, in which everything that goes wrong goes wrong n times."""
+"""A decision log as the service writes it, in which everything goes wrong in known numbers."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class DirtyDecisions:
 
 
 def write_dirty_decisions(folder: Path) -> DirtyDecisions:
-    """Write ``decisions/`` (three files, one of them empty), ``requests.jsonl``, ``prices.json``."""
+    """Write ``decisions/`` (three files, one empty), ``requests.jsonl`` and ``prices.json``."""
     log = folder / "decisions"
     log.mkdir(parents=True)
     first, second = _decisions(), _feedback()

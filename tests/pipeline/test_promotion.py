@@ -12,7 +12,7 @@ import pytest
 
 from pipelines import registry
 from pipelines.config import PromoteConfig, RegisterConfig
-from pipelines.demo import post, running_service
+from pipelines.service import post, running_service
 from router_ml.errors import DataError
 from tests.promotion_world import (
     MLFLOW_WARNINGS,
