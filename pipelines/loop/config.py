@@ -28,6 +28,9 @@ class SimulateConfig:
     cost_weight : quality per dollar; default: the best candidate's cost weighs five points
     quality : estimator of quality
     temperature, floor : of the exploring policy (Boltzmann), in units of utility and probability
+    trial : least probability of a candidate with fewer than ``trial_labels`` labels, so that a
+        newcomer can be judged soon
+    trial_labels : labels at which the trial ends
     test_share : share of prompts that the gate judges on
     alpha : one-sided error rate of the gate, over all challengers of one champion
     random_state : seeds world, traffic, labels and the service's draws
@@ -49,6 +52,8 @@ class SimulateConfig:
     quality: Mapping[str, Any] = field(default_factory=lambda: {"name": "stacked"})
     temperature: float = 0.03
     floor: float = 0.01
+    trial: float = 0.1
+    trial_labels: int = 60
     test_share: float = 0.3
     alpha: float = 0.025
     random_state: int = 0

@@ -127,6 +127,7 @@ class Operator:
                     "temperature": config.temperature,
                     "cost_weight": self.cost_weight,
                     "floor": config.floor,
+                    "trial": self._on_trial(joined, moment),
                 },
                 cache=config.cache,
             )
@@ -160,6 +161,13 @@ class Operator:
             changes=tuple(found["changes"]),
             runtime=Runtime.from_folder(bundle),
         )
+
+    def _on_trial(self, joined: Path, moment: Moment) -> dict[str, float]:
+        """Share of every candidate that the log knows too little of."""
+        report = json.loads((joined / "report.json").read_text(encoding="utf-8"))
+        labels = {row["candidate"]: row["labelled"] for row in report["candidates"]}
+        few = [name for name in moment.names if labels.get(name, 0) < self.config.trial_labels]
+        return dict.fromkeys(few, self.config.trial)
 
     def _join(self, output: Path) -> JoinConfig:
         history = self.folder / "history"
