@@ -62,6 +62,8 @@ def pair_cross_fitted(
     else:
         opponent, old = "champion", _held_out(champion, table, candidates).action_probs
     quality, cost_usd = feedback(table)
+    moved = new.action_probs - old
+    text, mass = unsupported(quality, moved, table.candidates, regions_of(table))
     queries = dict(zip(table.query_id, table.queries, strict=True))
     return PairedRows(
         opponent=opponent,
@@ -76,9 +78,8 @@ def pair_cross_fitted(
             f"{N_FOLDS} folds, doubly robust"
         ),
         queries=tuple(queries.values()),
-        unsupported=unsupported(
-            quality, new.action_probs - old, table.candidates, regions_of(table)
-        ),
+        unsupported=text,
+        unsupported_mass=mass,
     )
 
 

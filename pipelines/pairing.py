@@ -42,6 +42,7 @@ class PairedRows:
     basis : where the numbers come from, in words
     queries : the distinct queries
     unsupported : which moved traffic the log cannot judge, in words; ``""`` when it can
+    unsupported_mass : share of requests that this is
     """
 
     opponent: str
@@ -54,6 +55,7 @@ class PairedRows:
     basis: str
     queries: tuple[Query, ...]
     unsupported: str = ""
+    unsupported_mass: float = 0.0
 
 
 def pair(
@@ -140,6 +142,7 @@ def _on_log(challenger: Runtime, champion: Runtime | None, joined: Path) -> Pair
     else:
         opponent, old = "champion", action_probs(champion, scores[1], names)
     quality, cost_usd = feedback(table)
+    text, mass = unsupported(quality, new - old, names, regions_of(table))
     return PairedRows(
         opponent=opponent,
         quality_difference=difference(quality, new, old, _guess(routers, scores, names)[0]),
@@ -153,7 +156,8 @@ def _on_log(challenger: Runtime, champion: Runtime | None, joined: Path) -> Pair
             "robust"
         ),
         queries=queries,
-        unsupported=unsupported(quality, new - old, names, regions_of(table)),
+        unsupported=text,
+        unsupported_mass=mass,
     )
 
 
@@ -216,11 +220,15 @@ def difference(
 
 def unsupported(
     log: LoggedFeedback, moved: FloatArray, names: Sequence[str], region: IntArray
-) -> str:
-    """What the log cannot say about the requests that would move; those that stay cancel out."""
-    parts = []
+) -> tuple[str, float]:
+    """What the log cannot say about the requests that would move, and the share that they are.
+
+    Those that stay cancel out.
+    """
+    parts, mass = [], 0.0
     for label, probs in (("to", np.maximum(moved, 0.0)), ("from", np.maximum(-moved, 0.0))):
         diagnosis = overlap(log, probs, candidates=names, region=region, regions=REGIONS)
         if diagnosis.unsupported_mass > MAX_UNSUPPORTED:
             parts.append(f"moving {label} {diagnosis.text}")
-    return "; ".join(parts)
+            mass += diagnosis.unsupported_mass
+    return "; ".join(parts), mass

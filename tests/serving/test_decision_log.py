@@ -10,11 +10,14 @@ from typing import Any
 
 import httpx
 
+from pipelines.config import JoinConfig
+from pipelines.join import run as join
 from router_ml.policies.uniform import RandomPolicy
 from tests.bundles import make_bundle
-from tests.serving.conftest import serve
+from tests.serving.conftest import serve, serving_process
 
 Row = dict[str, Any]
+NAMES = ("candidate-0", "candidate-1", "candidate-2")
 
 
 def rows(folder: Path) -> list[Row]:
@@ -100,6 +103,54 @@ def test_nothing_is_lost_by_an_orderly_stop_and_text_stays_out(tmp_path: Path) -
     share = sum(row["candidate"] == "candidate-0" for row in found if "candidate" in row) / 250
     assert abs(share - 1 / 3) < 5 * (2 / 9 / 250) ** 0.5
     assert all(abs(row["propensity"] - 1 / 3) < 1e-12 for row in found if "propensity" in row)
+
+
+def test_a_killed_process_loses_at_most_what_is_stated(tmp_path: Path, bundle: Path) -> None:
+    """SIGKILL amid traffic: all but the last ``log_flush_s`` is there, and can be joined."""
+    folder, flush_s = tmp_path / "decisions", 0.1
+    options = {"bundle": bundle, "decision_log": folder, "log_flush_s": flush_s, "log_text": "true"}
+    answered: list[tuple[float, str]] = []
+    with serving_process(tmp_path / "log", **options) as (client, process):
+        begin = time.monotonic()
+        while time.monotonic() < begin + 1.5:
+            answer = client.post("/v1/route", json={"query": f"Mix {len(answered)}."}).json()
+            answered.append((time.monotonic(), answer["decision_id"]))
+        process.kill()
+        killed = time.monotonic()
+        process.wait(20)
+    (path,) = folder.iterdir()
+    *lines, rest = path.read_bytes().split(b"\n")
+    written = [json.loads(line)["decision_id"] for line in lines]
+    ids = [decision_id for _, decision_id in answered]
+    assert written == ids[: len(written)]  # in order, nothing missing in between
+    slack_s = 1.0  # the writing thread of a busy machine
+    due = sum(moment < killed - flush_s - slack_s for moment, _ in answered)
+    assert due > 0
+    assert len(written) >= due
+    path.write_bytes(b"\n".join(lines) + b"\n" + (rest or b'{"kind": "decision", "decis'))
+    prices = {name: {"input_cost_per_token": 1e-6, "output_cost_per_token": 1e-6} for name in NAMES}
+    (tmp_path / "prices.json").write_text(json.dumps(prices))
+    config = JoinConfig(
+        decisions=(str(folder),), prices=(str(tmp_path / "prices.json"),), output=tmp_path / "out"
+    )
+    report = json.loads((join(config) / "report.json").read_text())
+    account = report["accounting"]["decisions"]
+    assert account["used"] == len(written)
+    assert account["excluded"] == {"torn_line": 1}
+
+
+def test_every_worker_writes_a_file_of_its_own(tmp_path: Path, bundle: Path) -> None:
+    folder = tmp_path / "decisions"
+    options = {"bundle": bundle, "decision_log": folder, "workers": 2}
+    ids = set()
+    with serve(tmp_path / "log", **options) as client:
+        wait(lambda: [{"path": path} for path in folder.glob("*.jsonl")], 2)
+        for _ in range(60):
+            answer = httpx.post(f"{client.base_url}/v1/route", json={"query": "Mix."}, timeout=20)
+            ids.add(answer.json()["decision_id"])
+    assert len({path.name.split("-")[2] for path in folder.iterdir()}) == 2
+    assert {row["decision_id"] for row in rows(folder)} == ids
+    assert len(ids) == 60
 
 
 def test_feedback_without_a_log_is_refused(tmp_path: Path, bundle: Path) -> None:
