@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from pipelines.config import JoinConfig
 from pipelines.join import run as join
 from router_ml.policies.uniform import RandomPolicy
 from tests.bundles import make_bundle
+from tests.cascades import cascade_extras
 from tests.serving.conftest import serve, serving_process
 
 Row = dict[str, Any]
@@ -151,6 +153,29 @@ def test_every_worker_writes_a_file_of_its_own(tmp_path: Path, bundle: Path) -> 
     assert len({path.name.split("-")[2] for path in folder.iterdir()}) == 2
     assert {row["decision_id"] for row in rows(folder)} == ids
     assert len(ids) == 60
+
+
+@pytest.mark.parametrize("log_text", [True, False])
+def test_cascade_steps_are_logged_with_the_answers_so_far(tmp_path: Path, log_text: bool) -> None:
+    make_bundle(tmp_path / "bundle", extras=cascade_extras())
+    folder = tmp_path / "decisions"
+    turns = [{"candidate": "candidate-0", "text": "my-secret-answer", "cost_usd": 0.001}]
+    options = {"bundle": tmp_path / "bundle", "decision_log": folder, "log_text": log_text}
+    with serve(tmp_path / "log", **options) as client:
+        for body in ({"query": "Mix blue.", "request_id": "r-1"}, {"query": "Mix blue."}):
+            answers = turns if "request_id" not in body else []
+            step = client.post("/v1/cascade/next", json={**body, "answers": answers}).json()
+        feedback = {"decision_id": step["decision_id"], "quality": 1.0}
+        assert client.post("/v1/feedback", json=feedback).status_code == 202
+    first, second, told = rows(folder)
+    assert (first["kind"], first["request_id"], first["action"]) == ("cascade", "r-1", "escalate")
+    assert second["decision_id"] == told["decision_id"] == step["decision_id"]
+    assert (second["action"], second["candidate"]) == (step["action"], step["candidate"])
+    assert second["answers"][0]["cost_usd"] == 0.001
+    assert second["estimates"] == step["estimates"]
+    written = "".join(path.read_text() for path in folder.iterdir())
+    assert ("my-secret-answer" in written) == log_text
+    assert ("Mix blue." in written) == log_text
 
 
 def test_feedback_without_a_log_is_refused(tmp_path: Path, bundle: Path) -> None:
