@@ -21,7 +21,7 @@ from router_ml.types import FloatArray
 Progress = Callable[[Iterable[int], str], Iterable[int]]
 FIRST_SEED: Final = 1
 """Defaults of the simulation were chosen on seed 0, which is not reported."""
-_SHARES: Final = ("recovered",)
+_SHARES: Final = ("recovered", "returned")
 
 
 def loop_trials(
@@ -45,7 +45,8 @@ def loop_trials(
     Returns
     -------
     Means over seeds with t intervals of what
-    :meth:`pipelines.loop.ledger.Ledger.summary` gives; of ``recovered``, the share of seeds
+    :meth:`pipelines.loop.ledger.Ledger.summary` gives; of ``recovered`` and ``returned``, the share
+    of seeds
     """
     played = SimulateConfig() if config is None else config
     rows = []

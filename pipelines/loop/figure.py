@@ -53,14 +53,13 @@ def _mark(axes: Axes, ledger: Ledger, edges: np.ndarray[tuple[int], np.dtype[np.
         axes.axvline(x, color=MUTED, linestyle=":", linewidth=1)
         if text:
             axes.annotate(
-                event.text,
+                f"{event.candidate}\n{event.kind}",
                 (x, 1.0),
                 xycoords=("data", "axes fraction"),
-                xytext=(2, -8),
+                xytext=(3, -2),
                 textcoords="offset points",
-                fontsize=6,
+                fontsize=7,
                 color=MUTED,
-                rotation=90,
                 va="top",
             )
     promoted = [

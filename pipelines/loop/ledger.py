@@ -16,8 +16,10 @@ LOOP: Final = "loop"
 NEVER: Final = "never_retraining"
 ORACLE: Final = "oracle"
 PLAYERS: Final = (LOOP, NEVER, ORACLE)
+REGAINED: Final = 0.8
+"""Share of the quality lost in a degradation that counts as recovered when it is back."""
 TOLERANCE: Final = 0.02
-"""Quality by which a router may stay below where it was and count as recovered."""
+"""Quality by which a router may stay below where it was, and be back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,23 +124,37 @@ class Ledger:
         """The numbers to quote.
 
         ``recovery_requests``: served from the degradation until the first version in service whose
-        expected quality is at most :data:`TOLERANCE` below what it was, less what the oracle lost
-        too; as many as were left where that never came, and then ``recovered`` is 0.
+        expected quality has regained :data:`REGAINED` of what was lost; as many as were left where
+        that never came, and then ``recovered`` is 0. ``return_requests`` and ``returned``: the
+        same for :data:`TOLERANCE` below what it was, less what the oracle lost too.
+        ``quality_regained`` and ``utility_regained``: shares, of the last version before another
+        event or the end.
         """
         loop, never = self.cumulative_regret(LOOP), self.cumulative_regret(NEVER)
         begin = self._degraded_round()
         after = [self.cumulative_regret(p, begin=begin)[-1] for p in (LOOP, NEVER)]
-        count, recovered = self._recovery(begin)
+        before, degraded = self._around(begin)
+        lost = before.quality - degraded.quality
+        count, recovered = self._until(begin, degraded.quality + REGAINED * lost)
+        returned = self._until(begin, before.quality - self._oracle_loss(begin) - TOLERANCE)
+        settled = self._settled(begin)
         last = self.rounds[-1]
         gated = [row for row in self.retrainings if not row["overridden"]]
         return {
             "recovery_requests": float(count),
             "recovered": float(recovered),
+            "return_requests": float(returned[0]),
+            "returned": float(returned[1]),
+            "quality_regained": _share(settled.quality - degraded.quality, lost),
+            "utility_regained": _share(
+                settled.utility - degraded.utility, before.utility - degraded.utility
+            ),
             "regret_share_of_never_retraining": float(loop[-1] / never[-1]),
             "regret_share_after_degradation": float(after[0] / after[1]),
             "regret": float(loop[-1]),
             "regret_never_retraining": float(never[-1]),
-            **{f"quality_{name}": value for name, value in self._around(begin).items()},
+            "quality_before": before.quality,
+            "quality_degraded": degraded.quality,
             "quality_after": last[LOOP]["quality"],
             "quality_after_never_retraining": last[NEVER]["quality"],
             "quality_after_oracle": last[ORACLE]["quality"],
@@ -162,25 +178,40 @@ class Ledger:
     def _degraded_round(self) -> int:
         return next(event.round for event in self.world.events if event.kind == "degraded")
 
-    def _around(self, begin: int) -> dict[str, float]:
-        """Expected quality of the version in service just before and just after the degradation."""
+    def _around(self, begin: int) -> tuple[Standing, Standing]:
+        """The version in service just before the degradation, on the truth before and after it."""
         there = [row for row in self.standings if row.requests == self._at(begin)]
         before = [row for row in there if row.round < begin]
         after = [row for row in there if row.round == begin]
-        return {"before": before[-1].quality, "degraded": after[0].quality}
+        return before[-1], after[0]
+
+    def _settled(self, begin: int) -> Standing:
+        """Last version before another event, or the end."""
+        later = [event.round for event in self.world.events if event.round > begin]
+        end = min(later, default=len(self.rounds))
+        return [row for row in self.standings if begin <= row.round < end][-1]
 
     def _at(self, begin: int) -> int:
         """Requests served when a round began."""
         return int(sum(row["n"] for row in self.rounds[:begin]))
 
-    def _recovery(self, begin: int) -> tuple[int, bool]:
-        served = self._at(begin)
-        oracle = [
+    def _oracle_loss(self, begin: int) -> float:
+        """Quality that even the oracle lost in the degradation."""
+        quality = [
             float((m.oracle(self.cost_weight) * m.quality).sum(axis=1).mean())
             for m in (self.world.at(begin - 1), self.world.at(begin))
         ]
-        target = self._around(begin)["before"] - (oracle[0] - oracle[1]) - TOLERANCE
+        return quality[0] - quality[1]
+
+    def _until(self, begin: int, target: float) -> tuple[int, bool]:
+        """Requests from the degradation to the first version that reaches a quality; if it came."""
+        served = self._at(begin)
         for row in self.standings:
             if row.requests >= served and row.round >= begin and row.quality >= target:
                 return row.requests - served, True
         return self.requests - served, False
+
+
+def _share(part: float, whole: float) -> float:
+    """Part of what was lost; all of it where nothing was."""
+    return part / whole if whole > 0.0 else 1.0

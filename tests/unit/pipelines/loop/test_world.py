@@ -71,6 +71,7 @@ def test_regret_counts_what_the_oracle_would_have_earned(world: World) -> None:
     summary = ledger.summary()
     assert summary["recovered"] == 1.0
     assert summary["recovery_requests"] == 0.0
+    assert summary["returned"] == 1.0
     assert summary["regret_share_of_never_retraining"] == pytest.approx(0.0)
 
 
