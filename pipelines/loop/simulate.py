@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -20,9 +20,10 @@ from pipelines.loop.ledger import LOOP, NEVER, ORACLE, Ledger
 from pipelines.loop.operator import ADDRESS, Operator, Retraining, own_registry
 from pipelines.loop.traffic import play, wait_for_rows, wait_for_version
 from pipelines.loop.world import (
+    Event,
     World,
+    constants_by_utility,
     default_cost_weight,
-    default_events,
     read_world,
     write_history,
 )
@@ -66,15 +67,13 @@ def run(config: SimulateConfig) -> Path:
         If the service does not start, follow or answer.
     """
     setting = _prepare(config)
-    world, folder = setting.world, setting.folder
-    console.print(
-        "; ".join(f"round {event.round}: {event.text}" for event in world.events), highlight=False
-    )
+    folder = setting.folder
     with own_registry(folder / "registry"):
         operator = Operator(config=config, folder=folder, cost_weight=setting.cost_weight)
-        before = world.at(-1)
+        before = setting.world.at(-1)
         operator.announce(before)
         first = operator.retrain(before, known="the first router")
+        setting = replace(setting, world=_eventful(config, setting, first.runtime))
         settings = {
             **_SETTINGS,
             "DECISION_LOG": str(operator.decisions.resolve()),
@@ -107,20 +106,12 @@ def _prepare(config: SimulateConfig) -> Setting:
     truth, candidates = read_world(data)
     weight = config.cost_weight
     weight = default_cost_weight(truth, candidates) if weight is None else weight
-    events = default_events(
-        truth,
-        candidates,
-        cost_weight=weight,
-        rounds={
-            "added": config.added_at,
-            "degraded": config.degraded_at,
-            "repriced": config.repriced_at,
-        },
-        kept=config.kept,
-        dearer=config.dearer,
-    )
+    newcomer = constants_by_utility(truth, candidates, weight)[1]
     world = World(
-        truth=truth, candidates=candidates, events=events, random_state=config.random_state
+        truth=truth,
+        candidates=candidates,
+        events=[Event(config.added_at, "added", newcomer)],
+        random_state=config.random_state,
     )
     rng = np.random.default_rng(config.random_state)
     prompts = _prompts(len(truth), config.history + config.rounds * config.requests, rng)
@@ -130,6 +121,34 @@ def _prepare(config: SimulateConfig) -> Setting:
     shape = (config.rounds, config.requests)
     return Setting(
         world, weight, folder, prompts[begin:].reshape(shape), told[begin:].reshape(shape)
+    )
+
+
+def _eventful(config: SimulateConfig, setting: Setting, first: Runtime) -> World:
+    """The world with what is to happen: it befalls the candidates that matter most.
+
+    Added is the second best constant, so that there is something to be found. Degraded is the
+    candidate that the first router sends most requests to, so that it is hurt. Repriced is the best
+    constant of those that are left.
+    """
+    world = setting.world
+    relied = world.truth.candidates[
+        int(_greedy(first, world, setting.cost_weight).mean(axis=0).argmax())
+    ]
+    used = (relied, world.events[0].candidate)
+    order = constants_by_utility(world.truth, world.candidates, setting.cost_weight)
+    repriced = next(name for name in order if name not in used)
+    events = (
+        *world.events,
+        Event(config.degraded_at, "degraded", relied, config.kept),
+        Event(config.repriced_at, "repriced", repriced, config.dearer),
+    )
+    console.print("; ".join(f"round {e.round}: {e.text}" for e in events), highlight=False)
+    return World(
+        truth=world.truth,
+        candidates=world.candidates,
+        events=events,
+        random_state=config.random_state,
     )
 
 

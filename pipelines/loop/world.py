@@ -161,36 +161,21 @@ def default_cost_weight(truth: FullInformation, candidates: CandidateTable) -> f
     return float(0.05 / cost_usd[truth.quality.mean(axis=0).argmax()])
 
 
-def default_events(
-    truth: FullInformation,
-    candidates: CandidateTable,
-    *,
-    cost_weight: float,
-    rounds: Mapping[Kind, int],
-    kept: float,
-    dearer: float,
-) -> tuple[Event, ...]:
-    """Events that matter: they befall the three constants of the highest utility.
-
-    The best is degraded, so that whoever relies on it is hurt; the second is added, so that there
-    is something to be found; the third, which then stands in, is repriced.
+def constants_by_utility(
+    truth: FullInformation, candidates: CandidateTable, cost_weight: float
+) -> tuple[str, ...]:
+    """Candidates by the utility of always asking them, the best first.
 
     Raises
     ------
     ConfigError
-        If there are fewer than four candidates.
+        If there are fewer than four.
     """
     if len(candidates) < MIN_CANDIDATES:
         raise ConfigError(f"a simulation needs {MIN_CANDIDATES} candidates, got {len(candidates)}")
     cost_usd = candidates.cost_usd(truth.input_tokens, truth.output_tokens)
     utility = (truth.quality - cost_weight * cost_usd).mean(axis=0)
-    best, second, third = (candidates.names[k] for k in np.argsort(-utility)[:3])
-    events = {
-        "added": Event(rounds["added"], "added", second),
-        "degraded": Event(rounds["degraded"], "degraded", best, kept),
-        "repriced": Event(rounds["repriced"], "repriced", third, dearer),
-    }
-    return tuple(events.values())
+    return tuple(candidates.names[k] for k in np.argsort(-utility))
 
 
 def write_history(
