@@ -12,7 +12,13 @@ from pipelines.loop.config import SimulateConfig
 from pipelines.loop.ledger import LOOP, NEVER, ORACLE, Ledger
 from pipelines.loop.operator import PriceList
 from pipelines.loop.traffic import Served
-from pipelines.loop.world import World, default_cost_weight, default_events, read_world
+from pipelines.loop.world import (
+    Event,
+    World,
+    constants_by_utility,
+    default_cost_weight,
+    read_world,
+)
 from router_ml.errors import ConfigError
 
 
@@ -21,13 +27,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     folder = write_world(tmp_path_factory.mktemp("world"), n_queries=400, n_requests=1)
     truth, candidates = read_world(folder)
     weight = default_cost_weight(truth, candidates)
-    events = default_events(
-        truth,
-        candidates,
-        cost_weight=weight,
-        rounds={"added": 1, "degraded": 2, "repriced": 3},
-        kept=0.4,
-        dearer=4.0,
+    best, second, third, *_ = constants_by_utility(truth, candidates, weight)
+    events = (
+        Event(1, "added", second),
+        Event(2, "degraded", best, 0.4),
+        Event(3, "repriced", third, 4.0),
     )
     return World(truth=truth, candidates=candidates, events=events)
 
@@ -116,4 +120,4 @@ def test_what_cannot_be_played_is_refused(world: World, tmp_path: Path) -> None:
         read_world(tmp_path)
     few = world.candidates.take([0, 1])
     with pytest.raises(ConfigError, match="needs 4 candidates"):
-        default_events(world.truth, few, cost_weight=1.0, rounds={"added": 0}, kept=0.4, dearer=2.0)
+        constants_by_utility(world.truth, few, 1.0)
