@@ -143,13 +143,15 @@ def _eventful(config: SimulateConfig, setting: Setting, first: Runtime) -> World
         Event(config.degraded_at, "degraded", relied, config.kept),
         Event(config.repriced_at, "repriced", repriced, config.dearer),
     )
-    console.print("; ".join(f"round {e.round}: {e.text}" for e in events), highlight=False)
-    return World(
+    eventful = World(
         truth=world.truth,
         candidates=world.candidates,
         events=events,
         random_state=config.random_state,
     )
+    text = "; ".join(f"round {event.round}: {event.text}" for event in eventful.events)
+    console.print(text, highlight=False)
+    return eventful
 
 
 def _prompts(n: int, wanted: int, rng: np.random.Generator) -> IntArray:
