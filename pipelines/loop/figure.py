@@ -48,15 +48,15 @@ def loop_figure(ledger: Ledger) -> Figure:
 def _mark(axes: Axes, ledger: Ledger, edges: np.ndarray[tuple[int], np.dtype[np.int64]], *,
           text: bool) -> None:  # fmt: skip
     """Events as dotted lines, and a tick at the foot wherever the gate promoted."""
-    for event in ledger.world.events:
+    for i, event in enumerate(ledger.world.events):
         x = edges[event.round]
         axes.axvline(x, color=MUTED, linestyle=":", linewidth=1)
         if text:
             axes.annotate(
-                f"{event.candidate}\n{event.kind}",
+                f"{event.candidate} {event.kind}",
                 (x, 1.0),
                 xycoords=("data", "axes fraction"),
-                xytext=(3, -2),
+                xytext=(3, -2 - 11 * i),
                 textcoords="offset points",
                 fontsize=7,
                 color=MUTED,
