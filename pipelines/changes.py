@@ -12,9 +12,10 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from pipelines.tables import TrainingTable, read_candidates
+from router_ml.estimators.base import spread
 from router_ml.evaluation.change_point import last_change
 from router_ml.evaluation.off_policy.nuisance import outcome_model
-from router_ml.types import TOKENS_PER_MTOK, FloatArray
+from router_ml.types import TOKENS_PER_MTOK, FloatArray, QueryBatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,19 @@ class Change:
 def changes_from(rows: Iterable[Mapping[str, Any]]) -> tuple[Change, ...]:
     """Read what :meth:`Change.as_dict` gave."""
     return tuple(Change(row["candidate"], np.datetime64(row["time"], "us")) for row in rows)
+
+
+def query_features(table: TrainingTable, batch: QueryBatch) -> FloatArray:
+    """Standardised embedding of every request's query, shape (n, d).
+
+    Parameters
+    ----------
+    batch : of the distinct queries, in the order of their ids
+    """
+    code = np.unique(np.array(table.query_id), return_inverse=True)[1]
+    embedding = batch.embedding.astype(float)
+    features: FloatArray = ((embedding - embedding.mean(axis=0)) / spread(embedding))[code]
+    return features
 
 
 def find_changes(table: TrainingTable, features: FloatArray) -> tuple[Change, ...]:

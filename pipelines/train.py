@@ -15,7 +15,7 @@ import numpy as np
 from pipelines.cache import get_encoder, load_encoder
 from pipelines.cascade import TrainedCascade, logged_answers, train_cascade
 from pipelines.cascade_config import CascadeConfig
-from pipelines.changes import Change, find_changes, void_outdated
+from pipelines.changes import Change, find_changes, query_features, void_outdated
 from pipelines.config import TrainConfig, dump_config
 from pipelines.console import progress
 from pipelines.learning import evidence_for, fit_router, training_predictions
@@ -25,12 +25,12 @@ from pipelines.training_set import TrainingSet, training_set
 from router_ml.bundle.files import candidates_from, candidates_to_rows, prices_to_dict
 from router_ml.errors import SchemaError
 from router_ml.estimators.answer import AnswerScorer
-from router_ml.estimators.base import State, spread
+from router_ml.estimators.base import State
 from router_ml.estimators.registry import load_all, make_estimator
 from router_ml.estimators.router import RouterEstimator, count_bias
 from router_ml.features.encoder import Encoder
 from router_ml.features.lexical import NAMES
-from router_ml.types import CandidateTable, FloatArray
+from router_ml.types import CandidateTable
 
 ROUTER: Final = "router"
 ENCODER: Final = "encoder"
@@ -88,7 +88,7 @@ def run(config: TrainConfig) -> Path:
         data = training_set(table, candidates, encoder, weighted=weighted, on_progress=advance)
     changes: tuple[Change, ...] = ()
     if config.detect_changes:
-        changes = find_changes(table, _query_features(table, data))
+        changes = find_changes(table, query_features(table, data.batch))
         table = void_outdated(table, changes)
         data = training_set(table, candidates, encoder, weighted=weighted, batch=data.batch)
     with progress("fitting estimators", None):
@@ -124,14 +124,6 @@ def fit_cascade(
         prior=np.asarray(predictions.quality, dtype=float),
         cost_usd=data.candidates.cost_usd(predictions.input_tokens, predictions.output_tokens),
     )
-
-
-def _query_features(table: TrainingTable, data: TrainingSet) -> FloatArray:
-    """Standardised embedding of every request's query, shape (n, d)."""
-    code = np.unique(np.array(table.query_id), return_inverse=True)[1]
-    embedding = data.batch.embedding.astype(float)
-    features: FloatArray = ((embedding - embedding.mean(axis=0)) / spread(embedding))[code]
-    return features
 
 
 def save_trained(
