@@ -272,6 +272,8 @@ class PromoteConfig:
     target_power : power that the stated number of rows would give
     peeking : see :class:`router_ml.evaluation.gate.Gate`; ``spending`` keeps ``alpha`` over all
         challengers of one champion together
+    support_by_region : a log must support a candidate in every query region that would move to it;
+        false: over all queries, for logs of a few hundred labels, which have few in any region
     max_p50_ms, max_p99_ms : limits of the time of a decision, without HTTP
     latency_queries : queries timed
     override_by, override_reason : who promotes although the gate says no, and why; both or none
@@ -289,6 +291,7 @@ class PromoteConfig:
     gain: float = 0.02
     target_power: float = 0.8
     peeking: Literal["once", "sequence", "spending"] = "spending"
+    support_by_region: bool = True
     max_p50_ms: float = 1.0
     max_p99_ms: float = 3.0
     latency_queries: int = 300

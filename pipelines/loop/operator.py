@@ -144,6 +144,7 @@ class Operator:
             mode="superior",
             cost_weight=self.cost_weight,
             alpha=config.alpha,
+            support_by_region=False,  # the test split has a few hundred labels
             max_p50_ms=50.0,  # the machine is busy with the traffic's other side, too
             max_p99_ms=200.0,
             latency_queries=50,
