@@ -208,6 +208,21 @@ def demo(
     run(DemoConfig(data=data, output=output, cache=cache))
 
 
+@app.command()
+def simulate(
+    config: ConfigFile = None,
+    overrides: Overrides = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder with a matrix and prices; default: synthetic.")
+    ] = None,
+) -> None:
+    """Traffic of known truth through the service, retraining after every round (docs/loop.md)."""
+    from pipelines.loop import simulate as stage
+    from pipelines.loop.config import SimulateConfig
+
+    stage.run(read_config(SimulateConfig, config, overrides, data=data))
+
+
 @benchmark.command("platform")
 def benchmark_platform(
     out: Path = Path("results/bench.json"),

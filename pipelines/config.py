@@ -35,9 +35,11 @@ class JoinConfig:
 
     Parameters
     ----------
-    requests, labels, prices : files or glob patterns
+    requests, decisions, labels, prices : files or glob patterns
         Request logs are LiteLLM JSONL (``.jsonl``, ``.jsonl.gz``) or canonical (``.parquet``,
         ``.csv``); labels CSV, JSONL or Parquet; prices a price map (``.json``) or canonical.
+        ``decisions`` are decision logs of the scoring service, folders or files; one of them and
+        ``requests`` is needed.
     output : folder to write to
     request_fields, label_fields : column -> path or paths in the record; the first with a value
         wins, and what is not named keeps its default (``pipelines.sources.requests.LITELLM``)
@@ -59,9 +61,10 @@ class JoinConfig:
     threads, memory_limit_mb : for DuckDB, which spills to ``output`` beyond it
     """
 
-    requests: tuple[str, ...]
+    requests: tuple[str, ...] = ()
     prices: tuple[str, ...]
     output: Path
+    decisions: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     request_fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     label_fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -83,6 +86,8 @@ class JoinConfig:
     memory_limit_mb: int = 2_000
 
     def __post_init__(self) -> None:
+        if not self.requests and not self.decisions:
+            raise ConfigError("missing key requests (or decisions): name a log to join")
         for name in ("tolerance", "test_share", "failure_quality"):
             value = getattr(self, name)
             if value is not None and not 0.0 <= value <= 1.0:
@@ -115,6 +120,9 @@ class TrainConfig:
     learning : what it is fitted to: ``naive``, the labels as they are; ``ipw``, labels weighted by
         the inverse of the probability that the log shows them; ``dr``, doubly robust
         pseudo-outcomes, which take two fits (docs/off_policy.md says when they pay)
+    candidates : to route among, with a price each; default: all that served a request. One that has
+        served none yet is taken for average, and a policy that explores finds out
+    detect_changes : leave out labels from before a candidate's quality changed (docs/loop.md)
     policy : as ``policy.json`` holds it, or ``{"name": "budget", "budget_usd": x}``, or ``{"name":
         "budget", "cost_share": s}``, a share of what the best constant costs. With ``direct: true``
         a budget policy also learns an offset for each candidate, by doubly robust value;
@@ -131,6 +139,8 @@ class TrainConfig:
     max_tokens: int = 256
     quality: Mapping[str, Any] = field(default_factory=lambda: {"name": "stacked"})
     learning: Literal["naive", "ipw", "dr"] = "ipw"
+    candidates: tuple[str, ...] = ()
+    detect_changes: bool = False
     policy: Mapping[str, Any] = field(
         default_factory=lambda: {"name": "budget", "cost_share": 0.25}
     )
@@ -262,6 +272,8 @@ class PromoteConfig:
     target_power : power that the stated number of rows would give
     peeking : see :class:`router_ml.evaluation.gate.Gate`; ``spending`` keeps ``alpha`` over all
         challengers of one champion together
+    support_by_region : a log must support a candidate in every query region that would move to it;
+        false: over all queries, for logs of a few hundred labels, which have few in any region
     max_p50_ms, max_p99_ms : limits of the time of a decision, without HTTP
     latency_queries : queries timed
     override_by, override_reason : who promotes although the gate says no, and why; both or none
@@ -279,6 +291,7 @@ class PromoteConfig:
     gain: float = 0.02
     target_power: float = 0.8
     peeking: Literal["once", "sequence", "spending"] = "spending"
+    support_by_region: bool = True
     max_p50_ms: float = 1.0
     max_p99_ms: float = 3.0
     latency_queries: int = 300

@@ -8,6 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.cache import get_encoder
+from pipelines.changes import (
+    at_current_prices,
+    find_changes,
+    query_features,
+    void_outdated,
+)
 from pipelines.config import TrainConfig
 from pipelines.console import progress
 from pipelines.cross_fit import N_FOLDS, fold_of_group
@@ -21,6 +27,7 @@ from pipelines.training_set import TrainingSet, training_set
 from router_ml.errors import DataError
 from router_ml.estimators.registry import make_estimator
 from router_ml.evaluation.report import traffic_shift
+from router_ml.features.encoder import Encoder
 from router_ml.types import CandidateTable, FloatArray
 
 
@@ -52,7 +59,13 @@ def pair_cross_fitted(
     DataError
         If nothing is labelled, or a request has no logged propensity.
     """
-    table, candidates = read_training_table(joined)
+    table, candidates = read_training_table(joined, names=challenger.candidates or None)
+    table = at_current_prices(table, joined)
+    if challenger.detect_changes:
+        features = query_features(
+            table, training_set(table, candidates, _encoder(challenger)).batch
+        )
+        table = void_outdated(table, find_changes(table, features))
     if not np.isfinite(table.quality).any():
         raise DataError("the log has no labelled request; join labels, or name a matrix")
     fold = fold_of_group(np.array(table.group_id))
@@ -62,6 +75,8 @@ def pair_cross_fitted(
     else:
         opponent, old = "champion", _held_out(champion, table, candidates).action_probs
     quality, cost_usd = feedback(table)
+    moved = new.action_probs - old
+    text, mass = unsupported(quality, moved, table.candidates, regions_of(table))
     queries = dict(zip(table.query_id, table.queries, strict=True))
     return PairedRows(
         opponent=opponent,
@@ -76,22 +91,14 @@ def pair_cross_fitted(
             f"{N_FOLDS} folds, doubly robust"
         ),
         queries=tuple(queries.values()),
-        unsupported=unsupported(
-            quality, new.action_probs - old, table.candidates, regions_of(table)
-        ),
+        unsupported=text,
+        unsupported_mass=mass,
     )
 
 
 def _held_out(config: TrainConfig, table: TrainingTable, candidates: CandidateTable) -> HeldOut:
     """Train as configured on all folds but one, and predict that one, in turns."""
-    encoder = get_encoder(
-        cache=config.cache,
-        kind=config.encoder,
-        model=config.encoder_model,
-        dims=config.dims,
-        max_tokens=config.max_tokens,
-    )
-    data = training_set(table, candidates, encoder, weighted=config.learning != "naive")
+    data = training_set(table, candidates, _encoder(config), weighted=config.learning != "naive")
     fold = fold_of_group(data.group_id)
     shape = (len(data), len(candidates))
     out = HeldOut(np.zeros(shape), np.zeros(shape), np.zeros(shape))
@@ -103,6 +110,16 @@ def _held_out(config: TrainConfig, table: TrainingTable, candidates: CandidateTa
             advance(1)
     code = np.unique(np.array(table.query_id), return_inverse=True)[1]
     return HeldOut(out.action_probs[code], out.quality[code], out.cost_usd[code])
+
+
+def _encoder(config: TrainConfig) -> Encoder:
+    return get_encoder(
+        cache=config.cache,
+        kind=config.encoder,
+        model=config.encoder_model,
+        dims=config.dims,
+        max_tokens=config.max_tokens,
+    )
 
 
 def _fill(

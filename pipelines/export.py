@@ -27,7 +27,7 @@ from router_ml.runtime.runtime import Runtime
 
 PARITY: Final = "parity.json"
 BUNDLE: Final = "bundle"
-_TRAINING_KEYS: Final = ("rows", "queries", "labelled_cells", "fingerprint")
+_TRAINING_KEYS: Final = ("rows", "queries", "labelled_cells", "changes", "fingerprint")
 
 
 def export_bundle(folder: Path, trained: TrainedRouter) -> Path:

@@ -28,7 +28,8 @@ def feedback(
 ) -> tuple[LoggedFeedback, LoggedFeedback]:
     """Quality and cost of a log.
 
-    Labels are taken to be missing at random given candidate and propensity; costs are always known.
+    Labels, and costs where some are unknown, are taken to be missing at random given candidate and
+    propensity.
 
     Parameters
     ----------
@@ -57,10 +58,12 @@ def feedback(
         group_id=groups,
         propensity_source=source,
     )
+    costed = np.isfinite(table.cost_usd)
     cost_usd = LoggedFeedback(
         action=table.chosen,
         propensity=propensity,
         outcome=table.cost_usd,
+        label_prob=np.ones(len(table)) if costed.all() else label_probability(table, costed),
         group_id=groups,
         propensity_source=source,
     )

@@ -96,7 +96,13 @@ def promote(config: PromoteConfig) -> PromotionReport:
                 parity=json.loads(challenger.tags.get("parity", "null")),
                 rows=_pair_cross_fitted(client, config, version, champion)
                 if config.cross_fit
-                else pair(new, old, joined=config.joined, matrix=config.matrix),
+                else pair(
+                    new,
+                    old,
+                    joined=config.joined,
+                    matrix=config.matrix,
+                    by_region=config.support_by_region,
+                ),
                 look=look,
             )
         report = report.overridden(config.override_by, config.override_reason)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -15,6 +15,7 @@ import numpy as np
 from pipelines.cache import get_encoder, load_encoder
 from pipelines.cascade import TrainedCascade, logged_answers, train_cascade
 from pipelines.cascade_config import CascadeConfig
+from pipelines.changes import Change, find_changes, query_features, void_outdated
 from pipelines.config import TrainConfig, dump_config
 from pipelines.console import progress
 from pipelines.learning import evidence_for, fit_router, training_predictions
@@ -54,10 +55,10 @@ class TrainedRouter:
 
 
 def read_training_table(
-    joined: Path, split: str | None = None
+    joined: Path, split: str | None = None, names: Sequence[str] | None = None
 ) -> tuple[TrainingTable, CandidateTable]:
-    """Outcomes of a join as arrays, of one split or of all, and its candidates."""
-    candidates = read_candidates(joined)
+    """Outcomes of a join as arrays, of one split or of all, and its candidates (or those named)."""
+    candidates = read_candidates(joined, names)
     table = to_matrices(read_outcomes(joined), candidates.names)
     if split is not None:
         table = table.take(np.array(table.split) == split)
@@ -72,7 +73,7 @@ def run(config: TrainConfig) -> Path:
     SchemaError
         If the training split has no labelled request.
     """
-    table, candidates = read_training_table(config.joined, split="train")
+    table, candidates = read_training_table(config.joined, "train", config.candidates or None)
     if not np.isfinite(table.quality).any():
         raise SchemaError(f"no labelled request in the training split of {config.joined}")
     encoder = get_encoder(
@@ -85,6 +86,11 @@ def run(config: TrainConfig) -> Path:
     with progress("features", None) as advance:
         weighted = config.learning != "naive"
         data = training_set(table, candidates, encoder, weighted=weighted, on_progress=advance)
+    changes: tuple[Change, ...] = ()
+    if config.detect_changes:
+        changes = find_changes(table, query_features(table, data.batch))
+        table = void_outdated(table, changes)
+        data = training_set(table, candidates, encoder, weighted=weighted, batch=data.batch)
     with progress("fitting estimators", None):
         router = fit_router(data, make_estimator(config.quality), learning=config.learning)
     report = {
@@ -93,6 +99,7 @@ def run(config: TrainConfig) -> Path:
         "labelled_cells": int(np.isfinite(data.outcomes.quality).sum()),
         "selection": getattr(router.quality, "report_", {}),
         "cost_bias_in_sample": _bias(router, data),
+        "changes": [change.as_dict() for change in changes],
         "fingerprint": sha256((config.joined / "outcomes.parquet").read_bytes()).hexdigest(),
     }
     cascade = None

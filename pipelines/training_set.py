@@ -65,13 +65,15 @@ def training_set(
     encoder: Encoder,
     *,
     weighted: bool = True,
+    batch: QueryBatch | None = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> TrainingSet:
     """Collapse requests that asked the same, and compute features once a distinct query.
 
     A cell of ``outcomes.quality`` is the weighted mean of its labels and its weight their total, so
     nothing is lost: squared and logistic losses see the same sums. Labels are weighted by the
-    inverse of the probability that the log shows them, unless ``weighted`` is false.
+    inverse of the probability that the log shows them, unless ``weighted`` is false. ``batch`` are
+    the features, if they are there already.
     """
     query_id = np.array(table.query_id)
     distinct, first, code = np.unique(query_id, return_index=True, return_inverse=True)
@@ -96,7 +98,8 @@ def training_set(
         weight=mass,
     )
     queries = tuple(table.queries[i] for i in first)
-    batch = Featurizer(encoder=encoder).transform(queries, progress=on_progress)
+    if batch is None:
+        batch = Featurizer(encoder=encoder).transform(queries, progress=on_progress)
     return TrainingSet(
         queries=queries,
         batch=batch,

@@ -43,10 +43,13 @@ class CascadeResponse(Struct, gc=False):
     expected_cost_usd: float
     estimates: dict[str, float]
     reason: str
+    decision_id: str
     request_id: str | None = None
 
 
-def next_step(cascade: CascadeRuntime, request: CascadeRequest) -> CascadeResponse:
+def next_step(
+    cascade: CascadeRuntime, request: CascadeRequest, decision_id: str
+) -> CascadeResponse:
     """Answer one request.
 
     Raises
@@ -70,5 +73,6 @@ def next_step(cascade: CascadeRuntime, request: CascadeRequest) -> CascadeRespon
         expected_cost_usd=step.expected_cost_usd,
         estimates=dict(step.estimates),
         reason=step.reason,
+        decision_id=decision_id,
         request_id=request.request_id,
     )

@@ -24,6 +24,8 @@ class ExploringPolicy(Policy):
 
     The floor is applied after constraints: with :math:`m` eligible candidates, each gets at least
     :math:`\min(\text{floor}, 1/m)`, so a candidate that degraded or was repriced can come back.
+    A newcomer on trial gets a larger share, for a floor alone would take long to tell its worth.
+    Floors that sum to more than one are scaled to one.
 
     Parameters
     ----------
@@ -31,15 +33,26 @@ class ExploringPolicy(Policy):
         :math:`\lambda`, quality per US dollar, >= 0.
     floor : float, default=0.0
         Least probability of every eligible candidate, in [0, 1].
+    trial : mapping, optional
+        Candidate to its least probability, where that is to be more than ``floor``.
     """
 
-    def __init__(self, *, cost_weight: float = 0.0, floor: float = 0.0) -> None:
+    def __init__(
+        self,
+        *,
+        cost_weight: float = 0.0,
+        floor: float = 0.0,
+        trial: Mapping[str, float] | None = None,
+    ) -> None:
         if not cost_weight >= 0.0:
             raise ConfigError(f"cost_weight must be >= 0, got {cost_weight}")
         if not 0.0 <= floor <= 1.0:
             raise ConfigError(f"floor must be in [0, 1], got {floor}")
+        if wrong := {n: p for n, p in (trial or {}).items() if not 0.0 <= p <= 1.0}:
+            raise ConfigError(f"trial must be probabilities in [0, 1], got {wrong}")
         self.cost_weight = cost_weight
         self.floor = floor
+        self.trial = dict(trial or {})
 
     def scores(
         self, predictions: Predictions, candidates: CandidateTable, cost_usd: FloatArray
@@ -67,9 +80,11 @@ class ExploringPolicy(Policy):
     ) -> FloatArray:
         utility = self.scores(predictions, candidates, cost_usd)
         probs = self._explore(utility, predictions, cost_usd, allowed)
-        count = allowed.sum(axis=1, keepdims=True)
-        floor = np.minimum(self.floor, 1.0 / count)
-        mixed: FloatArray = np.where(allowed, (1.0 - count * floor) * probs + floor, 0.0)
+        least = [max(self.floor, self.trial.get(name, 0.0)) for name in candidates.names]
+        floor = np.where(allowed, least, 0.0)
+        floor /= np.maximum(floor.sum(axis=1, keepdims=True), 1.0)
+        share = 1.0 - floor.sum(axis=1, keepdims=True)
+        mixed: FloatArray = np.where(allowed, share * probs + floor, 0.0)
         mixed /= mixed.sum(axis=1, keepdims=True)
         return mixed
 
@@ -95,6 +110,8 @@ class EpsilonGreedyPolicy(ExploringPolicy):
         :math:`\lambda`, quality per US dollar, >= 0.
     floor : float, default=0.0
         Least probability of every eligible candidate.
+    trial : mapping, optional
+        Candidate to its least probability, where that is to be more than ``floor``.
 
     Examples
     --------
@@ -108,9 +125,14 @@ class EpsilonGreedyPolicy(ExploringPolicy):
     name: ClassVar[str] = "epsilon_greedy"
 
     def __init__(
-        self, *, epsilon: float = 0.05, cost_weight: float = 0.0, floor: float = 0.0
+        self,
+        *,
+        epsilon: float = 0.05,
+        cost_weight: float = 0.0,
+        floor: float = 0.0,
+        trial: Mapping[str, float] | None = None,
     ) -> None:
-        super().__init__(cost_weight=cost_weight, floor=floor)
+        super().__init__(cost_weight=cost_weight, floor=floor, trial=trial)
         if not 0.0 <= epsilon <= 1.0:
             raise ConfigError(f"epsilon must be in [0, 1], got {epsilon}")
         self.epsilon = epsilon
@@ -142,6 +164,8 @@ class BoltzmannPolicy(ExploringPolicy):
         :math:`\lambda`, quality per US dollar, >= 0.
     floor : float, default=0.0
         Least probability of every eligible candidate.
+    trial : mapping, optional
+        Candidate to its least probability, where that is to be more than ``floor``.
 
     Examples
     --------
@@ -155,9 +179,14 @@ class BoltzmannPolicy(ExploringPolicy):
     name: ClassVar[str] = "boltzmann"
 
     def __init__(
-        self, *, temperature: float = 0.02, cost_weight: float = 0.0, floor: float = 0.0
+        self,
+        *,
+        temperature: float = 0.02,
+        cost_weight: float = 0.0,
+        floor: float = 0.0,
+        trial: Mapping[str, float] | None = None,
     ) -> None:
-        super().__init__(cost_weight=cost_weight, floor=floor)
+        super().__init__(cost_weight=cost_weight, floor=floor, trial=trial)
         if not temperature > 0.0:
             raise ConfigError(f"temperature must be > 0, got {temperature}")
         self.temperature = temperature
@@ -201,6 +230,8 @@ class ThompsonPolicy(ExploringPolicy):
     std : mapping of candidate to standard error, optional
         Taken where predictions carry no ``quality_std``: how well the log knows each candidate's
         mean quality, which training fills in. A candidate that is not named is drawn as ``1.0``.
+    trial : mapping, optional
+        Candidate to its least probability, where that is to be more than ``floor``.
 
     Raises
     ------
@@ -226,8 +257,9 @@ class ThompsonPolicy(ExploringPolicy):
         cost_weight: float = 0.0,
         floor: float = 0.0,
         std: Mapping[str, float] | None = None,
+        trial: Mapping[str, float] | None = None,
     ) -> None:
-        super().__init__(cost_weight=cost_weight, floor=floor)
+        super().__init__(cost_weight=cost_weight, floor=floor, trial=trial)
         if not scale > 0.0:
             raise ConfigError(f"scale must be > 0, got {scale}")
         self.scale = scale
