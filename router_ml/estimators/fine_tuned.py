@@ -44,7 +44,7 @@ class FineTunedEstimator(QualityEstimator):
     n_trained_layers : int, default=2
         Upper layers that are trained.
     n_epochs : int, default=2
-    min_steps : int, default=150
+    min_steps : int, default=80
         Batches at least, when there are few labels.
     max_tokens : int, default=128
         Longer queries keep their first third and their end.
@@ -69,7 +69,7 @@ class FineTunedEstimator(QualityEstimator):
         model: str = MODEL,
         n_trained_layers: int = 2,
         n_epochs: int = 2,
-        min_steps: int = 150,
+        min_steps: int = 80,
         max_tokens: int = 128,
         batch_size: int = 32,
         learning_rate: float = 1e-4,
