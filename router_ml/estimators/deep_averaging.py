@@ -42,7 +42,7 @@ class DeepAveragingEstimator(QualityEstimator):
     n_hidden : int, default=256
     n_epochs : int, default=8
         Passes over the labelled queries; at least ``min_steps`` batches all the same.
-    min_steps : int, default=300
+    min_steps : int, default=60
     batch_size : int, default=128
         Queries a step.
     learning_rate : float, default=0.003
@@ -81,7 +81,7 @@ class DeepAveragingEstimator(QualityEstimator):
         *,
         n_hidden: int = 256,
         n_epochs: int = 8,
-        min_steps: int = 300,
+        min_steps: int = 60,
         batch_size: int = 128,
         learning_rate: float = 0.003,
         table_rate: float = 0.004,
