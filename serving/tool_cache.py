@@ -56,7 +56,7 @@ class ToolCache:
             given = _decode(key)
         except msgspec.ValidationError as error:
             raise InvalidRequestError(f"{error} - at `$.tools`") from error
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise HttpError(400, f"the body is not JSON: {error} - at `$.tools`") from error
         tools = (given, parse_tools(given))
         self._keep(key, tools)

@@ -146,10 +146,11 @@ class Runtime:
         back = np.argsort(rows)
         return self._predictions([np.concatenate(out)[back] for out in zip(*values, strict=True)])
 
-    def predict_one(self, query: Query) -> Predictions:
-        """Score one query; arrays of shape (1, K)."""
+    def predict_one(self, query: Query, lexical: FloatArray | None = None) -> Predictions:
+        """Score one query; arrays of shape (1, K). ``lexical``, if known, is not made again."""
         ids = np.array([self._tokenizer.row(query)], dtype=np.int64)
-        return self._predictions(self._run(ids, lexical_features(query)[None]))
+        lexical = lexical_features(query) if lexical is None else lexical
+        return self._predictions(self._run(ids, lexical[None]))
 
     def decide(self, query: Query, constraints: Constraints = NO_CONSTRAINTS) -> Decision:
         """Choose a candidate for one query.
