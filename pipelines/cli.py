@@ -16,6 +16,7 @@ import typer
 import yaml
 
 from pipelines.config import (
+    CertifyConfig,
     EvaluateConfig,
     ExportConfig,
     JoinConfig,
@@ -108,6 +109,17 @@ def evaluate(config: ConfigFile = None, overrides: Overrides = None) -> None:
 
 
 @app.command()
+def certify(config: ConfigFile = None, overrides: Overrides = None) -> None:
+    """The cheapest operating point that keeps a quality floor with confidence, as a new bundle."""
+    from pipelines import certify as stage
+
+    bundle = stage.run(read_config(CertifyConfig, config, overrides))
+    report = json.loads((bundle.parent / stage.CERTIFICATE).read_text(encoding="utf-8"))
+    console.print(f"On {report['basis']}: {report['text']}.", markup=False, highlight=False)
+    console.print(f"bundle: {bundle}")
+
+
+@app.command()
 def register(config: ConfigFile = None, overrides: Overrides = None) -> None:
     """A bundle becomes a version in the registry, with the alias challenger."""
     from pipelines import registry
@@ -196,6 +208,21 @@ def demo(
     run(DemoConfig(data=data, output=output, cache=cache))
 
 
+@app.command()
+def simulate(
+    config: ConfigFile = None,
+    overrides: Overrides = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder with a matrix and prices; default: synthetic.")
+    ] = None,
+) -> None:
+    """Traffic of known truth through the service, retraining after every round (docs/loop.md)."""
+    from pipelines.loop import simulate as stage
+    from pipelines.loop.config import SimulateConfig
+
+    stage.run(read_config(SimulateConfig, config, overrides, data=data))
+
+
 @benchmark.command("platform")
 def benchmark_platform(
     out: Path = Path("results/bench.json"),
@@ -219,6 +246,9 @@ def benchmark_quality(
     workloads: Workloads = None,
     out: Path = Path("results/quality.json"),
     plots: Annotated[Path | None, typer.Option(help="Folder for figures.")] = None,
+    tier: Annotated[str, typer.Option(help="fast, or best: with a fine-tuned encoder.")] = "fast",
+    ablation: Annotated[bool, typer.Option(help="Also the blend without each member.")] = False,
+    folds: Annotated[int, typer.Option(help="Test on the first so many of five folds.")] = 5,
     cache: Path = Path(".cache"),
 ) -> None:
     """Routing quality, cross-validated or on a test folder, next to baselines."""
@@ -226,7 +256,17 @@ def benchmark_quality(
     from pipelines.benchmarks.quality_data import WORKLOADS
 
     names = workloads.split(",") if workloads else WORKLOADS
-    quality.run(data, out, test_data=test_data, workloads=names, plots=plots, cache=cache)
+    quality.run(
+        data,
+        out,
+        test_data=test_data,
+        workloads=names,
+        plots=plots,
+        tier=tier,
+        cache=cache,
+        folds=folds,
+        ablation=ablation,
+    )
     print_benchmark(out)
 
 
@@ -237,12 +277,13 @@ def benchmark_cascade(
     workloads: Workloads = None,
     out: Path = Path("results/cascade.json"),
     cache: Path = Path(".cache"),
+    plots: Annotated[Path | None, typer.Option(help="Folder for figures.")] = None,
 ) -> None:
     """Cascades and cascade routing next to routers, constants and the oracle."""
     from pipelines.benchmarks import cascade
 
     names = workloads.split(",") if workloads else cascade.WORKLOADS
-    cascade.run(data, out, test_data, workloads=names, cache=cache)
+    cascade.run(data, out, test_data, workloads=names, cache=cache, plots=plots)
     print_benchmark(out)
 
 

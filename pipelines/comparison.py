@@ -99,12 +99,14 @@ def full_information_table(
     truth: FullInformation,
     router_probs: Mapping[str, FloatArray],
     *,
+    played: Mapping[str, tuple[FloatArray, FloatArray]] | None = None,
     cost_weight: float = 0.0,
     n_resamples: int = 2_000,
 ) -> tuple[dict[str, dict[str, Estimate]], str]:
     """Constants, random, oracle and routers side by side; returns the table and its baseline.
 
     The baseline is the best constant *on these rows*: chosen with hindsight, so it is the hardest.
+    ``played`` as :func:`router_ml.evaluation.report.compare_policies` takes it.
     """
     baseline = truth.candidates[best_constant(truth.quality, truth.cost_usd)]
     table = compare_policies(
@@ -112,6 +114,7 @@ def full_information_table(
         baseline=baseline,
         quality=truth.quality,
         cost_usd=truth.cost_usd,
+        played=played,
         group_id=truth.groups,
         cost_weight=cost_weight,
         n_resamples=n_resamples,

@@ -8,11 +8,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from pipelines.cascade_config import CascadeConfig
 from pipelines.yaml_config import dump_config, load_config, resolved
 from router_ml.errors import ConfigError
 
 __all__ = [
     "EXCLUSIONS",
+    "CertifyConfig",
     "EvaluateConfig",
     "ExportConfig",
     "JoinConfig",
@@ -33,9 +35,11 @@ class JoinConfig:
 
     Parameters
     ----------
-    requests, labels, prices : files or glob patterns
+    requests, decisions, labels, prices : files or glob patterns
         Request logs are LiteLLM JSONL (``.jsonl``, ``.jsonl.gz``) or canonical (``.parquet``,
         ``.csv``); labels CSV, JSONL or Parquet; prices a price map (``.json``) or canonical.
+        ``decisions`` are decision logs of the scoring service, folders or files; one of them and
+        ``requests`` is needed.
     output : folder to write to
     request_fields, label_fields : column -> path or paths in the record; the first with a value
         wins, and what is not named keeps its default (``pipelines.sources.requests.LITELLM``)
@@ -57,9 +61,10 @@ class JoinConfig:
     threads, memory_limit_mb : for DuckDB, which spills to ``output`` beyond it
     """
 
-    requests: tuple[str, ...]
+    requests: tuple[str, ...] = ()
     prices: tuple[str, ...]
     output: Path
+    decisions: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     request_fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     label_fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -81,6 +86,8 @@ class JoinConfig:
     memory_limit_mb: int = 2_000
 
     def __post_init__(self) -> None:
+        if not self.requests and not self.decisions:
+            raise ConfigError("missing key requests (or decisions): name a log to join")
         for name in ("tolerance", "test_share", "failure_quality"):
             value = getattr(self, name)
             if value is not None and not 0.0 <= value <= 1.0:
@@ -110,8 +117,17 @@ class TrainConfig:
     dims : dimensions of a static encoder
     max_tokens : tokens that a transformer encoder reads
     quality : estimator of quality, ``{"name": ..., **arguments}``
+    learning : what it is fitted to: ``naive``, the labels as they are; ``ipw``, labels weighted by
+        the inverse of the probability that the log shows them; ``dr``, doubly robust
+        pseudo-outcomes, which take two fits (docs/off_policy.md says when they pay)
+    candidates : to route among, with a price each; default: all that served a request. One that has
+        served none yet is taken for average, and a policy that explores finds out
+    detect_changes : leave out labels from before a candidate's quality changed (docs/loop.md)
     policy : as ``policy.json`` holds it, or ``{"name": "budget", "budget_usd": x}``, or ``{"name":
-        "budget", "cost_share": s}``, a share of what the best constant costs
+        "budget", "cost_share": s}``, a share of what the best constant costs. With ``direct: true``
+        a budget policy also learns an offset for each candidate, by doubly robust value;
+        ``{"name": "thompson"}`` gets each candidate's standard error from the log
+    cascade : a cascade to learn as well; needs a log with answers
     cache : folder for encoders and embeddings
     """
 
@@ -122,9 +138,13 @@ class TrainConfig:
     dims: int = 256
     max_tokens: int = 256
     quality: Mapping[str, Any] = field(default_factory=lambda: {"name": "stacked"})
+    learning: Literal["naive", "ipw", "dr"] = "ipw"
+    candidates: tuple[str, ...] = ()
+    detect_changes: bool = False
     policy: Mapping[str, Any] = field(
         default_factory=lambda: {"name": "budget", "cost_share": 0.25}
     )
+    cascade: CascadeConfig | None = None
     cache: Path = Path(".cache")
 
 
@@ -160,7 +180,9 @@ class EvaluateConfig:
     budget_shares : operating points of the table, as shares of the best constant's cost
     cost_weight : quality per dollar, for utility and regret
     margin : quality that may be lost, in the sentence that is printed
-    n_resamples : bootstrap samples
+    max_unsupported : share of a policy's requests that may go where the log says too little; a
+        policy beyond it is not judged
+    n_resamples : bootstrap samples, on a matrix
     """
 
     bundle: Path
@@ -170,7 +192,38 @@ class EvaluateConfig:
     budget_shares: tuple[float, ...] = (0.05, 0.1, 0.25, 0.5, 1.0)
     cost_weight: float = 0.0
     margin: float = 0.01
+    max_unsupported: float = 0.05
     n_resamples: int = 2_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertifyConfig:
+    """What a bundle's quality floor is certified on.
+
+    Parameters
+    ----------
+    bundle : bundle folder
+    joined : folder that ``join`` wrote: its training split names the reference, its test split is
+        what is certified on unless there is a ``matrix``
+    output : folder to write ``bundle/`` and ``certificate.json`` to; replaced if it is there
+    matrix : Parquet of every candidate's outcome on every prompt; training prompts are left out
+    floor : share of the reference's mean quality that must be kept, in (0, 1)
+    delta : probability with which the floor may be broken, in (0, 1)
+    method : ``betting``, or ``hoeffding-bentkus``
+    """
+
+    bundle: Path
+    joined: Path
+    output: Path
+    matrix: Path | None = None
+    floor: float = 0.98
+    delta: float = 0.05
+    method: Literal["betting", "hoeffding-bentkus"] = "betting"
+
+    def __post_init__(self) -> None:
+        for name in ("floor", "delta"):
+            if not 0.0 < getattr(self, name) < 1.0:
+                raise ConfigError(f"{name} must be in (0, 1), got {getattr(self, name)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,6 +259,8 @@ class PromoteConfig:
     ----------
     joined : folder that ``join`` wrote; its test split is the judge unless there is a ``matrix``
     matrix : Parquet of every candidate's outcome on every prompt
+    cross_fit : judge on all of ``joined``: challenger and champion are made anew, as registered, on
+        four fifths of its prompts, and play the last, in turns
     name : registered model
     version : to judge; default: the one with the alias ``challenger``
     mode : ``save``: quality not worse by more than ``margin``, and cheaper; ``superior``: higher
@@ -217,6 +272,8 @@ class PromoteConfig:
     target_power : power that the stated number of rows would give
     peeking : see :class:`router_ml.evaluation.gate.Gate`; ``spending`` keeps ``alpha`` over all
         challengers of one champion together
+    support_by_region : a log must support a candidate in every query region that would move to it;
+        false: over all queries, for logs of a few hundred labels, which have few in any region
     max_p50_ms, max_p99_ms : limits of the time of a decision, without HTTP
     latency_queries : queries timed
     override_by, override_reason : who promotes although the gate says no, and why; both or none
@@ -224,6 +281,7 @@ class PromoteConfig:
 
     joined: Path | None = None
     matrix: Path | None = None
+    cross_fit: bool = False
     name: str = "router"
     version: int | None = None
     mode: Literal["save", "superior"] = "save"
@@ -233,6 +291,7 @@ class PromoteConfig:
     gain: float = 0.02
     target_power: float = 0.8
     peeking: Literal["once", "sequence", "spending"] = "spending"
+    support_by_region: bool = True
     max_p50_ms: float = 1.0
     max_p99_ms: float = 3.0
     latency_queries: int = 300
@@ -240,6 +299,8 @@ class PromoteConfig:
     override_reason: str = ""
 
     def __post_init__(self) -> None:
+        if self.cross_fit and (self.joined is None or self.matrix is not None):
+            raise ConfigError("cross_fit judges on a joined log: name joined and no matrix")
         if bool(self.override_by.strip()) != bool(self.override_reason.strip()):
             raise ConfigError(
                 "an override needs both override_by and override_reason, got "

@@ -13,9 +13,11 @@ import numpy as np
 from pipelines.comparison import BUDGET_SHARES, budget_policies
 from pipelines.console import progress
 from pipelines.export import export_bundle, verify
+from pipelines.learning import fit_router, training_predictions
 from pipelines.matrix import FullInformation
 from pipelines.policy import best_constant
-from pipelines.train import TrainedRouter, TrainingSet, fit_router, training_predictions
+from pipelines.train import TrainedRouter
+from pipelines.training_set import TrainingSet
 from router_ml.estimators.base import Estimator
 from router_ml.export.parity import ParityReport
 from router_ml.features.encoder import Encoder

@@ -10,17 +10,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
-import subprocess
-import sys
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -44,15 +37,16 @@ from pipelines.config import (
 from pipelines.console import console, progress, shares
 from pipelines.cross_fit import CrossFitted, cross_fit
 from pipelines.matrix import FullInformation, read_matrix
-from pipelines.train import TrainingSet, read_training_table, training_set
-from router_ml.errors import ConfigError, ScorerUnavailableError
+from pipelines.service import post, running_service
+from pipelines.train import read_training_table
+from pipelines.training_set import TrainingSet, training_set
+from router_ml.errors import ConfigError
 from router_ml.estimators.registry import make_estimator
 from router_ml.evaluation.curves import zero_router
 
 FILES: Final = ("requests.jsonl.gz", "labels.csv", "prices.json", "matrix.parquet")
 RESULT: Final = "demo.json"
 FIGURE: Final = "cost_quality.png"
-_READY_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,58 +180,6 @@ def _register(config: DemoConfig, joined: Path, trained: Path, bundle: Path, mat
         return "models:/router@champion"
     console.print(f"Version {version} stays challenger; its bundle folder is served instead.")
     return str(bundle)
-
-
-@contextmanager
-def running_service(bundle: str) -> Iterator[str]:
-    """Base address of a scoring service in its own process, ready to answer; stopped at the end.
-
-    Parameters
-    ----------
-    bundle : bundle folder or registry address
-
-    Raises
-    ------
-    ScorerUnavailableError
-        If the service does not become ready.
-    """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    address = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "pipelines.cli", "serve", bundle, "--port", str(port)]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    try:
-        deadline = time.monotonic() + _READY_S
-        while not _answers(f"{address}/readyz"):
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise ScorerUnavailableError(
-                    f"the service did not become ready within {_READY_S:g} s; run `router-ml serve "
-                    f"{bundle}` to see why"
-                )
-            time.sleep(0.05)
-        yield address
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def post(address: str, body: dict[str, Any]) -> dict[str, Any]:
-    """POST JSON, return JSON."""
-    request = urllib.request.Request(
-        address, json.dumps(body).encode(), {"Content-Type": "application/json"}
-    )
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        decoded: dict[str, Any] = json.loads(answer.read())
-        return decoded
-
-
-def _answers(address: str) -> bool:
-    try:
-        with urllib.request.urlopen(address, timeout=1):
-            return True
-    except (urllib.error.URLError, ConnectionError, TimeoutError):
-        return False
 
 
 def _serve(source: str, truth: FullInformation) -> None:

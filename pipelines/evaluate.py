@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
-from pipelines import figures
+from pipelines import cascade_evaluation, figures
 from pipelines.comparison import (
     as_dict,
     budget_policies,
@@ -21,50 +20,51 @@ from pipelines.comparison import (
     verdict,
 )
 from pipelines.config import EvaluateConfig
-from pipelines.console import console, print_table, progress
+from pipelines.console import console
+from pipelines.log_evaluation import POLICY, evaluate_log, score, shares
 from pipelines.matrix import FullInformation, read_matrix
 from pipelines.policy import best_constant
-from pipelines.tables import TrainingTable
 from pipelines.train import read_training_table
-from pipelines.weighting import groups_of, label_probability
+from router_ml.bundle.files import Bundle, read_bundle
 from router_ml.errors import DataError
 from router_ml.estimators.router import count_bias
 from router_ml.evaluation.calibration import ece_estimate, reliability
 from router_ml.evaluation.curves import zero_router
-from router_ml.evaluation.intervals import Estimate
-from router_ml.evaluation.metrics import candidate_share
-from router_ml.evaluation.off_policy.estimators import RowValues, doubly_robust, snips
-from router_ml.evaluation.off_policy.feedback import LoggedFeedback
-from router_ml.features.query import Query
 from router_ml.runtime.runtime import Runtime
-from router_ml.types import FloatArray, Predictions
 
 EVALUATION: Final = "evaluation.json"
 ROWS: Final = "rows.parquet"
 CURVE: Final = "cost_quality.png"
 RELIABILITY: Final = "reliability.png"
-POLICY: Final = "router"
+CASCADE: Final = "cascade"
 
 
 def run(config: EvaluateConfig) -> Path:
     """Evaluate ``config.bundle`` and write tables, rows and figures to ``config.output``.
 
     With ``matrix`` every candidate's outcome is known; without it the test split of the joined log
-    is used, by SNIPS and DR.
+    is used, off policy (:mod:`pipelines.log_evaluation`).
 
     Raises
     ------
     DataError
         If nothing is left to evaluate on.
     """
-    runtime = Runtime.from_folder(config.bundle, random_state=0)
+    bundle = read_bundle(config.bundle)
+    runtime = Runtime(bundle=bundle, random_state=0)
     config.output.mkdir(parents=True, exist_ok=True)
     if config.matrix is not None:
         truth = unseen(read_matrix(config.matrix, runtime.candidates.names), config.joined)
-        return _on_matrix(config, runtime, truth)
+        return _on_matrix(config, bundle, runtime, truth)
     if config.joined is None:
         raise DataError("evaluate needs a matrix or a joined log; name one in its config")
-    return _on_log(config, runtime, read_training_table(config.joined, split="test")[0])
+    table = read_training_table(config.joined, split="test")[0]
+    summary = evaluate_log(config, runtime, table)
+    told = cascade_evaluation.on_log(bundle, runtime, table)
+    if told is not None:
+        summary["cascade"] = told
+        console.print(f"cascade: {told}", highlight=False)
+    return _write(config.output, summary)
 
 
 def unseen(truth: FullInformation, joined: Path | None) -> FullInformation:
@@ -81,13 +81,9 @@ def unseen(truth: FullInformation, joined: Path | None) -> FullInformation:
     return kept
 
 
-def score(runtime: Runtime, queries: tuple[Query, ...]) -> Predictions:
-    """Predictions of the bundle, with a progress bar."""
-    with progress("scoring", len(queries)) as advance:
-        return runtime.predict(queries, progress=advance)
-
-
-def _on_matrix(config: EvaluateConfig, runtime: Runtime, truth: FullInformation) -> Path:
+def _on_matrix(
+    config: EvaluateConfig, bundle: Bundle, runtime: Runtime, truth: FullInformation
+) -> Path:
     predictions = score(runtime, truth.queries)
     table = runtime.candidates
     reference = float(truth.cost_usd[:, best_constant(truth.quality, truth.cost_usd)].mean())
@@ -96,11 +92,17 @@ def _on_matrix(config: EvaluateConfig, runtime: Runtime, truth: FullInformation)
         **budget_policies(predictions, table, reference_usd=reference, shares=config.budget_shares),
     }
     probs = {name: policy.action_probs(predictions, table) for name, policy in policies.items()}
+    run = cascade_evaluation.on_matrix(bundle, runtime, truth, predictions)
+    played = {} if run is None else {CASCADE: (run.quality, run.cost_usd)}
     result, baseline = full_information_table(
-        truth, probs, cost_weight=config.cost_weight, n_resamples=config.n_resamples
+        truth,
+        probs,
+        played=played,
+        cost_weight=config.cost_weight,
+        n_resamples=config.n_resamples,
     )
     print_comparison(f"{len(truth)} queries, all outcomes known", result, baseline)
-    sentence = verdict(result, baseline, list(probs), margin=config.margin)
+    sentence = verdict(result, baseline, [*probs, *played], margin=config.margin)
     console.print(sentence)
     figure = figures.cost_quality(
         {name: (result[name]["quality"], result[name]["cost_usd"]) for name in truth.candidates},
@@ -118,6 +120,8 @@ def _on_matrix(config: EvaluateConfig, runtime: Runtime, truth: FullInformation)
     for name, p in probs.items():
         rows[f"{name}|quality"] = (p * truth.quality).sum(axis=1)
         rows[f"{name}|cost_usd"] = (p * truth.cost_usd).sum(axis=1)
+    for name, (quality, cost_usd) in played.items():
+        rows[f"{name}|quality"], rows[f"{name}|cost_usd"] = quality, cost_usd
     rows.to_parquet(config.output / ROWS)
     bias = {
         "input_tokens": count_bias(predictions.input_tokens, truth.input_tokens),
@@ -138,119 +142,15 @@ def _on_matrix(config: EvaluateConfig, runtime: Runtime, truth: FullInformation)
             name: {part: round(float(value[k]), 4) for part, value in bias.items()}
             for k, name in enumerate(truth.candidates)
         },
-        "shares": _shares(truth.candidates, probs),
+        "shares": shares(truth.candidates, probs),
         "verdict": sentence,
     }
-    return _write(config.output, summary)
-
-
-@dataclass(frozen=True, slots=True)
-class LogEvaluation:
-    """A log's test split as off-policy estimators take it; rows are requests."""
-
-    quality: LoggedFeedback
-    cost_usd: LoggedFeedback
-    predictions: Predictions
-    predicted_cost: FloatArray
-
-
-def log_evaluation(runtime: Runtime, table: TrainingTable) -> LogEvaluation:
-    """Score a log's requests and lay out their feedback.
-
-    Labels are taken to be missing at random given query and candidate; costs are always logged.
-
-    Raises
-    ------
-    DataError
-        If the split is empty or carries no propensities.
-    """
-    if len(table) == 0 or not np.isfinite(table.quality).any():
-        raise DataError(
-            "the test split has no labelled request; join more log, or raise test_share"
-        )
-    if not np.isfinite(table.propensity).all():
-        raise DataError(
-            "some requests have no logged propensity; set request_fields.propensity in the join "
-            "config, or evaluate on a full-information matrix"
-        )
-    query_id = np.array(table.query_id)
-    _, first, code = np.unique(query_id, return_index=True, return_inverse=True)
-    distinct = score(runtime, tuple(table.queries[i] for i in first))
-    predictions = distinct.take(code)
-    groups = groups_of(table)
-    label_prob = label_probability(table)
-    common: dict[str, Any] = {
-        "action": table.chosen,
-        "propensity": table.propensity,
-        "group_id": groups,
-    }
-    return LogEvaluation(
-        quality=LoggedFeedback(outcome=table.quality, label_prob=label_prob, **common),
-        cost_usd=LoggedFeedback(outcome=table.cost_usd, **common),
-        predictions=predictions,
-        predicted_cost=runtime.candidates.cost_usd(
-            predictions.input_tokens, predictions.output_tokens
-        ),
-    )
-
-
-def _on_log(config: EvaluateConfig, runtime: Runtime, table: TrainingTable) -> Path:
-    log = log_evaluation(runtime, table)
-    names = runtime.candidates.names
-    k = len(names)
-    probs = {name: np.eye(k)[np.full(len(table), i)] for i, name in enumerate(names)}
-    probs["random"] = np.full((len(table), k), 1.0 / k)
-    probs[POLICY] = runtime.policy.action_probs(log.predictions, runtime.candidates)
-    result: dict[str, dict[str, Estimate]] = {}
-    ess: dict[str, float] = {}
-    for name, p in probs.items():
-        values = {
-            "quality_snips": snips(log.quality, p),
-            "quality_dr": doubly_robust(log.quality, p, log.predictions.quality),
-            "cost_usd_dr": doubly_robust(log.cost_usd, p, log.predicted_cost),
+    if run is not None:
+        summary["cascade"] = {
+            "answers_a_query": float(run.depth.mean()),
+            "latency_ms": float(run.latency_ms.mean()),
         }
-        result[name] = {key: _interval(value, config.n_resamples) for key, value in values.items()}
-        ess[name] = values["quality_snips"].effective_sample_size
-    print_table(
-        f"{len(table)} logged requests of the test split (DR: doubly robust)",
-        ("policy", "quality, SNIPS", "quality, DR", "$ per 1,000, DR", "effective n"),
-        [
-            (
-                name,
-                _text(row["quality_snips"]),
-                _text(row["quality_dr"]),
-                _text(row["cost_usd_dr"], 1e3),
-                f"{ess[name]:.0f}",
-            )
-            for name, row in result.items()
-        ],
-    )
-    summary = {
-        "kind": "log",
-        "rows": len(table),
-        "policies": as_dict(result),
-        "effective_sample_size": ess,
-        "ece": ece_estimate(log.predictions.quality, table.Y, n_resamples=200).as_dict(),
-        "shares": _shares(names, probs),
-    }
     return _write(config.output, summary)
-
-
-def _interval(values: RowValues, n_resamples: int) -> Estimate:
-    return values.bootstrap(n_resamples=n_resamples)
-
-
-def _text(estimate: Estimate, scale: float = 1.0) -> str:
-    low, high = estimate.low * scale, estimate.high * scale
-    return f"{estimate.value * scale:.3f} [{low:.3f}, {high:.3f}]"
-
-
-def _shares(names: tuple[str, ...], probs: Mapping[str, FloatArray]) -> dict[str, dict[str, float]]:
-    return {
-        policy: dict(zip(names, candidate_share(p).round(4).tolist(), strict=True))
-        for policy, p in probs.items()
-        if policy not in names
-    }
 
 
 def _write(output: Path, summary: Mapping[str, Any]) -> Path:

@@ -21,6 +21,10 @@ from pipelines.sources.inputs import add_inputs
 from router_ml.errors import JoinError
 
 SOURCES: Final = ("requests", "labels", "prices")
+LOG_SOURCES: Final = ("decisions", "feedback")
+"""What a decision log adds."""
+ALONE: Final = "alone"
+"""Account of used decisions that no request log row belongs to."""
 OUTPUTS: Final = {"outcomes": "outcomes.parquet", "price_windows": "prices.parquet"}
 _WRITTEN: Final = (*OUTPUTS.values(), "rejects.parquet", "report.json", "report.md")
 
@@ -103,7 +107,8 @@ def _join(
 ) -> None:
     """Run the steps; stop before outcomes are written if too much was rejected."""
     output = config.output
-    steps = load_steps()
+    steps = load_steps(decisions=bool(config.decisions))
+    sources = SOURCES + LOG_SOURCES if config.decisions else SOURCES
     report: dict[str, Any] = {}
     for number, step in enumerate(steps):
         if progress is not None:
@@ -111,8 +116,12 @@ def _join(
         written = OUTPUTS.get(step.name)
         engine.add_step(step, output / written if written else None)
         if step.name == "accounting":
-            accounts = read_accounts(engine.rows("SELECT * FROM accounting"), rows_in)
-            rejects = " UNION ALL ".join(engine.rejects_sql(source) for source in SOURCES)
+            rows = engine.rows("SELECT * FROM accounting")
+            if config.decisions:
+                rows += engine.rows("SELECT * FROM decision_accounting")
+            accounts = read_accounts(rows, rows_in)
+            alone = sum(row["n"] for row in rows if row["reason"] == ALONE)
+            rejects = " UNION ALL ".join(engine.rejects_sql(source) for source in sources)
             engine.write(rejects, output / "rejects.parquet")
             report["accounting"] = {name: account.as_dict() for name, account in accounts.items()}
             _write_report(output, report)
@@ -121,21 +130,30 @@ def _join(
             report["repairs"] = {r["repair"]: r["n"] for r in engine.rows("SELECT * FROM repairs")}
         elif step.name.startswith("report_"):
             report[step.name.removeprefix("report_")] = engine.rows(f"SELECT * FROM {step.name}")
-    _check_balance(accounts, output)
+    _check_balance(accounts, alone, output)
     _write_report(output, report)
     if progress is not None:
         progress("joining", 1.0)
 
 
-def load_steps() -> tuple[Step, ...]:
-    """Read the steps of ``sql/join.sql``."""
-    return parse_steps((resources.files("pipelines") / "sql" / "join.sql").read_text("utf-8"))
+def load_steps(*, decisions: bool = False) -> tuple[Step, ...]:
+    """Read the steps of ``sql/join.sql``, with those of a decision log around its beginning."""
+    steps = _steps("join.sql")
+    if not decisions:
+        return steps
+    cut = [step.name for step in steps].index("accounting")
+    fates = _steps("decision_fates.sql")
+    return (*_steps("decisions.sql"), *steps[:cut], *fates, *steps[cut:])
+
+
+def _steps(name: str) -> tuple[Step, ...]:
+    return parse_steps((resources.files("pipelines") / "sql" / name).read_text("utf-8"))
 
 
 def read_accounts(rows: list[dict[str, Any]], rows_in: Mapping[str, int]) -> dict[str, Account]:
     """Per source, what became of its rows, from the step ``accounting``."""
     accounts = {}
-    for source in SOURCES:
+    for source in rows_in:
         fates: dict[str, dict[str, int]] = {}
         for row in rows:
             if row["source"] == source:
@@ -178,12 +196,13 @@ def _check_tolerance(
         )
 
 
-def _check_balance(accounts: Mapping[str, Account], output: Path) -> None:
-    """Hold the accounts against the rows that were written."""
+def _check_balance(accounts: Mapping[str, Account], alone: int, output: Path) -> None:
+    """Hold the accounts against the rows written; ``alone`` counts decisions without request."""
     written = pq.read_metadata(output / "outcomes.parquet").num_rows
-    if written != accounts["requests"].used:
+    if written != accounts["requests"].used + alone:
         raise JoinError(
-            f"{written} outcomes were written for {accounts['requests'].used} used requests; "
+            f"{written} outcomes were written for {accounts['requests'].used} used requests and "
+            f"{alone} decisions without one; "
             "this is a defect of the join, please report it with report.json"
         )
     rejected = pq.read_table(output / "rejects.parquet", columns=["source"])["source"].to_pylist()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import orjson
@@ -30,6 +31,7 @@ class FullInformation:
     quality : in [0, 1]
     cost_usd : dollars a request
     latency_ms, input_tokens, output_tokens : as measured
+    answers : n rows of K texts, None where the table has no ``answer`` column
     """
 
     query_id: np.ndarray[tuple[int], np.dtype[np.object_]]
@@ -41,6 +43,7 @@ class FullInformation:
     latency_ms: FloatArray
     input_tokens: FloatArray
     output_tokens: FloatArray
+    answers: tuple[tuple[str, ...], ...] | None = None
 
     def __len__(self) -> int:
         return len(self.queries)
@@ -58,6 +61,7 @@ class FullInformation:
         return replace(
             self,
             queries=tuple(self.queries[i] for i in rows),
+            answers=None if self.answers is None else tuple(self.answers[i] for i in rows),
             **{name: getattr(self, name)[rows] for name in arrays},
         )
 
@@ -70,7 +74,7 @@ def read_matrix(path: Path, candidates: tuple[str, ...] | None = None) -> FullIn
 
     Columns: ``query_id``, ``prompt``, ``candidate``, ``input_tokens``, ``output_tokens``,
     ``cost_usd``; ``quality`` or ``correct``; ``latency_ms`` or ``latency_s``; ``tools`` (JSON)
-    where there are any.
+    where there are any; ``answer`` to judge cascades.
 
     Parameters
     ----------
@@ -112,5 +116,16 @@ def read_matrix(path: Path, candidates: tuple[str, ...] | None = None) -> FullIn
         queries=queries,
         group_id=np.array([group_id(query) for query in queries], dtype=object),
         candidates=names,
+        answers=_answers(frame, first.index, names),
         **tables,
     )
+
+
+def _answers(
+    frame: pd.DataFrame, query_ids: pd.Index[Any], names: tuple[str, ...]
+) -> tuple[tuple[str, ...], ...] | None:
+    if "answer" not in frame:
+        return None
+    wide = frame.pivot(index="query_id", columns="candidate", values="answer")
+    wide = wide.reindex(index=query_ids, columns=list(names)).fillna("")
+    return tuple(tuple(row) for row in wide.to_numpy(dtype=object).tolist())

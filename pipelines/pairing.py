@@ -9,10 +9,11 @@ from typing import Final
 
 import numpy as np
 
+from pipelines.changes import at_current_prices, changes_from, void_outdated
+from pipelines.feedback import REGIONS, feedback, regions_of
 from pipelines.matrix import FullInformation, read_matrix
 from pipelines.policy import best_constant
 from pipelines.tables import TrainingTable, read_outcomes, to_matrices
-from pipelines.weighting import groups_of, label_probability
 from router_ml.errors import DataError, OverlapError
 from router_ml.evaluation.off_policy.estimators import doubly_robust, snips
 from router_ml.evaluation.off_policy.feedback import LoggedFeedback
@@ -41,6 +42,7 @@ class PairedRows:
     basis : where the numbers come from, in words
     queries : the distinct queries
     unsupported : which moved traffic the log cannot judge, in words; ``""`` when it can
+    unsupported_mass : share of requests that this is
     """
 
     opponent: str
@@ -53,10 +55,16 @@ class PairedRows:
     basis: str
     queries: tuple[Query, ...]
     unsupported: str = ""
+    unsupported_mass: float = 0.0
 
 
 def pair(
-    challenger: Runtime, champion: Runtime | None, *, joined: Path | None, matrix: Path | None
+    challenger: Runtime,
+    champion: Runtime | None,
+    *,
+    joined: Path | None,
+    matrix: Path | None,
+    by_region: bool = True,
 ) -> PairedRows:
     """Play both on a full-information matrix where there is one, else on a log's test split.
 
@@ -65,6 +73,7 @@ def pair(
     champion : ``None`` = the best constant candidate: with a matrix the best on these rows, chosen
         with hindsight; on a log the best of the training split
     joined : folder that ``join`` wrote; with a matrix its training prompts are left out
+    by_region : whether a log must support a candidate in every query region, or over all queries
 
     Raises
     ------
@@ -75,7 +84,7 @@ def pair(
         return _on_matrix(challenger, champion, joined, matrix)
     if joined is None:
         raise DataError("the gate needs a joined log or a matrix to compare on; name one")
-    return _on_log(challenger, champion, joined)
+    return _on_log(challenger, champion, joined, by_region=by_region)
 
 
 def _on_matrix(
@@ -116,12 +125,15 @@ def _unseen(truth: FullInformation, joined: Path | None) -> FullInformation:
     return kept
 
 
-def _on_log(challenger: Runtime, champion: Runtime | None, joined: Path) -> PairedRows:
+def _on_log(
+    challenger: Runtime, champion: Runtime | None, joined: Path, *, by_region: bool
+) -> PairedRows:
     outcomes = read_outcomes(joined)
     routers = [challenger] if champion is None else [challenger, champion]
     logged = sorted(set(outcomes["candidate_chosen"]) | set(outcomes["candidate_served"]))
     names = _union(*(router.candidates.names for router in routers), logged)
-    everything = to_matrices(outcomes, names)
+    changes = changes_from(challenger.manifest.training.get("changes", ()))
+    everything = at_current_prices(void_outdated(to_matrices(outcomes, names), changes), joined)
     split = np.array(everything.split)
     table = everything.take(split == "test")
     if not np.isfinite(table.quality).any():
@@ -133,15 +145,17 @@ def _on_log(challenger: Runtime, champion: Runtime | None, joined: Path) -> Pair
     scores = [router.predict(queries).take(code) for router in routers]
     new = action_probs(challenger, scores[0], names)
     if champion is None:
-        best = _best_logged(everything.take(split == "train"))
+        best = best_logged(everything.take(split == "train"))
         opponent, old = names[best], constant_probs(len(table), len(names), best)
     else:
         opponent, old = "champion", action_probs(champion, scores[1], names)
     quality, cost_usd = feedback(table)
+    region = regions_of(table) if by_region else None
+    text, mass = unsupported(quality, new - old, names, region)
     return PairedRows(
         opponent=opponent,
-        quality_difference=_difference(quality, new, old, _guess(routers, scores, names)[0]),
-        cost_difference=_difference(cost_usd, new, old, _guess(routers, scores, names)[1]),
+        quality_difference=difference(quality, new, old, _guess(routers, scores, names)[0]),
+        cost_difference=difference(cost_usd, new, old, _guess(routers, scores, names)[1]),
         group_id=quality.group_id,
         labelled_rows=int(quality.labelled.sum()),
         candidates=names,
@@ -151,37 +165,9 @@ def _on_log(challenger: Runtime, champion: Runtime | None, joined: Path) -> Pair
             "robust"
         ),
         queries=queries,
-        unsupported=_unsupported(quality, new - old, names),
+        unsupported=text,
+        unsupported_mass=mass,
     )
-
-
-def feedback(table: TrainingTable) -> tuple[LoggedFeedback, LoggedFeedback]:
-    """Quality and cost of a log as off-policy estimators take them.
-
-    Labels are taken to be missing at random given candidate and propensity; costs are always known.
-
-    Raises
-    ------
-    DataError
-        If a request has no logged propensity.
-    """
-    if not np.isfinite(table.propensity).all():
-        raise DataError(
-            f"{int((~np.isfinite(table.propensity)).sum())} requests have no logged propensity; "
-            "set request_fields.propensity in the join config, or compare on a matrix"
-        )
-    groups = groups_of(table)
-    quality = LoggedFeedback(
-        action=table.chosen,
-        propensity=table.propensity,
-        outcome=table.quality,
-        label_prob=label_probability(table),
-        group_id=groups,
-    )
-    cost_usd = LoggedFeedback(
-        action=table.chosen, propensity=table.propensity, outcome=table.cost_usd, group_id=groups
-    )
-    return quality, cost_usd
 
 
 def action_probs(runtime: Runtime, predictions: Predictions, names: Sequence[str]) -> FloatArray:
@@ -201,7 +187,7 @@ def _union(*lists: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for names in lists for name in names))
 
 
-def _best_logged(train: TrainingTable) -> int:
+def best_logged(train: TrainingTable) -> int:
     """Best constant of the training split by SNIPS; the cheaper among equals."""
     quality, cost_usd = feedback(train)
     k = len(train.candidates)
@@ -232,7 +218,7 @@ def _guess(
     return quality, cost_usd
 
 
-def _difference(
+def difference(
     log: LoggedFeedback, new: FloatArray, old: FloatArray, guess: FloatArray
 ) -> FloatArray:
     """Doubly robust row values, challenger minus champion; both by the same predictions."""
@@ -241,11 +227,18 @@ def _difference(
     return difference
 
 
-def _unsupported(log: LoggedFeedback, moved: FloatArray, names: Sequence[str]) -> str:
-    """What the log cannot say about the requests that would move; those that stay cancel out."""
-    parts = []
+def unsupported(
+    log: LoggedFeedback, moved: FloatArray, names: Sequence[str], region: IntArray | None
+) -> tuple[str, float]:
+    """What the log cannot say about the requests that would move, and the share that they are.
+
+    Those that stay cancel out.
+    """
+    parts, mass = [], 0.0
     for label, probs in (("to", np.maximum(moved, 0.0)), ("from", np.maximum(-moved, 0.0))):
-        diagnosis = overlap(log, probs, candidates=names)
+        regions = ("all queries",) if region is None else REGIONS
+        diagnosis = overlap(log, probs, candidates=names, region=region, regions=regions)
         if diagnosis.unsupported_mass > MAX_UNSUPPORTED:
             parts.append(f"moving {label} {diagnosis.text}")
-    return "; ".join(parts)
+            mass += diagnosis.unsupported_mass
+    return "; ".join(parts), mass

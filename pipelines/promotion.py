@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from pipelines.config import PromoteConfig
-from pipelines.pairing import PairedRows, pair
+from pipelines.pairing import PairedRows
 from router_ml.errors import GateError
 from router_ml.evaluation.gate import Gate, GateReport
 from router_ml.export.parity import MIN_EQUAL_DECISIONS, TOLERANCE
@@ -127,23 +127,19 @@ def judge(
     *,
     names: tuple[str, str],
     parity: Mapping[str, Any] | None,
+    rows: PairedRows,
     look: int = 1,
 ) -> PromotionReport:
-    """Judge what ships: both bundles, through the runtime, on rows neither has seen.
+    """Judge a challenger by parity, latency, support by the data and paired statistics.
 
     Parameters
     ----------
     champion : ``None`` = compare with the best constant
     names : versions of challenger and champion, for the report
     parity : what ``export`` proved about the challenger's bundle
+    rows : challenger and champion side by side
     look : see :class:`router_ml.evaluation.gate.Gate`
-
-    Raises
-    ------
-    DataError
-        If the data cannot carry a comparison at all.
     """
-    rows = pair(challenger, champion, joined=config.joined, matrix=config.matrix)
     gate = Gate(
         mode=config.mode,
         margin=config.margin,
@@ -166,7 +162,7 @@ def judge(
         conditions=(
             check_parity_report(parity, challenger.manifest.bundle_id),
             check_latency(challenger, rows.queries, config),
-            _check_support(rows),
+            check_support(rows, verdict),
         ),
         gate=verdict,
         look=look,
@@ -220,7 +216,21 @@ def _seconds(runtime: Runtime, query: Query) -> float:
     return time.perf_counter() - begin
 
 
-def _check_support(rows: PairedRows) -> Condition:
-    if rows.unsupported:
-        return Condition("support", False, f"the log cannot judge {rows.unsupported}")
-    return Condition("support", True, "the data can judge the traffic that would move")
+def check_support(rows: PairedRows, verdict: GateReport) -> Condition:
+    """Whether the log can judge the traffic that would move, or need not.
+
+    What it cannot judge is bounded, not estimated: if the comparison would pass even though every
+    such request were lost, a whole unit of quality each, it does not hold the challenger up. So a
+    champion that has collapsed can be replaced while one of the candidates is still little known.
+    """
+    if not rows.unsupported:
+        return Condition("support", True, "the data can judge the traffic that would move")
+    check = verdict.checks[0]
+    worst = check.estimate.low - rows.unsupported_mass
+    passed = bool(worst > check.threshold)
+    sign = ">" if passed else "<="
+    reason = (
+        f"the log cannot judge {rows.unsupported}; were all of that lost, the lower bound of the "
+        f"{check.name} difference would be {worst:+.3g} {sign} {check.threshold:+.3g}"
+    )
+    return Condition("support", passed, reason)

@@ -13,7 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from pipelines.config import PromoteConfig, RegisterConfig
+from pipelines.config import PromoteConfig, RegisterConfig, TrainConfig, load_config
+from pipelines.cross_pairing import pair_cross_fitted
+from pipelines.pairing import PairedRows, pair
 from pipelines.promotion import PromotionReport, judge
 from pipelines.tracking import (
     file_digest,
@@ -22,8 +24,9 @@ from pipelines.tracking import (
     read_parity,
     registry_errors,
 )
+from pipelines.train import CONFIG as TRAIN_CONFIG
 from router_ml.bundle.files import MANIFEST, read_bundle
-from router_ml.errors import RegistryError
+from router_ml.errors import DataError, RegistryError
 from router_ml.runtime.runtime import Runtime
 
 CHALLENGER: Final = "challenger"
@@ -83,12 +86,23 @@ def promote(config: PromoteConfig) -> PromotionReport:
             raise RegistryError(f"version {champion} of {config.name} is champion already")
         look = _count_look(client, config, version, champion)
         with tempfile.TemporaryDirectory(prefix="router-gate-") as folder:
+            new = _runtime(config.name, version, Path(folder))
+            old = None if champion is None else _runtime(config.name, champion, Path(folder))
             report = judge(
-                _runtime(config.name, version, Path(folder)),
-                None if champion is None else _runtime(config.name, champion, Path(folder)),
+                new,
+                old,
                 config,
                 names=(version, champion or _NOBODY),
                 parity=json.loads(challenger.tags.get("parity", "null")),
+                rows=_pair_cross_fitted(client, config, version, champion)
+                if config.cross_fit
+                else pair(
+                    new,
+                    old,
+                    joined=config.joined,
+                    matrix=config.matrix,
+                    by_region=config.support_by_region,
+                ),
                 look=look,
             )
         report = report.overridden(config.override_by, config.override_reason)
@@ -161,6 +175,30 @@ def download_bundle(name: str, version: str, folder: Path) -> Path:
 
 def _runtime(name: str, version: str, folder: Path) -> Runtime:
     return Runtime.from_folder(download_bundle(name, version, folder), random_state=0)
+
+
+def _pair_cross_fitted(
+    client: Any, config: PromoteConfig, version: str, champion: str | None
+) -> PairedRows:
+    if config.joined is None:
+        raise DataError("cross_fit needs a joined log; name one")
+    new = _training(client, config.name, version)
+    old = None if champion is None else _training(client, config.name, champion)
+    return pair_cross_fitted(new, old, config.joined)
+
+
+def _training(client: Any, name: str, version: str) -> TrainConfig:
+    """How a version was trained, from the artifacts of its run."""
+    run_id = client.get_model_version(name, version).run_id
+    with tempfile.TemporaryDirectory(prefix="router-config-") as folder:
+        try:
+            path = client.download_artifacts(run_id, f"trained/{TRAIN_CONFIG}", folder)
+        except (OSError, load_mlflow().MlflowException) as error:
+            raise RegistryError(
+                f"version {version} of {name} does not say how it was trained; register it with "
+                "trained=…, or promote without cross_fit"
+            ) from error
+        return load_config(TrainConfig, Path(path), {})
 
 
 def _client() -> Any:

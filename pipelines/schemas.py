@@ -97,6 +97,24 @@ LABELS: Final = Table(
     ),
 )
 
+FEEDBACK: Final = Table(
+    "feedback",
+    (
+        Column("decision_id", "string", required=True),
+        Column("time", "timestamp", required=True),
+        Column("name", "string"),
+        Column("source", "string"),
+        Column("quality", "double"),
+        Column("candidate_served", "string"),
+        Column("input_tokens", "bigint"),
+        Column("output_tokens", "bigint"),
+        Column("cost_usd", "double"),
+        Column("latency_ms", "double"),
+        Column("status", "string"),
+        Column("answer", "string"),
+    ),
+)
+
 PRICES: Final = Table(
     "prices",
     (
@@ -125,11 +143,13 @@ PROVENANCE: Final = Table(
         Column("repair", "string"),
         Column("zoneless", "boolean"),
         Column("raw", "string"),
+        Column("origin", "string"),
     ),
 )
 """What a source adds to every row: where it stood, and what was wrong with it or done to it.
 
-``row_id`` is unique within a source and grows with file and line.
+``row_id`` is unique within a source and grows with file and line; ``origin`` names the source that
+accounts for the row.
 ``problem`` is a reject reason found while reading, ``exclusion`` a rule that the source knows the
 row to fall under, ``repair`` a change that was made, ``zoneless`` that its time had no zone, and
 ``raw`` the record as it stood (of rows with a problem).

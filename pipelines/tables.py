@@ -39,6 +39,8 @@ class TrainingTable:
     input_tokens, output_tokens, latency_ms, cost_usd : float array, shape (n,)
         Of the candidate that served.
     succeeded : bool array, shape (n,); tokens and latency of failures teach nothing
+    answer : n texts, ``None`` where the log has none
+    finish_reason : n, ``""`` where the log has none
     split : n names, ``train`` or ``test``
     """
 
@@ -60,6 +62,8 @@ class TrainingTable:
     latency_ms: FloatArray
     cost_usd: FloatArray
     succeeded: BoolArray
+    answer: tuple[str | None, ...]
+    finish_reason: tuple[str, ...]
     split: tuple[str, ...]
 
     def __len__(self) -> int:
@@ -185,6 +189,8 @@ def to_matrices(outcomes: pd.DataFrame, candidates: Sequence[str]) -> TrainingTa
         latency_ms=_floats(outcomes["latency_ms"]),
         cost_usd=_floats(outcomes["cost_usd"]),
         succeeded=(outcomes["status"] == "success").to_numpy(dtype=bool),
+        answer=tuple(_texts(outcomes["answer"])),
+        finish_reason=tuple(reason or "" for reason in _texts(outcomes["finish_reason"])),
         split=tuple(outcomes["split"]),
     )
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -13,144 +13,56 @@ from typing import Any, Final
 import numpy as np
 
 from pipelines.cache import get_encoder, load_encoder
+from pipelines.cascade import TrainedCascade, logged_answers, train_cascade
+from pipelines.cascade_config import CascadeConfig
+from pipelines.changes import Change, find_changes, query_features, void_outdated
 from pipelines.config import TrainConfig, dump_config
 from pipelines.console import progress
+from pipelines.learning import evidence_for, fit_router, training_predictions
 from pipelines.policy import solve_policy
 from pipelines.tables import TrainingTable, read_candidates, read_outcomes, to_matrices
-from pipelines.weighting import inverse_probability_weight
+from pipelines.training_set import TrainingSet, training_set
 from router_ml.bundle.files import candidates_from, candidates_to_rows, prices_to_dict
 from router_ml.errors import SchemaError
-from router_ml.estimators.base import Estimator, State
+from router_ml.estimators.answer import AnswerScorer
+from router_ml.estimators.base import State
 from router_ml.estimators.registry import load_all, make_estimator
-from router_ml.estimators.router import Outcomes, RouterEstimator, count_bias
+from router_ml.estimators.router import RouterEstimator, count_bias
 from router_ml.features.encoder import Encoder
-from router_ml.features.featurizer import Featurizer
 from router_ml.features.lexical import NAMES
-from router_ml.features.query import Query
-from router_ml.types import BoolArray, CandidateTable, FloatArray, IntArray, Predictions, QueryBatch
+from router_ml.types import CandidateTable
 
 ROUTER: Final = "router"
 ENCODER: Final = "encoder"
+ANSWER: Final = "answer"
 REPORT: Final = "training.json"
 CONFIG: Final = "train.yaml"
 
 
 @dataclass(frozen=True, slots=True)
-class TrainingSet:
-    """What a router is fitted on: one row a distinct query.
-
-    Parameters
-    ----------
-    queries : n parsed queries
-    batch : their features
-    outcomes : means over the requests that asked the same, NaN where unobserved
-    group_id : hash of each normalised text, shape (n,)
-    candidates : the K candidates
-    """
-
-    queries: tuple[Query, ...]
-    batch: QueryBatch
-    outcomes: Outcomes
-    group_id: np.typing.NDArray[np.str_]
-    candidates: CandidateTable
-
-    @property
-    def groups(self) -> IntArray:
-        """Integer codes of ``group_id``, shape (n,)."""
-        codes: IntArray = np.unique(self.group_id, return_inverse=True)[1]
-        return codes
-
-    def __len__(self) -> int:
-        return len(self.queries)
-
-    def take(self, index: IntArray | BoolArray) -> TrainingSet:
-        """Rows by position or by mask."""
-        rows = np.arange(len(self))[index]
-        return replace(
-            self,
-            queries=tuple(self.queries[i] for i in rows),
-            batch=self.batch.take(rows),
-            outcomes=self.outcomes.take(rows),
-            group_id=self.group_id[rows],
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class TrainedRouter:
-    """What :func:`run` leaves behind, read back by :func:`load_trained`."""
+    """What :func:`run` leaves behind, read back by :func:`load_trained`.
+
+    ``scorer`` is there if a cascade was learned; its policy is ``report["cascade"]["policy"]``.
+    """
 
     estimator: RouterEstimator
     encoder: Encoder
     candidates: CandidateTable
     policy: Mapping[str, Any]
     report: Mapping[str, Any]
-
-
-def training_set(
-    table: TrainingTable,
-    candidates: CandidateTable,
-    encoder: Encoder,
-    *,
-    on_progress: Callable[[int], None] | None = None,
-) -> TrainingSet:
-    """Collapse requests that asked the same, and compute features once a distinct query.
-
-    A cell of ``outcomes.quality`` is the weighted mean of its labels and its weight their total, so
-    nothing is lost: squared and logistic losses see the same sums. Labels are weighted by the
-    inverse of the probability that the log shows them.
-    """
-    query_id = np.array(table.query_id)
-    distinct, first, code = np.unique(query_id, return_index=True, return_inverse=True)
-    shape = (len(distinct), len(table.candidates))
-
-    def mean(values: FloatArray, weight: FloatArray) -> tuple[FloatArray, FloatArray]:
-        known = ~np.isnan(values) & (weight > 0) & (table.served >= 0)
-        at = (code[known], table.served[known])
-        total, mass = np.zeros(shape), np.zeros(shape)
-        np.add.at(total, at, values[known] * weight[known])
-        np.add.at(mass, at, weight[known])
-        return np.divide(total, mass, out=np.full(shape, np.nan), where=mass > 0), mass
-
-    answered = table.succeeded.astype(float)
-    quality, mass = mean(table.quality, table.weight * inverse_probability_weight(table))
-    outcomes = Outcomes(
-        quality=quality,
-        input_tokens=mean(table.input_tokens, answered)[0],
-        output_tokens=mean(table.output_tokens, answered)[0],
-        latency_ms=mean(table.latency_ms, answered)[0],
-        weight=mass,
-    )
-    queries = tuple(table.queries[i] for i in first)
-    batch = Featurizer(encoder=encoder).transform(queries, progress=on_progress)
-    return TrainingSet(queries, batch, outcomes, np.array(table.group_id)[first], candidates)
+    scorer: AnswerScorer | None = None
 
 
 def read_training_table(
-    joined: Path, split: str | None = None
+    joined: Path, split: str | None = None, names: Sequence[str] | None = None
 ) -> tuple[TrainingTable, CandidateTable]:
-    """Outcomes of a join as arrays, of one split or of all, and its candidates."""
-    candidates = read_candidates(joined)
+    """Outcomes of a join as arrays, of one split or of all, and its candidates (or those named)."""
+    candidates = read_candidates(joined, names)
     table = to_matrices(read_outcomes(joined), candidates.names)
     if split is not None:
         table = table.take(np.array(table.split) == split)
     return table, candidates
-
-
-def fit_router(data: TrainingSet, quality: Estimator) -> RouterEstimator:
-    """Fit quality, token and latency estimators; the input estimator is left unfitted."""
-    router = RouterEstimator(quality=quality.clone())
-    return router.fit(data.batch, data.outcomes, candidates=data.candidates, groups=data.groups)
-
-
-def training_predictions(router: RouterEstimator, data: TrainingSet) -> Predictions:
-    """Predictions of the training rows, quality out-of-fold where the estimator kept it.
-
-    Budgets and floors are solved on these: in-sample qualities are too sharp, and a budget solved
-    on them is missed.
-    """
-    predictions = router.predict(data.batch, data.candidates)
-    oof = getattr(router.quality, "oof_", None)
-    return predictions if oof is None else replace(predictions, quality=oof)
 
 
 def run(config: TrainConfig) -> Path:
@@ -161,7 +73,7 @@ def run(config: TrainConfig) -> Path:
     SchemaError
         If the training split has no labelled request.
     """
-    table, candidates = read_training_table(config.joined, split="train")
+    table, candidates = read_training_table(config.joined, "train", config.candidates or None)
     if not np.isfinite(table.quality).any():
         raise SchemaError(f"no labelled request in the training split of {config.joined}")
     encoder = get_encoder(
@@ -172,18 +84,46 @@ def run(config: TrainConfig) -> Path:
         max_tokens=config.max_tokens,
     )
     with progress("features", None) as advance:
-        data = training_set(table, candidates, encoder, on_progress=advance)
+        weighted = config.learning != "naive"
+        data = training_set(table, candidates, encoder, weighted=weighted, on_progress=advance)
+    changes: tuple[Change, ...] = ()
+    if config.detect_changes:
+        changes = find_changes(table, query_features(table, data.batch))
+        table = void_outdated(table, changes)
+        data = training_set(table, candidates, encoder, weighted=weighted, batch=data.batch)
     with progress("fitting estimators", None):
-        router = fit_router(data, make_estimator(config.quality))
+        router = fit_router(data, make_estimator(config.quality), learning=config.learning)
     report = {
         "rows": len(table),
         "queries": len(data),
         "labelled_cells": int(np.isfinite(data.outcomes.quality).sum()),
         "selection": getattr(router.quality, "report_", {}),
         "cost_bias_in_sample": _bias(router, data),
+        "changes": [change.as_dict() for change in changes],
         "fingerprint": sha256((config.joined / "outcomes.parquet").read_bytes()).hexdigest(),
     }
-    return save_trained(config, router, encoder, data, report)
+    cascade = None
+    if config.cascade is not None:
+        with progress("learning a cascade", None):
+            cascade = fit_cascade(config.cascade, table, data, router)
+    return save_trained(config, router, encoder, data, report, cascade)
+
+
+def fit_cascade(
+    config: CascadeConfig, table: TrainingTable, data: TrainingSet, router: RouterEstimator
+) -> TrainedCascade:
+    """Learn a cascade from a log's answers, on the router's out-of-fold predictions."""
+    index = np.arange(len(data))
+    if len(data) > config.max_queries:
+        index = np.sort(np.random.default_rng(0).permutation(index)[: config.max_queries])
+    predictions = training_predictions(router, data).take(index)
+    return train_cascade(
+        config,
+        logged_answers(table, data.queries, index),
+        groups=data.groups[index],
+        prior=np.asarray(predictions.quality, dtype=float),
+        cost_usd=data.candidates.cost_usd(predictions.input_tokens, predictions.output_tokens),
+    )
 
 
 def save_trained(
@@ -192,21 +132,28 @@ def save_trained(
     encoder: Encoder,
     data: TrainingSet,
     report: Mapping[str, Any],
+    cascade: TrainedCascade | None = None,
 ) -> Path:
-    """Write state, encoder, candidates, solved policy and report; no pickle among them."""
+    """Write state, encoder, candidates, solved policies and report; no pickle among them."""
     shutil.rmtree(config.output, ignore_errors=True)
     config.output.mkdir(parents=True)
     router.get_state().save(config.output / ROUTER)
     encoder.save(config.output / ENCODER)
-    policy = solve_policy(config.policy, training_predictions(router, data), data.candidates)
+    predictions = training_predictions(router, data)
+    known = evidence_for(config.policy, data, router)
+    policy, learned = solve_policy(config.policy, predictions, data.candidates, known)
     head = {
         "encoder": {"kind": encoder.kind, "source": config.encoder_model},
         "candidates": candidates_to_rows(data.candidates),
         "prices": prices_to_dict(data.candidates),
         "policy": policy.to_dict(),
+        "policy_learning": learned,
         "reference": reference_statistics(data),
         **report,
     }
+    if cascade is not None:
+        cascade.scorer.get_state().save(config.output / ANSWER)
+        head["cascade"] = {"policy": cascade.policy.to_dict(), **cascade.report}
     (config.output / REPORT).write_text(json.dumps(head, indent=1), encoding="utf-8")
     dump_config(config, config.output / CONFIG)
     return config.output
@@ -225,6 +172,9 @@ def load_trained(folder: Path) -> TrainedRouter:
         candidates=candidates_from(tuple(report["candidates"]), report["prices"]),
         policy=report["policy"],
         report=report,
+        scorer=(
+            AnswerScorer.from_state(State.load(folder / ANSWER)) if "cascade" in report else None
+        ),
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from pipelines.tables import TrainingTable
 from router_ml.evaluation.off_policy.nuisance import estimate_label_prob
-from router_ml.types import FloatArray, IntArray
+from router_ml.types import BoolArray, FloatArray, IntArray
 
 MAX_WEIGHT: Final = 3.0
 """Largest inverse probability, in multiples of the mean: more buys variance, not truth.
@@ -23,18 +23,21 @@ def groups_of(table: TrainingTable) -> IntArray:
     return codes
 
 
-def label_probability(table: TrainingTable) -> FloatArray:
+def label_probability(table: TrainingTable, known: BoolArray | None = None) -> FloatArray:
     """Probability that a request is labelled, given what is logged, cross-fitted, shape (n,).
+
+    ``known``, shape (n,), says which requests have an outcome other than quality.
 
     Missing at random given the candidate and the logging policy's propensity, which carries the
     query's stratum where the policy used one.
     """
+    labelled = (np.isfinite(table.quality) if known is None else known).astype(float)
     k = len(table.candidates)
     features = np.eye(k)[np.maximum(table.served, 0)]
     if np.isfinite(table.propensity).all():
         surprise = np.log(table.propensity)[:, None]
         features = np.column_stack([features, surprise, features * surprise])
-    return estimate_label_prob(features, np.isfinite(table.quality), groups_of(table))
+    return estimate_label_prob(features, labelled, groups_of(table))
 
 
 def inverse_probability_weight(table: TrainingTable) -> FloatArray:

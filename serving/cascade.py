@@ -44,11 +44,12 @@ class CascadeResponse(Struct, gc=False):
     expected_cost_usd: float
     estimates: dict[str, float]
     reason: str
+    decision_id: str
     request_id: str | None = None
 
 
 def next_step(
-    cascade: CascadeRuntime, request: CascadeRequest, tools: ToolCache
+    cascade: CascadeRuntime, request: CascadeRequest, tools: ToolCache, decision_id: str
 ) -> CascadeResponse:
     """Answer one request.
 
@@ -73,5 +74,6 @@ def next_step(
         expected_cost_usd=step.expected_cost_usd,
         estimates=dict(step.estimates),
         reason=step.reason,
+        decision_id=decision_id,
         request_id=request.request_id,
     )

@@ -1,4 +1,4 @@
-"""The decision log: one JSON line a decision or feedback, written off the request path.
+"""The decision log: one JSON line a decision, cascade step or feedback, off the request path.
 
 A request only appends a row to a bounded queue. A thread encodes what waits every ``flush_s``
 seconds, in small chunks so that the event loop is never held up, appends each chunk with one
@@ -59,6 +59,31 @@ class DecisionRow(msgspec.Struct, tag="decision", tag_field="kind", gc=False):
     tools: Any = None
 
 
+class CascadeRow(msgspec.Struct, tag="cascade", tag_field="kind", gc=False):
+    """One step of a cascade; of ``answers`` so far the text is kept only where text is logged."""
+
+    decision_id: str
+    time: str
+    request_id: str | None
+    session_id: str | None
+    tags: Any
+    arm: str
+    router: str
+    router_version: str
+    bundle_id: str
+    override_digest: str
+    action: str
+    candidate: str
+    quality: float
+    expected_gain: float
+    expected_cost_usd: float
+    estimates: dict[str, float]
+    answers: tuple[Any, ...]
+    query: str | None = None
+    messages: Any = None
+    tools: Any = None
+
+
 class FeedbackRow(msgspec.Struct, tag="feedback", tag_field="kind"):
     """One feedback; of several with the same ``(decision_id, name)`` the latest holds."""
 
@@ -74,6 +99,9 @@ class FeedbackRow(msgspec.Struct, tag="feedback", tag_field="kind"):
     latency_ms: float | None
     status: str | None
     answer: str | None
+
+
+Row = DecisionRow | CascadeRow | FeedbackRow
 
 
 class DecisionLog:
@@ -108,7 +136,7 @@ class DecisionLog:
         self.rotate_bytes = rotate_bytes
         self.queue_rows = queue_rows
         self.written = self.dropped = self.failed = 0
-        self._queue: deque[DecisionRow | FeedbackRow] = deque()
+        self._queue: deque[Row] = deque()
         self._encoder = msgspec.json.Encoder()
         self._stop = threading.Event()
         self._started = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
@@ -121,7 +149,7 @@ class DecisionLog:
         self._thread = threading.Thread(target=self._work, name="decision-log", daemon=True)
         self._thread.start()
 
-    def append(self, row: DecisionRow | FeedbackRow) -> bool:
+    def append(self, row: Row) -> bool:
         """Queue a row; False, and counted as dropped, when the queue is full."""
         if len(self._queue) >= self.queue_rows:
             self.dropped += 1

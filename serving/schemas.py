@@ -113,7 +113,7 @@ class CandidateInfo(Struct):
 
 
 class RouterInfo(Struct):
-    """The loaded router."""
+    """The loaded router; ``cascade`` is its cascade policy, null where it has none."""
 
     name: str
     version: str
@@ -123,6 +123,7 @@ class RouterInfo(Struct):
     loaded: str
     source: str
     policy: dict[str, Any]
+    cascade: dict[str, Any] | None
     override_digest: str
     candidates: list[CandidateInfo]
     calibration: dict[str, Any]

@@ -16,8 +16,8 @@ from router_ml.errors import InvalidRequestError, ScorerUnavailableError
 from router_ml.types import Decision
 from serving.batcher import Batcher
 from serving.bodies import read_json
-from serving.cascade import CascadeRequest, next_step
-from serving.decision_log import DecisionLog, DecisionRow, FeedbackRow
+from serving.cascade import CascadeRequest, CascadeResponse, next_step
+from serving.decision_log import CascadeRow, DecisionLog, DecisionRow, FeedbackRow
 from serving.errors import HttpError
 from serving.ids import DecisionIds
 from serving.loader import Loader, Router
@@ -84,6 +84,7 @@ class Service:
     def close(self) -> None:
         """Stop following the source and write what the log still holds."""
         self.loader.close()
+        self._batcher.close()
         if self.log is not None:
             self.log.close()
 
@@ -110,7 +111,10 @@ class Service:
         """``POST /v1/cascade/next``."""
         router = self._router()
         request = read_json(self._cascade, body)
-        return self._encode(next_step(router.cascade, request, self._tools))
+        step = next_step(router.cascade, request, self._tools, self._ids.next())
+        if self.log is not None:
+            self.log.append(self._cascade_row(router, request, step))
+        return self._encode(step)
 
     async def feedback(self, body: bytes) -> bytes:
         """``POST /v1/feedback``; the row is written within ``log_flush_s``."""
@@ -139,6 +143,7 @@ class Service:
         """``GET /v1/router``."""
         router = self._router()
         manifest, table = router.runtime.manifest, router.runtime.candidates
+        cascade = router.cascade.policy
         prices = prices_to_dict(table)
         info = RouterInfo(
             name=router.name.name,
@@ -149,6 +154,7 @@ class Service:
             loaded=router.loaded.isoformat(timespec="seconds"),
             source=router.source,
             policy=router.runtime.policy.to_dict(),
+            cascade=None if cascade is None else cascade.to_dict(),
             override_digest=router.runtime.override_digest,
             candidates=[
                 CandidateInfo(
@@ -220,6 +226,37 @@ class Service:
             query=request.query if text else None,
             messages=request.messages if text else None,
             tools=ask.tools if text else None,
+        )
+
+    def _cascade_row(
+        self, router: Router, request: CascadeRequest, step: CascadeResponse
+    ) -> CascadeRow:
+        text = self.settings.log_text
+        answers = [msgspec.structs.asdict(answer) for answer in request.answers]
+        if not text:
+            for answer in answers:
+                del answer["text"]
+        return CascadeRow(
+            decision_id=step.decision_id,
+            time=_now(),
+            request_id=request.request_id,
+            session_id=request.session_id,
+            tags=request.tags,
+            arm=self.settings.arm,
+            router=router.name.name,
+            router_version=router.name.version,
+            bundle_id=router.runtime.manifest.bundle_id,
+            override_digest=router.runtime.override_digest,
+            action=step.action,
+            candidate=step.candidate,
+            quality=step.quality,
+            expected_gain=step.expected_gain,
+            expected_cost_usd=step.expected_cost_usd,
+            estimates=step.estimates,
+            answers=tuple(answers),
+            query=request.query if text else None,
+            messages=request.messages if text else None,
+            tools=self._tools.read(request.tools)[0] if text else None,
         )
 
 

@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from pipelines.benchmarks.cascade_data import CascadeData
+from pipelines.benchmarks.cascade_data import GSM8K, CascadeData
 from pipelines.benchmarks.frugal import FrugalScorers, play, search
 from router_ml.errors import ConfigError
 from router_ml.estimators.answer import AnswerScorer
@@ -21,14 +21,20 @@ from router_ml.policies.cascade_routing import CascadeRoutingPolicy
 from router_ml.policies.sequential import Score, ScoreCache, SequentialPolicy
 from router_ml.types import BoolArray, FloatArray, IntArray, QueryBatch
 
-Points = list[tuple[FloatArray, FloatArray]]
-"""Quality and dollars of every test query, one pair an operating point."""
+Point = tuple[FloatArray, FloatArray]
+"""Quality and dollars of every test query, at one operating point."""
+Points = list[Point]
 
 BUDGETS: Final = (0.04, 0.06, 0.08, 0.1, 0.13, 0.16, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.65, 0.8, 1.0)
 """Operating points of budgeted methods, in shares of the best single candidate's cost."""
-N_WEIGHTS: Final = 18
+N_WEIGHTS: Final = 32
 """Operating points of methods with a cost weight."""
+_STRIDE: Final = {"cascade_routing_exact": 4}
+"""Exact sets of twelve candidates take long: fewer operating points."""
 _INNER: Final = 4
+
+Option = tuple[SequentialPolicy, float, float]
+"""A policy with its mean quality and dollars on the training queries, out of fold."""
 
 Predict = Callable[[AnswerTable, IntArray, IntArray, BoolArray], FloatArray]
 
@@ -81,16 +87,8 @@ def run_fold(
     )
     best_cost = float(data.cost_usd[train, _best(data, train)].mean())
 
-    def played(policy: SequentialPolicy) -> tuple[FloatArray, FloatArray]:
-        run = run_cascade(
-            policy,
-            play_on,
-            prior=prior_test,
-            expected_cost_usd=cost_test,
-            quality=data.quality[test],
-            cost_usd=data.cost_usd[test],
-        )
-        return run.quality, run.cost_usd
+    def played(policy: SequentialPolicy) -> Point:
+        return _play(policy, play_on, prior_test, cost_test, data, test)
 
     front = frontier(learn, data.quality[train], data.cost_usd[train])
     weights = _weights(best_cost)
@@ -107,8 +105,22 @@ def run_fold(
         "router": _routed(prior_test, cost_test, data, test, weights),
         "frugal_gpt": _frugal(inputs, train, test, best_cost),
         "cascade": [played(point.policy) for point in _within(front, best_cost)],
-        **{name: [played(p.at(weight)) for weight in weights] for name, p in routing.items()},
+        **{
+            name: [played(p.at(weight)) for weight in weights[:: _STRIDE.get(name, 1)]]
+            for name, p in routing.items()
+        },
     }
+    tried: dict[str, list[Option]] = {
+        "cascade": [(point.policy, point.quality, point.cost_usd) for point in front],
+        "cascade_routing": [],
+    }
+    for weight in weights:
+        at = routing["cascade_routing"].at(weight)
+        quality, cost = _play(at, learn, prior_train, cost_train, data, train)
+        tried["cascade_routing"].append((at, float(quality.mean()), float(cost.mean())))
+    for name, options in tried.items():
+        for target, policy in _planned(options, data, train).items():
+            points[f"{name}_{target}"] = [played(policy)]
     judged, beside = judged_answers(data, train)
     rows = np.arange(len(test))
     who = np.full(len(test), judged)
@@ -137,13 +149,50 @@ def judged_answers(data: CascadeData, rows: IntArray) -> tuple[int, list[int]]:
     return order[0], order[1:3]
 
 
+def _play(
+    policy: SequentialPolicy,
+    score: ScoreCache,
+    prior: FloatArray,
+    expected_cost: FloatArray,
+    data: CascadeData,
+    rows: IntArray,
+) -> Point:
+    run = run_cascade(
+        policy,
+        score,
+        prior=prior,
+        expected_cost_usd=expected_cost,
+        quality=data.quality[rows],
+        cost_usd=data.cost_usd[rows],
+    )
+    return run.quality, run.cost_usd
+
+
+def _planned(
+    options: Sequence[Option], data: CascadeData, train: IntArray
+) -> dict[str, SequentialPolicy]:
+    """One operating point a target, chosen on the training queries alone.
+
+    ``at_budget``: most quality at no more than the best single candidate's cost; ``at_floor``:
+    least cost at its quality (GSM8K: at 95 % of it).
+    """
+    best = _best(data, train)
+    budget = float(data.cost_usd[train, best].mean())
+    floor = float(data.quality[train, best].mean()) * (0.95 if data.name == GSM8K else 1.0)
+    within = [option for option in options if option[2] <= budget]
+    reaching = [option for option in options if option[1] >= floor]
+    most = max(within or options, key=lambda option: (option[1], -option[2]))
+    least = min(reaching, key=lambda option: (option[2], -option[1]), default=most)
+    return {"at_budget": most[0], "at_floor": least[0]}
+
+
 def _best(data: CascadeData, rows: IntArray) -> int:
     quality, cost = data.quality[rows].mean(axis=0), data.cost_usd[rows].mean(axis=0)
     return int(np.lexsort((cost, -quality))[0])
 
 
 def _weights(best_cost: float) -> list[float]:
-    weights: list[float] = np.geomspace(1e-3 / best_cost, 8.0 / best_cost, N_WEIGHTS).tolist()
+    weights: list[float] = np.geomspace(3e-3 / best_cost, 8.0 / best_cost, N_WEIGHTS).tolist()
     return weights
 
 

@@ -1,4 +1,4 @@
-"""How far off-policy estimates, the gate and the guarantee can be trusted, against known truth."""
+"""Off-policy estimates, gate, guarantee and learning from a log, against known truth."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import orjson
 
 from pipelines.benchmarks.gate_trials import gate_trials
 from pipelines.benchmarks.guarantee_trials import guarantee_trials
+from pipelines.benchmarks.learning_trials import learning_trials
+from pipelines.benchmarks.loop_trials import loop_trials
 from pipelines.benchmarks.population import (
     DrawnLog,
     Population,
@@ -28,11 +30,13 @@ from router_ml.evaluation.off_policy.estimators import (
     ipw,
     snips,
 )
+from router_ml.evaluation.off_policy.shrinkage import shrunken_doubly_robust
 from router_ml.types import BoolArray, FloatArray
 
 Metrics = dict[str, Estimate]
-ESTIMATORS = ("DM", "IPW", "SNIPS", "DR", "DR-clip", "DR-SWITCH")
-RATED = ("SNIPS", "DR")
+ESTIMATORS = ("DM", "IPW", "SNIPS", "DR", "DR-full", "DR-clip", "DR-SWITCH")
+"""``DR`` shrinks its weights, as every report does; ``DR-full`` does not."""
+RATED = ("SNIPS", "DR", "DR-full")
 """Estimators whose intervals are Wilson's at the effective sample size; others: normal."""
 CLIP = 20.0
 """Weight at which the clipped and the SWITCH estimator cut."""
@@ -45,6 +49,8 @@ def run(
     n_logs: int = 2_000,
     n_requests: int = 3_000,
     n_trials: int = 1_000,
+    n_seeds: int = 5,
+    n_loops: int = 5,
     random_state: int = 0,
     progress: Callable[[Iterable[int], str], Iterable[int]] = lambda steps, _: steps,
 ) -> Path:
@@ -57,6 +63,8 @@ def run(
     n_logs : resampled logs for ``rmse``, ``bias``, ``coverage`` and ``ess``
     n_requests : requests in each
     n_trials : trials of gate and guarantee
+    n_seeds : logs that routers are learned from
+    n_loops : simulations of the closed loop; 0 leaves them out
     progress : wraps the loops, given a label
 
     Returns
@@ -82,6 +90,18 @@ def run(
         methods["guarantee"] = guarantee_trials(
             population, n_trials=n_trials, random_state=random_state, progress=progress
         )
+        methods["learning"] = learning_trials(
+            data,
+            workload=population.name,
+            n_seeds=n_seeds,
+            random_state=random_state,
+            progress=progress,
+        )
+        if n_loops:
+            folder = data / "bfcl" if data is not None and population.name == "bfcl" else None
+            methods["loop"] = loop_trials(
+                population.name, folder, n_loops=n_loops, progress=progress
+            )
         kept = workloads.setdefault(population.name, {}).setdefault("methods", {})
         kept.update(
             {
@@ -136,12 +156,13 @@ def accuracy(
 
 
 def _estimate(log: DrawnLog, probs: FloatArray) -> list[RowValues]:
-    """Row values in the order of ``ESTIMATORS``; DR normalises its correction."""
+    """Row values in the order of ``ESTIMATORS``; DR and DR-full normalise their correction."""
     feedback, predicted = log.feedback, log.predicted
     return [
         direct_method(feedback, probs, predicted),
         ipw(feedback, probs),
         snips(feedback, probs),
+        shrunken_doubly_robust(feedback, probs, predicted),
         doubly_robust(feedback, probs, predicted, self_normalised=True),
         doubly_robust(feedback, probs, predicted, clip=CLIP),
         doubly_robust(feedback, probs, predicted, switch=CLIP),

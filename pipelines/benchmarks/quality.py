@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 
@@ -20,21 +20,22 @@ from pipelines.benchmarks import quality_metrics as metrics
 from pipelines.benchmarks.quality_data import (
     BFCL,
     LLMROUTER,
-    MMLU_1500,
     WORKLOADS,
     Split,
     Workload,
     cross_validation,
     few_labels,
+    label_count,
     read_workload,
 )
-from pipelines.benchmarks.quality_figures import draw
+from pipelines.benchmarks.quality_figures import draw, draw_learning_curve
 from pipelines.cache import get_encoder
 from pipelines.console import print_table, progress
 from router_ml.errors import ConfigError
 from router_ml.estimators.base import Estimator
 from router_ml.estimators.counts import CountsEstimator
 from router_ml.estimators.registry import make_estimator
+from router_ml.estimators.stacked import DEFAULT_MEMBERS
 from router_ml.evaluation.intervals import Estimate
 from router_ml.export.encoders import add_inputs
 from router_ml.export.graph import GraphBuilder
@@ -45,21 +46,38 @@ from router_ml.features.featurizer import Featurizer
 from router_ml.features.lexical import lexical_features
 from router_ml.types import FloatArray, IntArray
 
-Tier = Literal["fast", "best"]
 ESTIMATORS: Final[Mapping[str, Mapping[str, Any]]] = {
     "constant": {"name": "constant"},
     "linear": {"name": "linear"},
     "knn": {"name": "knn"},
     "token_weights": {"name": "token_weights"},
     "low_rank": {"name": "low_rank"},
+    "deep_averaging": {"name": "deep_averaging"},
     "lightgbm": {"name": "lightgbm"},
     "fast": {"name": "stacked"},
 }
 """Methods that are an estimator, by name; ``fast`` is what ships."""
-_RECIPE: Final = "5"
+BEST: Final[Mapping[str, Any]] = {
+    "name": "stacked",
+    "members": {"fast": {"name": "stacked"}, "fine_tuned": {"name": "fine_tuned"}},
+    "n_folds": 6,
+}
+"""Milliseconds to score and minutes a fold to train: ``fast`` with a fine-tuned encoder beside it.
+
+The encoder is fitted once, so weights come from one inner fold: two members, four weights, not
+fourteen (on GSM8K's 140 such rows a flat stack lost to ``fast``)."""
+ABLATION: Final[Mapping[str, Mapping[str, Any]]] = {
+    f"fast without {left_out}": {
+        "name": "stacked",
+        "members": {name: spec for name, spec in DEFAULT_MEMBERS.items() if name != left_out},
+    }
+    for left_out in DEFAULT_MEMBERS
+}
+"""What every member of the blend is worth: the blend without it."""
+_RECIPE: Final = "8"
 """Raise it when an estimator changes, so that predictions kept from before are not used."""
-_N_SEEDS: Final = 5
-_N_LABELS: Final = 1_500
+N_FOLDS: Final = 5
+"""Folds of the cross-validation, and draws of few labels."""
 _TIMED: Final = 200
 
 
@@ -85,40 +103,49 @@ def run(
     test_data: Path | None = None,
     workloads: Sequence[str] = WORKLOADS,
     plots: Path | None = None,
-    tier: Tier = "fast",
+    tier: str = "fast",
     cache: Path = Path(".cache"),
     methods: Mapping[str, Mapping[str, Any]] = ESTIMATORS,
+    folds: int = N_FOLDS,
+    ablation: bool = False,
 ) -> Path:
     """Measure and write ``workloads.<workload>.methods.<method>.<metric>``.
 
     Without ``test_data``: 5-fold cross-validation grouped by prompt, metrics on the pooled
     out-of-fold predictions; estimators make every choice inside the training folds. With it: train
-    on all of ``data`` and test there once; ``routellm-mmlu-1500`` still draws 1,500 labels a seed.
+    on all of ``data`` and test there once; ``routellm-mmlu-<n>``, any number, still draws n labels
+    a seed.
 
     Parameters
     ----------
     data, test_data : folders with ``routellm/``, ``llmrouter/``, ``bfcl/``
     out : JSON file; workloads measured before are kept
     plots : folder for figures, optional
-    tier : ``best`` is refused as long as no teacher is trained
+    tier : ``best`` adds a stack with a fine-tuned encoder; see ``docs/quality.md`` for its time
     cache : folder for the encoder and for predictions
     methods : estimator specs by name; ``random`` and ``oracle`` come in any case
+    ablation : also the blend without each of its members
+    folds : test on the first so many of the folds or draws, when time is short
 
     Raises
     ------
     ConfigError
         If a workload or the tier is not there.
     """
-    if tier != "fast":
-        raise ConfigError("tier must be 'fast': no fine-tuned teacher is part of this release")
-    if unknown := set(workloads) - set(WORKLOADS):
-        raise ConfigError(f"workloads are {', '.join(WORKLOADS)}, got {sorted(unknown)}")
+    if tier not in ("fast", "best") or not 1 <= folds <= N_FOLDS:
+        raise ConfigError(
+            f"tier must be 'fast' or 'best' and folds 1 to {N_FOLDS}, got {tier!r} and {folds}"
+        )
+    if tier == "best":
+        methods = {**methods, "best": BEST}
+    if ablation:
+        methods = {**methods, **ABLATION}
     encoder = get_encoder(cache=cache)
     results: dict[str, Any] = json.loads(out.read_text()) if out.is_file() else {}
     results.setdefault("workloads", {})
     for name in workloads:
         started = time.perf_counter()
-        bench = _Bench(name, data, test_data, encoder, cache / "benchmark-quality")
+        bench = _Bench(name, data, test_data, encoder, cache / "benchmark-quality", folds)
         table, drawings = bench.measure(methods)
         results["workloads"][name] = {
             "methods": {m: {k: v.as_dict() for k, v in row.items()} for m, row in table.items()},
@@ -130,6 +157,8 @@ def run(
         _print(name, table)
         if plots is not None:
             draw(name, bench.tested_truth(), drawings, plots)
+    if plots is not None:
+        draw_learning_curve(results["workloads"], plots)
     return out
 
 
@@ -137,7 +166,13 @@ class _Bench:
     """One workload: its data, its splits, and what each method predicts on them."""
 
     def __init__(
-        self, name: str, data: Path, test_data: Path | None, encoder: Encoder, cache: Path
+        self,
+        name: str,
+        data: Path,
+        test_data: Path | None,
+        encoder: Encoder,
+        cache: Path,
+        folds: int,
     ) -> None:
         self.name, self.encoder, self.cache = name, encoder, cache
         own = read_workload(name, data)
@@ -151,8 +186,9 @@ class _Bench:
             self.batch = Featurizer(encoder=encoder).transform(whole.queries, progress=advance)
         inside = np.arange(n_train)
         outside = np.arange(n_train, len(whole))
-        if name == MMLU_1500:
-            self.splits = few_labels(self.groups[inside], n_labels=_N_LABELS, n_seeds=_N_SEEDS)
+        self.n_labels = n_labels = label_count(name)
+        if n_labels is not None:
+            self.splits = few_labels(self.groups[inside], n_labels=n_labels, n_seeds=N_FOLDS)
             if test_data is not None:
                 self.splits = [Split(split.train, outside) for split in self.splits]
         elif test_data is None:
@@ -160,10 +196,14 @@ class _Bench:
         else:
             clean = inside[~np.isin(self.groups[inside], self.groups[outside])]
             self.splits = [Split(clean, outside)]
-        kind = f"{_N_SEEDS} draws of {_N_LABELS} labels, tested on the rest"
-        if name != MMLU_1500:
+        part = "" if folds >= len(self.splits) else f", the first {folds} of them"
+        self.splits = self.splits[:folds]
+        kind = f"{N_FOLDS} draws of {n_labels} labels, tested on the rest"
+        if n_labels is None:
             kind = "5-fold cross-validation grouped by prompt"
-        self.protocol = kind if test_data is None else "trained on one folder, tested on another"
+        self.protocol = (
+            kind + part if test_data is None else "trained on one folder, tested on another"
+        )
 
     def measure(
         self, methods: Mapping[str, Mapping[str, Any]]
@@ -175,7 +215,7 @@ class _Bench:
             for method, spec in methods.items():
                 parts = [self._scored(method, spec, f, advance) for f in range(len(self.splits))]
                 table[method] = self._summary(parts)
-                if self.name != MMLU_1500:
+                if self.n_labels is None:
                     drawings[method] = self._pooled([part.quality for part in parts])
                     drawings[f"{method}:cost"] = self._pooled([part.cost_usd for part in parts])
         for method in ("random", "oracle"):
@@ -186,7 +226,7 @@ class _Bench:
         return table, drawings
 
     def _summary(self, parts: Sequence[Scored]) -> metrics.Metrics:
-        if self.name == MMLU_1500:
+        if self.n_labels is not None:
             each = [
                 self._metrics(part, split.test)
                 for part, split in zip(parts, self.splits, strict=True)

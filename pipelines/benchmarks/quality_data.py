@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ WORKLOADS: Final = (MMLU, GSM8K, MMLU_1500, LLMROUTER, BFCL)
 WEAK: Final = "mixtral-8x7b-instruct-v0.1"
 STRONG: Final = "gpt-4-1106-preview"
 _TOKENS_PER_MTOK: Final = 1e6
+_FEW_LABELS: Final = re.compile(rf"{MMLU}-([1-9]\d*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,18 @@ class Workload:
         return codes
 
 
+def label_count(name: str) -> int | None:
+    """Labels that a workload allows to learn from; None for all.
+
+    Examples
+    --------
+    >>> label_count("routellm-mmlu-1500"), label_count("routellm-mmlu")
+    (1500, None)
+    """
+    match = _FEW_LABELS.fullmatch(name)
+    return int(match[1]) if match else None
+
+
 def read_workload(name: str, data: Path) -> Workload:
     """Read a workload from the folder of shared data.
 
@@ -85,9 +99,12 @@ def read_workload(name: str, data: Path) -> Workload:
     ConfigError
         If there is no such workload, or its file is not there.
     """
-    if name not in _READERS:
-        raise ConfigError(f"workloads are {', '.join(WORKLOADS)}, got {name!r}")
-    reader, file = _READERS[name]
+    base = name if label_count(name) is None else MMLU
+    if base not in _READERS:
+        raise ConfigError(
+            f"workloads are {', '.join(WORKLOADS)} or {MMLU}-<number of labels>, got {name!r}"
+        )
+    reader, file = _READERS[base]
     if not (data / file).is_file():
         raise ConfigError(f"workload {name} needs {data / file}, which is not there")
     return reader(data / file)
@@ -142,7 +159,6 @@ def _bfcl(path: Path) -> Workload:
 
 _READERS: Final[Mapping[str, tuple[Callable[[Path], Workload], str]]] = {
     MMLU: (_routellm, "routellm/mmlu.parquet"),
-    MMLU_1500: (_routellm, "routellm/mmlu.parquet"),
     GSM8K: (_routellm, "routellm/gsm8k.parquet"),
     LLMROUTER: (_llmrouter, "llmrouter/train.parquet"),
     BFCL: (_bfcl, "bfcl/matrix.parquet"),

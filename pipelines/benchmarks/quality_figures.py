@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pipelines.benchmarks.quality_data import Workload
+from pipelines.benchmarks.quality_data import MMLU, Workload, label_count
 from pipelines.benchmarks.quality_metrics import curve_points, operating_points
 from pipelines.figures import BASELINE, INK, MUTED, ORACLE, ROUTER, save
 from router_ml.evaluation.calibration import reliability
@@ -45,6 +45,34 @@ def draw(name: str, truth: Workload, predictions: Mapping[str, FloatArray], fold
     save(figure, folder / f"{name}.png")
     if _SHIPPED in predictions:
         save(_reliability(truth, predictions[_SHIPPED]), folder / f"{name}-reliability.png")
+
+
+def draw_learning_curve(workloads: Mapping[str, Any], folder: Path) -> None:
+    """APGR against labels, from every ``routellm-mmlu-<n>`` that was measured, as a PNG."""
+    counts = {n: name for name in workloads if (n := label_count(name)) is not None}
+    if len(counts) < 2:
+        return
+    figure = Figure(figsize=_SIZE)
+    axes = figure.add_subplot()
+    sizes = sorted(counts)
+    rows = [workloads[counts[n]]["methods"] for n in sizes]
+    for method in [m for m in rows[0] if all(m in row and "apgr" in row[m] for row in rows)]:
+        if method in ("random", "oracle"):
+            continue
+        look = _look(method)
+        axes.plot(sizes, [row[method]["apgr"]["value"] for row in rows], marker="o", ms=3, **look)
+        if method == _SHIPPED:
+            low, high = ([row[method]["apgr"][key] for row in rows] for key in ("low", "high"))
+            axes.fill_between(sizes, low, high, color=ROUTER, alpha=0.15, lw=0)
+    axes.axhline(0.5, color=BASELINE, ls="--", label="random")
+    axes.set_xscale("log")
+    axes.set_xticks(sizes, [f"{n:,}" for n in sizes])
+    axes.minorticks_off()
+    axes.set_xlabel("labelled prompts to learn from")
+    axes.set_ylabel("APGR on the rest")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=8)
+    save(figure, folder / f"{MMLU}-learning-curve.png")
 
 
 def _deferral(

@@ -17,6 +17,8 @@ from pipelines import export, join, train
 from pipelines.benchmarks.world import write_world
 from pipelines.cache import get_encoder
 from pipelines.config import ExportConfig, JoinConfig, TrainConfig
+from pipelines.learning import fit_router
+from pipelines.training_set import TrainingSet
 from router_ml.estimators.registry import make_estimator
 from router_ml.estimators.router import Outcomes
 from router_ml.evaluation.synthetic import SyntheticWorld
@@ -48,14 +50,15 @@ def measure(n_queries: int = N_QUERIES, n_candidates: int = N_CANDIDATES) -> dic
         latency_ms=np.where(hidden, np.nan, sample.latency_ms),
     )
     started = time.perf_counter()
-    data = train.TrainingSet(
+    data = TrainingSet(
         queries=queries,
         batch=Featurizer(encoder=encoder).transform(queries),
         outcomes=outcomes,
         group_id=np.arange(n_queries).astype(str),
         candidates=world.candidates,
+        requests=np.ones(n_queries),
     )
-    train.fit_router(data, make_estimator(TrainConfig(joined=CACHE, output=CACHE).quality))
+    fit_router(data, make_estimator(TrainConfig(joined=CACHE, output=CACHE).quality))
     return {"seconds": time.perf_counter() - started}
 
 

@@ -1,8 +1,9 @@
-"""Repeated trials as estimates: shares with exact binomial intervals, means with normal ones."""
+"""Repeated trials as estimates: shares with exact binomial intervals, means with Student's."""
 
 from __future__ import annotations
 
 import numpy as np
+from scipy.special import stdtrit
 from scipy.stats import binomtest
 
 from router_ml.evaluation.intervals import Estimate
@@ -23,7 +24,7 @@ def share_of_trials(hits: BoolArray) -> Estimate:
 
 
 def mean_of_trials(values: FloatArray, *, root: bool = False) -> Estimate:
-    """Mean of independent trials, 95 % normal interval; its square root if ``root``.
+    """Mean of independent trials, 95 % Student interval; its square root if ``root``.
 
     Examples
     --------
@@ -32,7 +33,8 @@ def mean_of_trials(values: FloatArray, *, root: bool = False) -> Estimate:
     """
     n = len(values)
     mean = float(np.mean(values))
-    reach = 1.96 * float(np.std(values, ddof=1)) / np.sqrt(n) if n > 1 else 0.0
+    quantile = float(stdtrit(n - 1, 0.975)) if n > 1 else 0.0
+    reach = quantile * float(np.std(values, ddof=1)) / np.sqrt(n) if n > 1 else 0.0
     ends = np.array([mean, mean - reach, mean + reach])
     value, low, high = np.sqrt(np.maximum(ends, 0.0)) if root else ends
     return Estimate(float(value), float(low), float(high), n)

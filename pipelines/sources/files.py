@@ -42,8 +42,8 @@ class Record:
         return None if self.raw is None else ",".join(self.raw)
 
 
-def expand(patterns: Sequence[str], what: str) -> tuple[Path, ...]:
-    """Give the non-empty files that patterns name, sorted, each once.
+def expand(patterns: Sequence[str], what: str, *, empty: bool = False) -> tuple[Path, ...]:
+    """Give the files that patterns name, sorted, each once; empty ones only where they may be.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def expand(patterns: Sequence[str], what: str) -> tuple[Path, ...]:
             raise SchemaError(f"{what}: no file {pattern!r}; check the path or pattern")
         found.update(dict.fromkeys(files))
     for path in found:
-        if path.stat().st_size == 0:
+        if not empty and path.stat().st_size == 0:
             raise SchemaError(f"{what}: {path} is empty; leave it out or export it again")
     return tuple(found)
 

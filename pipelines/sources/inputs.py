@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 
 from pipelines.config import JoinConfig
 from pipelines.engine import DuckDBEngine, quote
-from pipelines.schemas import LABELS, PRICES, PROVENANCE, REQUESTS, Table
+from pipelines.schemas import FEEDBACK, LABELS, PRICES, PROVENANCE, REQUESTS, Table
+from pipelines.sources import decisions as decision_source
 from pipelines.sources import labels as label_source
 from pipelines.sources import requests as request_source
 from pipelines.sources.files import (
@@ -24,7 +25,7 @@ from pipelines.sources.files import (
 )
 from pipelines.sources.parquet import parquet_names, parquet_sql
 from pipelines.sources.prices import check_windows, price_rows
-from pipelines.sources.staging import stage
+from pipelines.sources.staging import Staging, stage
 from router_ml.errors import SchemaError
 
 Fields = Mapping[str, tuple[str, ...]]
@@ -38,17 +39,48 @@ def add_inputs(
 ) -> dict[str, int]:
     """Register ``requests``, ``labels``, ``prices`` and the settings; give the rows of each.
 
+    With a decision log, ``requests`` and ``labels`` are what ``sql/decisions.sql`` makes of
+    ``logged_requests``, ``label_files``, ``decisions`` and ``feedback``, which are registered.
+
     Raises
     ------
     SchemaError
         If a file is missing, empty or damaged, lacks a column, or price windows overlap.
     """
     _add_settings(engine, config)
-    return {
+    rows_in = {
         "requests": _add_requests(engine, config, progress),
         "labels": _add_labels(engine, config, progress),
         "prices": _add_prices(engine, config),
     }
+    if config.decisions:
+        rows_in |= _add_decisions(engine, config, rows_in, progress)
+    return rows_in
+
+
+def _add_decisions(
+    engine: DuckDBEngine,
+    config: JoinConfig,
+    rows_in: Mapping[str, int],
+    progress: Progress | None,
+) -> dict[str, int]:
+    """Both kinds of rows, numbered on from the requests and labels that they are put beside."""
+    files = decision_source.log_files(config.decisions)
+    paths = {
+        "decisions": engine.work / "staged_decisions.parquet",
+        "feedback": engine.work / "staged_feedback.parquet",
+    }
+    with (
+        Staging(REQUESTS, paths["decisions"], first_row_id=rows_in["requests"]) as decisions,
+        Staging(FEEDBACK, paths["feedback"], first_row_id=rows_in["labels"]) as feedback,
+    ):
+        staging = {"decisions": decisions, "feedback": feedback}
+        for path in files:
+            for kind, row in decision_source.log_rows(read_records(path, progress), path):
+                staging[kind].add(row)
+    for name, path in paths.items():
+        engine.add_view(name, f"SELECT * FROM read_parquet({quote(path)})")
+    return {name: part.written for name, part in staging.items()}
 
 
 def _add_requests(engine: DuckDBEngine, config: JoinConfig, progress: Progress | None) -> int:
@@ -68,8 +100,11 @@ def _add_requests(engine: DuckDBEngine, config: JoinConfig, progress: Progress |
         sql, count = _stage(engine, rows, REQUESTS, total)
         parts.append(sql)
         total += count
-    engine.add_view("requests", " UNION ALL BY NAME ".join(parts))
-    if total == 0:
+    if not parts:
+        parts.append(_stage(engine, [], REQUESTS, 0)[0])
+    name = "logged_requests" if config.decisions else "requests"
+    engine.add_view(name, " UNION ALL BY NAME ".join(parts))
+    if total == 0 and not config.decisions:
         raise SchemaError(f"requests: no row in {', '.join(config.requests)}; export the log again")
     return total
 
@@ -94,7 +129,8 @@ def _add_labels(engine: DuckDBEngine, config: JoinConfig, progress: Progress | N
         )
     if not parts:
         parts.append(_stage(engine, [], LABELS, 0)[0])
-    engine.add_view("labels", " UNION ALL BY NAME ".join(parts))
+    name = "label_files" if config.decisions else "labels"
+    engine.add_view(name, " UNION ALL BY NAME ".join(parts))
     return total
 
 

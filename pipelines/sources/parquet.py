@@ -58,7 +58,7 @@ def parquet_sql(
     for column in PROVENANCE.columns:
         if column.name in rest:
             parts.append(f"CAST(NULL AS {column.type}) AS {column.name}")
-    parts.append(f"{zoneless} AS zoneless")
+    parts += [f"{zoneless} AS zoneless", f"{quote(table.name)} AS origin"]
     return f"SELECT {', '.join(parts)} FROM {scan}"
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from types import TracebackType
+from typing import Any, Final, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -30,31 +31,62 @@ def arrow_schema(table: Table) -> pa.Schema:
     return pa.schema([pa.field(c.name, _ARROW[c.type]) for c in columns])
 
 
-def stage(
-    rows: Iterable[Mapping[str, Any]], table: Table, path: Path, *, first_row_id: int = 0
-) -> int:
-    """Write rows (absent columns are null) to ``path``; the number written.
+class Staging:
+    """A Parquet file that rows are added to; absent columns are null.
 
     Memory is bounded by rows and by the characters that a batch holds, since one request may carry
     a megabyte of messages.
+
+    Parameters
+    ----------
+    table : whose columns, and by default whose name as ``origin``
+    path : file to write
+    first_row_id : ``row_id`` of the first row
     """
-    schema = arrow_schema(table)
-    written = chars = 0
-    batch: list[Mapping[str, Any]] = []
-    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-        for row_id, row in enumerate(rows, start=first_row_id):
-            batch.append({**row, "row_id": row_id})
-            chars += sum(len(value) for value in row.values() if isinstance(value, str))
-            if len(batch) >= BATCH_ROWS or chars >= BATCH_CHARS:
-                written += _flush(writer, batch, schema)
-                chars = 0
-        written += _flush(writer, batch, schema)
-    return written
+
+    def __init__(self, table: Table, path: Path, *, first_row_id: int = 0) -> None:
+        self.table = table
+        self.path = path
+        self.first_row_id = first_row_id
+        self.written = 0
+        self._schema = arrow_schema(table)
+        self._batch: list[Mapping[str, Any]] = []
+        self._chars = 0
+        self._writer = pq.ParquetWriter(path, self._schema, compression="zstd")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._flush()
+        self._writer.close()
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Add one row."""
+        row_id = self.first_row_id + self.written
+        self._batch.append({"origin": self.table.name, **row, "row_id": row_id})
+        self.written += 1
+        self._chars += sum(len(value) for value in row.values() if isinstance(value, str))
+        if len(self._batch) >= BATCH_ROWS or self._chars >= BATCH_CHARS:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._batch:
+            self._writer.write_table(pa.Table.from_pylist(self._batch, schema=self._schema))
+            self._batch.clear()
+            self._chars = 0
 
 
-def _flush(writer: pq.ParquetWriter, batch: list[Mapping[str, Any]], schema: pa.Schema) -> int:
-    size = len(batch)
-    if size:
-        writer.write_table(pa.Table.from_pylist(batch, schema=schema))
-        batch.clear()
-    return size
+def stage(
+    rows: Iterable[Mapping[str, Any]], table: Table, path: Path, *, first_row_id: int = 0
+) -> int:
+    """Write rows to ``path``; the number written."""
+    with Staging(table, path, first_row_id=first_row_id) as staging:
+        for row in rows:
+            staging.add(row)
+    return staging.written

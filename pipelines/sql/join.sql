@@ -5,7 +5,9 @@
 --
 -- Inputs: requests, labels, prices (columns of pipelines/schemas.py and its provenance; row_id is
 -- unique in a source and grows with file and line), settings (one row), label_ranges (name, worst,
--- best), label_ranks (source, priority).
+-- best), label_ranks (source, priority). With a decision log, decisions.sql runs first and makes
+-- requests and labels; rows that the log alone has are of origin decisions and feedback, and
+-- decision_fates.sql accounts for them.
 --
 -- Every row meets one fate: used, collapsed, excluded (a rule) or rejected (a reason).
 
@@ -62,7 +64,8 @@ SELECT r.*,
             WHEN r.query_id IS NULL OR r.group_id IS NULL THEN 'missing_hash'
             WHEN r.status NOT IN ('success', 'failure') THEN 'unknown_status'
             WHEN (r.input_tokens IS NULL OR r.output_tokens IS NULL)
-                 AND coalesce(r.status, 'success') = 'success' THEN 'missing_tokens'
+                 AND coalesce(r.status, 'success') = 'success' AND r.origin = 'requests'
+                THEN 'missing_tokens'
             WHEN r.input_tokens < 0 OR r.output_tokens < 0 OR r.cached_input_tokens < 0
                 THEN 'negative_tokens'
             WHEN r.input_tokens > s.max_tokens OR r.output_tokens > s.max_tokens
@@ -73,7 +76,9 @@ SELECT r.*,
             WHEN NOT (r.propensity > 0 AND r.propensity <= 1) THEN 'invalid_propensity'
             WHEN NOT array_contains(r.eligible, coalesce(r.candidate_chosen, r.candidate_served))
                 THEN 'chosen_not_eligible'
-            WHEN r.cost_usd IS NULL AND w.candidate IS NULL THEN 'no_price'
+            WHEN r.cost_usd IS NULL AND w.candidate IS NULL
+                 AND (r.origin = 'requests' OR r.input_tokens + r.output_tokens IS NOT NULL)
+                THEN 'no_price'
        END AS reason
 FROM requests r
 CROSS JOIN settings s
@@ -82,7 +87,7 @@ LEFT JOIN price_windows w
        ON w.candidate = r.candidate_served AND r.time >= w.valid_from AND r.time < w.valid_to
 
 -- step: request_rows, keep
-SELECT row_id, request_id, time, candidate_served, failed,
+SELECT row_id, origin, request_id, time, candidate_served, failed,
        CASE WHEN rule IS NOT NULL THEN 'excluded'
             WHEN reason IS NOT NULL THEN 'rejected'
             ELSE 'used' END AS fate,
@@ -137,7 +142,7 @@ WHERE c.time >= b.time AND c.rule IS NULL AND c.reason IS NULL AND r.row_id IS N
 SELECT * FROM repeated_rows UNION ALL SELECT * FROM seen_rows
 
 -- step: request_fates
-SELECT r.row_id, r.request_id, r.candidate_served, r.failed,
+SELECT r.row_id, r.origin, r.request_id, r.candidate_served, r.failed,
        coalesce(l.fate, r.fate) AS fate,
        coalesce(l.reason, r.reason) AS reason
 FROM request_rows r
@@ -173,18 +178,18 @@ SELECT l.*, k.priority,
 FROM labels l
 CROSS JOIN settings s
 CROSS JOIN label_zones z
-LEFT JOIN label_ranges g ON g.name = l.name
+LEFT JOIN label_ranges g ON g.name = l.name AND l.origin = 'labels'
 LEFT JOIN label_ranks k ON k.source = l.source
 
 -- step: distinct_labels
-SELECT request_id, name, value, priority, coalesce(weight, 1) AS weight, time,
+SELECT origin, request_id, name, value, priority, coalesce(weight, 1) AS weight, time,
        min(quality) AS quality, min(row_id) AS row_id, count(*) AS copies
 FROM label_checks
 WHERE rule IS NULL AND reason IS NULL
-GROUP BY 1, 2, 3, 4, 5, 6
+GROUP BY 1, 2, 3, 4, 5, 6, 7
 
 -- step: label_fates, keep
-SELECT d.row_id, d.copies, d.priority, d.quality, d.weight,
+SELECT d.row_id, d.origin, d.copies, d.priority, d.quality, d.weight,
        u.row_id AS request_row, u.candidate_served,
        CASE WHEN u.failed OR n.request_id IS NOT NULL THEN 'excluded'
             WHEN u.request_id IS NOT NULL THEN 'used'
@@ -234,23 +239,28 @@ FROM (SELECT row_id, reason FROM label_checks WHERE rule IS NULL AND reason IS N
       UNION ALL
       SELECT row_id, reason FROM label_fates WHERE fate = 'rejected') f
 JOIN labels l ON l.row_id = f.row_id
+WHERE l.origin = 'labels'
 
 -- step: rejected_requests, keep
 SELECT r.*, f.request_id AS key, f.reason
-FROM (SELECT row_id, request_id, reason FROM request_fates WHERE fate = 'rejected') f
+FROM (SELECT row_id, request_id, reason FROM request_fates
+      WHERE fate = 'rejected' AND origin = 'requests') f
 JOIN requests r ON r.row_id = f.row_id
 
 -- step: accounting
 SELECT 'requests' AS source, fate, reason, count(*) AS n
-FROM request_fates GROUP BY fate, reason
+FROM request_fates WHERE origin = 'requests' GROUP BY fate, reason
 UNION ALL
 SELECT 'labels', CASE WHEN rule IS NOT NULL THEN 'excluded' ELSE 'rejected' END,
        coalesce(rule, reason), count(*)
-FROM label_checks WHERE rule IS NOT NULL OR reason IS NOT NULL GROUP BY 2, 3
+FROM label_checks
+WHERE origin = 'labels' AND (rule IS NOT NULL OR reason IS NOT NULL) GROUP BY 2, 3
 UNION ALL
-SELECT 'labels', fate, reason, count(*) FROM label_fates GROUP BY fate, reason
+SELECT 'labels', fate, reason, count(*) FROM label_fates
+WHERE origin = 'labels' GROUP BY fate, reason
 UNION ALL
 SELECT 'labels', 'collapsed', 'duplicate', CAST(sum(copies - 1) AS BIGINT) FROM label_fates
+WHERE origin = 'labels'
 HAVING sum(copies - 1) > 0
 UNION ALL
 SELECT 'prices', CASE WHEN exclusion IS NOT NULL THEN 'excluded' ELSE 'rejected' END,
@@ -270,13 +280,19 @@ SELECT c.request_id, c.decision_id, c.time, c.query_id, c.group_id, c.session_id
        c.tenant, coalesce(c.candidate_chosen, c.candidate_served) AS candidate_chosen,
        c.candidate_served, c.eligible, c.propensity, c.action_probs, c.policy_version,
        c.query, c.messages, c.tools, c.answer,
-       coalesce(c.input_tokens, 0) AS input_tokens, coalesce(c.output_tokens, 0) AS output_tokens,
+       -- of a request that only the decision log has, tokens may be unknown: no feedback came
+       CASE WHEN c.failed OR c.origin = 'requests' THEN coalesce(c.input_tokens, 0)
+            ELSE c.input_tokens END AS input_tokens,
+       CASE WHEN c.failed OR c.origin = 'requests' THEN coalesce(c.output_tokens, 0)
+            ELSE c.output_tokens END AS output_tokens,
        c.cached_input_tokens,
-       coalesce(c.cost_usd,
+       CASE WHEN c.cost_usd IS NOT NULL THEN c.cost_usd
+            WHEN c.input_tokens + c.output_tokens IS NOT NULL OR c.failed THEN
                 ((coalesce(c.input_tokens, 0) - coalesce(c.cached_input_tokens, 0))
                  * c.input_usd_per_mtok
                  + coalesce(c.cached_input_tokens, 0) * c.cached_input_usd_per_mtok
-                 + coalesce(c.output_tokens, 0) * c.output_usd_per_mtok) / 1e6) AS cost_usd,
+                 + coalesce(c.output_tokens, 0) * c.output_usd_per_mtok) / 1e6
+       END AS cost_usd,
        c.latency_ms, c.ttft_ms, coalesce(c.status, 'success') AS status,
        c.finish_reason, c.cache_hit,
        CASE WHEN c.failed THEN s.failure_quality
@@ -289,7 +305,9 @@ SELECT c.request_id, c.decision_id, c.time, c.query_id, c.group_id, c.session_id
        CASE WHEN c.failed THEN 1
             WHEN s.label_combine = 'mean' THEN q.total_weight
             ELSE q.first_weight END AS label_weight,
-       CASE WHEN c.cost_usd IS NOT NULL THEN 'logged' ELSE 'price' END AS cost_source,
+       CASE WHEN c.cost_usd IS NOT NULL THEN 'logged'
+            WHEN c.input_tokens + c.output_tokens IS NOT NULL OR c.failed THEN 'price'
+       END AS cost_source,
        CASE WHEN s.split_by = 'time' THEN CASE WHEN c.time >= b.time THEN 'test' ELSE 'train' END
             WHEN substr(md5(concat(s.split_salt, ':', c.group_id)), 1, 8) < s.test_bound THEN 'test'
             ELSE 'train' END AS split
@@ -338,6 +356,7 @@ ORDER BY pairs.first, pairs.second
 -- step: report_costs
 SELECT cost_source, count(*) AS requests, sum(cost_usd) AS total_usd, avg(cost_usd) AS mean_usd
 FROM outcomes
+WHERE cost_source IS NOT NULL
 GROUP BY cost_source
 ORDER BY cost_source
 

@@ -40,6 +40,7 @@ def yield_estimator_checks() -> Iterator[EstimatorCheck]:
     yield check_single_class
     yield check_few_labels
     yield check_no_worse_than_constants
+    yield check_pseudo_outcomes
 
 
 def check_estimator(estimator: Estimator) -> None:
@@ -238,6 +239,20 @@ def check_no_worse_than_constants(estimator: Estimator) -> None:
     error, constant = ((p - truth) ** 2 for p in (predicted, np.tile(Y.mean(axis=0), (800, 1))))
     ratio = error.mean() / constant.mean()
     require(ratio < 1.02, f"squared error is {ratio:.3f} times that of the candidates' means")
+
+
+def check_pseudo_outcomes(estimator: Estimator) -> None:
+    """Targets far outside [0, 1] whose mean is right, as DR pseudo-outcomes are, are learned."""
+    queries, Y, candidates = _data(2_000, 3)
+    # Every cell was served with probability 0.4, and what served weighs 2.5 times its residual.
+    served = np.random.default_rng(13).random(Y.shape) < 0.4
+    pseudo = np.where(served, 0.5 + 2.5 * (Y - 0.5), 0.5)
+    raised = 1.0 if estimator.name == "counts" else 0.0  # counts must not be negative
+    fresh = example_batch(2_000, random_state=14)
+    predicted = _fit(estimator, queries, pseudo + raised).predict(fresh, candidates) - raised
+    require(bool(np.isfinite(predicted).all()), "pseudo-outcomes must give finite predictions")
+    apart = np.abs(predicted.mean(axis=0) - Y.mean(axis=0)).max()
+    require(apart < 0.06, f"pseudo-outcomes moved a candidate's mean quality by {apart:.3f}")
 
 
 def _data(n: int, k: int) -> tuple[QueryBatch, FloatArray, CandidateTable]:

@@ -32,6 +32,7 @@ class Cost:
 COSTS: Final[dict[str, Cost]] = {
     "linear": Cost(0.005, 0.0, 0.003),
     "low_rank": Cost(0.005, 0.0, 0.06),
+    "deep_averaging": Cost(0.03, 0.0, 0.12),
     "token_weights": Cost(0.03, 0.0, 0.02),
     "knn": Cost(0.01, 2e-5, 0.001),
     "lightgbm": Cost(0.06, 0.0, 0.06),

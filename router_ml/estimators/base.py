@@ -83,6 +83,8 @@ class Estimator(ABC):
     """
 
     name: ClassVar[str]
+    costly: ClassVar[bool] = False
+    """Whether one fit takes so long that a stack should make only one."""
     registry: ClassVar[dict[str, type[Estimator]]] = {}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

@@ -95,7 +95,8 @@ def fit_calibrator(
 
     Parameters
     ----------
-    predicted, observed : arrays of one shape, in [0, 1]; NaN where unobserved
+    predicted : in [0, 1]
+    observed : same shape, NaN where unobserved; pseudo-outcomes may leave [0, 1]
     weight : same shape, >= 0, optional
 
     Raises
@@ -119,7 +120,7 @@ def fit_calibrator(
     known = ~np.isnan(y) & (w > 0)
     if not known.any():
         raise SchemaError("calibration needs at least one label of positive weight, got none")
-    p, y, w = p[known], np.clip(y[known], 0.0, 1.0), w[known] / w[known].mean()
+    p, y, w = p[known], y[known], w[known] / w[known].mean()
     return fit_beta(p, y, w) if len(p) < FEW_LABELS else fit_isotonic(p, y, w)
 
 

@@ -39,31 +39,37 @@ def out_of_fold(
     weight: FloatArray,
     groups: IntArray,
     folds: IntArray,
-) -> dict[str, FloatArray]:
-    """Predictions of every member for rows it was not fitted on, each of shape (n, K).
+) -> tuple[dict[str, FloatArray], dict[str, Estimator]]:
+    """Predict rows by members that were not fitted on them.
 
     Parameters
     ----------
     members : unfitted estimators by name; they are cloned
     weight : shape (n, K), zero where unobserved
-    folds : shape (n,), from :func:`group_folds`
+    folds : shape (n,), from :func:`group_folds`; rows of a negative fold are never held out
+
+    Returns
+    -------
+    held_out : by member, shape (n, K), NaN in rows never held out
+    fitted : every member as fitted for the last fold
     """
+    fitted: dict[str, Estimator] = {}
     held_out = {name: np.full(Y.shape, np.nan) for name in members}
-    for fold in np.unique(folds):
+    for fold in np.unique(folds[folds >= 0]):
         train, test = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
         if not (weight[train] > 0).any():
             raise ConfigError("a fold has no label outside it; use fewer folds or more labels")
         learn, judge = queries.take(train), queries.take(test)
         for name, member in members.items():
-            fitted = member.clone().fit(
+            fitted[name] = member.clone().fit(
                 learn,
                 Y[train],
                 candidates=candidates,
                 sample_weight=weight[train],
                 groups=groups[train],
             )
-            held_out[name][test] = fitted.predict(judge, candidates)
-    return held_out
+            held_out[name][test] = fitted[name].predict(judge, candidates)
+    return held_out, fitted
 
 
 def squared_errors(predicted: FloatArray, Y: FloatArray, weight: FloatArray) -> FloatArray:

@@ -77,7 +77,7 @@ class DistilledEstimator(Estimator):
         if not 0.0 <= self.alpha <= 1.0 or self.unlabelled_weight < 0.0:
             raise ConfigError(f"alpha must be in [0, 1] and unlabelled_weight >= 0, got {self!r}")
         Y, observed, weight, code = check_fit(queries, Y, candidates, sample_weight, groups)
-        taught = out_of_fold(
+        held_out, _ = out_of_fold(
             {"teacher": as_estimator(self.teacher)},
             queries,
             Y,
@@ -85,7 +85,8 @@ class DistilledEstimator(Estimator):
             weight=weight,
             groups=code,
             folds=group_folds(code, n_folds=self.n_folds, random_state=self.random_state),
-        )["teacher"]
+        )
+        taught = held_out["teacher"]
         lesson = np.where(observed, (1.0 - self.alpha) * Y + self.alpha * taught, taught)
         spare = self.unlabelled_weight * float(weight[observed].mean())
         self.student_ = as_estimator(self.student).fit(

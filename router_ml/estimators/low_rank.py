@@ -119,11 +119,15 @@ class LowRankEstimator(Estimator):
     def _descend(
         self, X: FloatArray, Y: FloatArray, observed: BoolArray, weight: FloatArray
     ) -> None:
-        """Minimise weighted cross-entropy with ridge penalties by L-BFGS."""
+        """Minimise weighted cross-entropy with ridge penalties by L-BFGS.
+
+        Pseudo-outcomes outside [0, 1] make cross-entropy unbounded: then it is squared error.
+        """
         from scipy.optimize import minimize
 
         (_, k), p, r = Y.shape, X.shape[1], self.rank
-        target = np.where(observed, np.clip(Y, 0.0, 1.0), 0.0)
+        target = np.where(observed, Y, 0.0)
+        outside = bool(target.min() < 0.0 or target.max() > 1.0)
         level, pull = self.intercept_.copy(), weight.sum() / k
         # One demand that everyone shares alike is where abilities are pulled to.
         centre = np.zeros((k, r))
@@ -136,15 +140,20 @@ class LowRankEstimator(Estimator):
             V, U = ability.reshape(k, r), demand.reshape(p, r)
             latent = X @ U
             eta = latent @ (centre + V).T + level + shift
-            error = weight * (_sigmoid(eta) - target)
-            cross = np.sum(weight * (np.logaddexp(0.0, eta) - target * eta))
+            mean = _sigmoid(eta)
+            error = weight * (mean - target)
+            if outside:  # halved and scaled so that its curvature at 1/2 is that of cross-entropy
+                misfit = 2.0 * np.sum(error * (mean - target))
+                error *= 4.0 * mean * (1.0 - mean)
+            else:
+                misfit = np.sum(weight * (np.logaddexp(0.0, eta) - target * eta))
             ridge = self.demand_penalty * np.sum(U * U) + self.ability_penalty * np.sum(V * V)
             gradient = [
                 error.sum(axis=0) + _PRIOR_WEIGHT * shift,
                 (error.T @ latent + self.ability_penalty * V).ravel(),
                 (X.T @ (error @ (centre + V)) + self.demand_penalty * U).ravel(),
             ]
-            value = cross + 0.5 * (ridge + _PRIOR_WEIGHT * np.sum(shift**2))
+            value = misfit + 0.5 * (ridge + _PRIOR_WEIGHT * np.sum(shift**2))
             return float(value / pull), np.concatenate(gradient) / pull
 
         flat = np.concatenate([np.zeros(k + k * r), start.ravel()])

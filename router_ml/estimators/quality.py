@@ -33,13 +33,15 @@ class QualityEstimator(Estimator):
         sample_weight: FloatArray | None = None,
         groups: IntArray | None = None,
     ) -> Self:
-        """Learn from qualities in [0, 1], NaN where unobserved; see :meth:`Estimator.fit`."""
+        """Learn from qualities, NaN where unobserved; see :meth:`Estimator.fit`.
+
+        Single cells may leave [0, 1], as pseudo-outcomes do; their mean may not.
+        """
         Y, observed, weight, _ = check_fit(queries, Y, candidates, sample_weight, groups)
-        seen = Y[observed]
-        if seen.min() < 0.0 or seen.max() > 1.0:
-            worst = seen[np.argmax(np.abs(seen - 0.5))]
+        mean = float(np.average(Y[observed], weights=weight[observed]))
+        if not 0.0 <= mean <= 1.0:
             raise SchemaError(
-                f"quality must be in [0, 1], got {worst}; scale labels by their declared range"
+                f"mean quality must be in [0, 1], got {mean}; scale labels by their declared range"
             )
         self.candidates_ = candidates.names
         effects = split_effects(Y, observed, weight)

@@ -24,7 +24,7 @@ DEFAULT_MEMBERS: Final[Mapping[str, Mapping[str, Any]]] = {
     "linear": {"name": "linear"},
     "knn": {"name": "knn"},
     "token_weights": {"name": "token_weights"},
-    "token_weights_loose": {"name": "token_weights", "contrast_penalty": 4.0},
+    "deep_averaging": {"name": "deep_averaging"},
     "low_rank": {"name": "low_rank"},
     "lightgbm": {"name": "lightgbm"},
 }
@@ -45,10 +45,13 @@ class StackedRouter(Estimator):
     ``report_`` says that no router beats the best constant. The maps :math:`g_k` are calibrations
     fitted on the same held-out blend.
 
+    A costly member (a fine-tuned encoder) is fitted once, without the first inner fold, and serves
+    as it is; weights and calibrations are then found on that fold alone.
+
     Parameters
     ----------
     members : mapping of name to unfitted estimator, or its spec ``{"name": ...}``; default: linear,
-        knn, token weights twice, low rank and lightgbm
+        knn, token weights, deep averaging, low rank and lightgbm
     n_folds : int, default=4
         Inner folds, grouped.
     calibrate : bool, default=True
@@ -57,7 +60,7 @@ class StackedRouter(Estimator):
 
     Attributes
     ----------
-    oof_ : held-out predictions of the training rows, shape (n, K)
+    oof_ : held-out predictions of the training rows, shape (n, K); absent with a costly member
     report_ : what was chosen, and why
     """
 
@@ -91,20 +94,34 @@ class StackedRouter(Estimator):
         self.candidates_ = candidates.names
         self.level_ = split_effects(Y, observed, weight).level
         folds = group_folds(code, n_folds=self.n_folds, random_state=self.random_state)
-        held_out = out_of_fold(
-            built, queries, Y, candidates=candidates, weight=weight, groups=code, folds=folds
+        costly = {name for name, member in built.items() if member.costly}
+        judged = folds == 0 if costly else np.ones(len(Y), dtype=bool)
+        held_out, fitted = out_of_fold(
+            built,
+            queries,
+            Y,
+            candidates=candidates,
+            weight=weight,
+            groups=code,
+            folds=np.where(judged, folds, -1),
         )
-        self._blend(held_out, Y, weight, code)
+        held_out = {name: quality[judged] for name, quality in held_out.items()}
+        truth, mass = np.where(observed, Y, np.nan)[judged], weight[judged]
+        self._blend(held_out, truth, mass, code[judged])
         blended = self._combine(held_out)
         self.calibrator_: Calibrator = IDENTITY
         if self.calibrate:
-            self.calibrator_ = fit_calibrator(blended, np.where(observed, Y, np.nan), weight)
-        self.oof_ = np.clip(self.calibrator_(blended), 0.0, 1.0)
-        self.report_ = self._report(held_out, Y, weight)
+            self.calibrator_ = fit_calibrator(blended, truth, mass)
+        judgement = np.clip(self.calibrator_(blended), 0.0, 1.0)
+        self.report_ = self._report(held_out, judgement, truth, mass)
+        if not costly:
+            self.oof_ = judgement
         used: BoolArray = np.asarray(observed.any(axis=1))
         learn = queries if used.all() else queries.take(used)
         self.members_ = {
-            name: member.clone().fit(
+            name: fitted[name]
+            if name in costly
+            else member.clone().fit(
                 learn,
                 Y[used],
                 candidates=candidates,
@@ -201,7 +218,11 @@ class StackedRouter(Estimator):
         return np.clip(total, 0.0, 1.0)
 
     def _report(
-        self, held_out: Mapping[str, FloatArray], Y: FloatArray, weight: FloatArray
+        self,
+        held_out: Mapping[str, FloatArray],
+        judgement: FloatArray,
+        Y: FloatArray,
+        weight: FloatArray,
     ) -> dict[str, Any]:
         """Held-out squared errors of members, constants and blend, weights, and the verdict."""
         mass = weight.sum()
@@ -215,7 +236,7 @@ class StackedRouter(Estimator):
             "squared_error": {
                 "constant": error(np.tile(self.level_, (len(Y), 1))),
                 **{name: error(quality) for name, quality in held_out.items()},
-                "stacked": error(self.oof_),
+                "stacked": error(judgement),
             },
             "weights": {name: [round(x, 4) for x in pair] for name, pair in self.weights_.items()},
             "contrast_z": round(self.z_, 2),

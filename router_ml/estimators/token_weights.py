@@ -21,14 +21,15 @@ PAIR_FACTOR: Final = 1_000_003
 
 
 class TokenWeightsEstimator(QualityEstimator):
-    r"""Ridge regression on idf-weighted counts of tokens and of adjacent pairs.
+    r"""Ridge regression on which tokens and adjacent pairs occur, weighted by idf.
 
     .. math::
         \hat d_{ik} = b_k + \frac{\sum_{g \in G_i} f_g v_{gk}}{\sqrt{\sum_{g \in G_i} f_g^2}}
 
-    over all occurrences g of tokens and pairs in query i, with :math:`f_g` the inverse document
-    frequency in training, zero for what was never seen. As a graph it is a gather and a sum, for
-    all candidates at once: words say what embeddings smooth away.
+    over the distinct tokens and pairs g of query i, with :math:`f_g` the inverse document frequency
+    in training, zero for what was never seen. That something occurs says more than how often. As a
+    graph it is a sort, a gather and a sum, for all candidates at once: words say what embeddings
+    smooth away.
 
     Parameters
     ----------
@@ -73,11 +74,11 @@ class TokenWeightsEstimator(QualityEstimator):
     def _fit_effects(self, queries: QueryBatch, effects: Effects) -> None:
         if min(self.n_tokens, self.n_pairs) < 1:
             raise ConfigError(f"n_tokens and n_pairs must be at least 1, got {self!r}")
-        counts = self._counts(queries.tokens)
-        seen = np.bincount(counts.indices, minlength=counts.shape[1])
+        present = self._present(queries.tokens)
+        seen = np.bincount(present.indices, minlength=present.shape[1])
         idf = np.log((1.0 + len(queries)) / (1.0 + seen)) + 1.0
         idf = np.where(seen > 0, idf, 0.0)
-        X = _weighted(counts, idf)
+        X = _weighted(present, idf)
         m = effects.target.shape[1]
         coef, intercept = np.zeros((X.shape[1], m)), np.zeros(m)
         for js in [[0], *effects.alike()]:
@@ -96,7 +97,7 @@ class TokenWeightsEstimator(QualityEstimator):
         self.offset_ = (effects.level + intercept[0] + intercept[1:]).astype(np.float32)
 
     def _quality(self, queries: QueryBatch) -> FloatArray:
-        total = self._counts(queries.tokens) @ self.table_.astype(float)
+        total = self._present(queries.tokens) @ self.table_.astype(float)
         norm = np.sqrt(np.maximum(total[:, -1:], MIN_SQUARE))
         quality: FloatArray = total[:, :-1] / norm + self.offset_
         return quality
@@ -105,8 +106,8 @@ class TokenWeightsEstimator(QualityEstimator):
         left = self._quality(queries) - self.level_
         return np.column_stack([np.zeros(len(left)), left])
 
-    def _counts(self, tokens: Tokens) -> csr_matrix:
-        """Occurrences of every bucket, shape (n, n_tokens + n_pairs)."""
+    def _present(self, tokens: Tokens) -> csr_matrix:
+        """One where a bucket occurs, shape (n, n_tokens + n_pairs)."""
         from scipy.sparse import csr_matrix
 
         ids, rows = tokens.flat, np.repeat(np.arange(len(tokens)), tokens.lengths)
@@ -118,6 +119,7 @@ class TokenWeightsEstimator(QualityEstimator):
         shape = (len(tokens), self.n_tokens + self.n_pairs)
         matrix = csr_matrix((np.ones(len(where)), (where, buckets)), shape=shape)
         matrix.sum_duplicates()
+        matrix.data[:] = 1.0
         return matrix
 
     def _ridge(
@@ -151,11 +153,10 @@ class TokenWeightsEstimator(QualityEstimator):
         return v, keep * target - center @ v
 
 
-def _weighted(counts: csr_matrix, idf: FloatArray) -> csr_matrix:
-    """Counts times idf, rows scaled by the root of their summed squared idf."""
-    of_bucket = idf[counts.indices]
-    weighted = counts.copy()
-    weighted.data = counts.data * of_bucket**2
-    norm = np.sqrt(np.maximum(np.asarray(weighted.sum(axis=1)).ravel(), MIN_SQUARE))
-    weighted.data = counts.data * of_bucket / np.repeat(norm, np.diff(counts.indptr))
+def _weighted(present: csr_matrix, idf: FloatArray) -> csr_matrix:
+    """The idf of what is there, rows scaled to unit length."""
+    weighted = present.copy()
+    weighted.data = idf[present.indices]
+    square = np.asarray(weighted.multiply(weighted).sum(axis=1)).ravel()
+    weighted.data /= np.repeat(np.sqrt(np.maximum(square, MIN_SQUARE)), np.diff(present.indptr))
     return weighted

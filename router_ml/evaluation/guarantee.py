@@ -29,8 +29,8 @@ class Certificate:
     p_values : float array, shape (m,), NaN for points that were not tested any more
     certified : bool array, shape (m,)
     delta : probability with which any certified point may violate the floor
-    required_rows : rows that would certify the point nearest to it; None if no point's mean loss
-        is below zero, so that more data will not help
+    required_rows : rows that would certify the first point that was not, if its mean loss is as it
+        looks; None if that is not below zero, so that more data will not help, or if all passed
     """
 
     index: int | None
@@ -45,7 +45,10 @@ class Certificate:
         if self.index is not None:
             return f"with {1.0 - self.delta:.0%} confidence, {claim} (point {self.index})"
         if self.required_rows is None:
-            return f"no operating point looks able to promise that {claim}; use {reference}"
+            return (
+                f"not even the safest operating point looks able to promise that {claim}; use "
+                f"{reference}"
+            )
         return (
             f"no operating point is certified that {claim}; use {reference}. About "
             f"{self.required_rows:,} labelled rows would be needed"
@@ -134,15 +137,22 @@ def certify(
         p_values=p_values,
         certified=certified,
         delta=delta,
-        required_rows=_required_rows(rows, len(loss), delta),
+        required_rows=None
+        if certified.all()
+        else _required_rows(rows[:, j], float(top[j]), len(loss), delta),
     )
 
 
-def _required_rows(rows: FloatArray, n: int, delta: float) -> int | None:
-    r"""Rows at which capital grows to 1/delta: :math:`2 \log(1/\delta) \sigma^2 / \mu^2`."""
-    mean = rows.mean(axis=0)
-    if not (mean < 0).any():
+def _required_rows(values: FloatArray, upper: float, n: int, delta: float) -> int | None:
+    r"""Rows at which capital grows to 1/delta.
+
+    :math:`2 \log(1/\delta)\, E x^2 / \mu^2` where the stake is free, and no fewer than the
+    largest stake, :math:`3 / (4 \cdot \text{upper})`, allows.
+    """
+    mean = float(values.mean())
+    if mean >= 0.0:
         return None
-    second = np.mean(rows**2, axis=0)
-    ratio = min(float(s / m**2) for s, m in zip(second, mean, strict=True) if m < 0)
-    return math.ceil(2.0 * math.log(1.0 / delta) * ratio * n / len(rows))
+    log = math.log(1.0 / delta)
+    free = 2.0 * log * float(np.mean(values**2)) / mean**2
+    bound = log / math.log1p(-0.75 * mean / upper)
+    return math.ceil(max(free, bound) * n / len(values))

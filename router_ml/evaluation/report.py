@@ -19,6 +19,7 @@ def compare_policies(
     baseline: str,
     quality: FloatArray,
     cost_usd: FloatArray,
+    played: Mapping[str, tuple[FloatArray, FloatArray]] | None = None,
     group_id: IntArray | None = None,
     cost_weight: float = 0.0,
     n_resamples: int = 2_000,
@@ -34,6 +35,8 @@ def compare_policies(
     action_probs : arrays of shape (n, K) by policy name
     baseline : name of the policy that others are compared with, such as the best constant
     quality, cost_usd : float arrays, shape (n, K), finite
+    played : quality and cost_usd of every row, shape (n,) each, of what is no choice of one
+        candidate: a cascade, by name
     group_id : int array, shape (n,), the unit that is resampled
     cost_weight : :math:`\lambda`, quality per dollar
 
@@ -57,7 +60,10 @@ def compare_policies(
     columns = [np.ones(len(quality)), oracle]
     for probs in action_probs.values():
         columns += [expected(probs, quality), expected(probs, cost_usd)]
-    names = list(action_probs)
+    played = played or {}
+    for pair in played.values():
+        columns += pair
+    names = [*action_probs, *played]
     estimates = bootstrap(
         np.column_stack(columns),
         lambda total: _metrics(total, names.index(baseline), cost_weight),

@@ -45,11 +45,16 @@ def static_embedding(graph: GraphBuilder, table: str, input_ids: str, real: str)
     batch-mates: a tree that splits on an embedding sees the same float32 here and in Python. A mean
     scaled to length one is a sum scaled to length one, so nothing is divided by the count.
     """
+    total = token_sum(graph, table, input_ids, real)
+    norm = graph.op("ReduceL2", total, axes=[1], keepdims=1)
+    tiny = graph.op("Cast", graph.constant(np.float32(1e-12)), to=_DOUBLE)
+    return graph.op("Cast", graph.op("Div", total, graph.op("Max", norm, tiny)), to=1)
+
+
+def token_sum(graph: GraphBuilder, table: str, input_ids: str, real: str) -> str:
+    """Sum over real tokens of rows of ``table`` (n_tokens, d): float64, shape (batch, d)."""
     rows = graph.op("Cast", graph.op("Gather", table, input_ids, axis=0), to=_DOUBLE)
     axis = graph.constant(np.array([1], dtype=np.int64))
     # A product with the mask: ReduceSum over the middle axis is four times slower for one query.
     weight = graph.op("Unsqueeze", graph.op("Cast", real, to=_DOUBLE), axis)
-    total = graph.op("Squeeze", graph.op("MatMul", weight, rows), axis)
-    norm = graph.op("ReduceL2", total, axes=[1], keepdims=1)
-    tiny = graph.op("Cast", graph.constant(np.float32(1e-12)), to=_DOUBLE)
-    return graph.op("Cast", graph.op("Div", total, graph.op("Max", norm, tiny)), to=1)
+    return graph.op("Squeeze", graph.op("MatMul", weight, rows), axis)

@@ -89,7 +89,7 @@ class GraphBuilder:
         return self._known[key]
 
     def op(self, kind: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
-        """Add a node of one output (equal ones once) and return that output's name."""
+        """Add a node (equal ones once) and return its first output; TopK's second is dropped."""
         # Trees are lists of tens of thousands of numbers, and never equal.
         key = "" if domain else repr((kind, inputs, sorted(attributes.items())))
         if key in self._done:
@@ -97,8 +97,9 @@ class GraphBuilder:
         name = self._name(kind.lower())
         if key:
             self._done[key] = name
+        outputs = [name, f"{name}_index"] if kind == "TopK" else [name]
         self._nodes.append(
-            helper.make_node(kind, list(inputs), [name], name=name, domain=domain, **attributes)
+            helper.make_node(kind, list(inputs), outputs, name=name, domain=domain, **attributes)
         )
         return name
 

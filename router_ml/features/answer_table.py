@@ -70,6 +70,7 @@ class AnswerTable:
         answers: Sequence[Sequence[str | None]],
         *,
         finish_reasons: Sequence[Sequence[str]] | None = None,
+        lexical: FloatArray | None = None,
     ) -> AnswerTable:
         """Read answers.
 
@@ -78,6 +79,7 @@ class AnswerTable:
         queries : n queries
         answers : n rows of K texts, ``None`` where a candidate gave no answer
         finish_reasons : n rows of K, optional
+        lexical : the queries' lexical features where they are known already, shape (n, n_lexical)
 
         Raises
         ------
@@ -97,7 +99,7 @@ class AnswerTable:
             )
         table = cls.empty(n, k)
         for i, (query, row) in enumerate(zip(queries, answers, strict=True)):
-            table.lexical[i] = lexical_features(query)
+            table.lexical[i] = lexical_features(query) if lexical is None else lexical[i]
             facts = QueryFacts.of(query)
             reasons = finish_reasons[i] if finish_reasons is not None else ("",) * k
             read = {
@@ -174,6 +176,8 @@ class AnswerTable:
     def _agreement(
         self, query: IntArray, candidate: IntArray, seen: BoolArray, alike: FloatArray
     ) -> FloatArray:
+        if not seen.any():
+            return np.zeros((len(query), len(AGREEMENT_NAMES)), np.float32)
         count = seen.sum(axis=1)
         n = np.maximum(count, 1)
         equal = (alike == 1.0) & seen

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 from router_ml.features.calls import Call, Unparsed, normal_name
@@ -150,7 +151,7 @@ def call_checks(
         if tool is None:
             tally["unknown_functions"] += 1
         else:
-            covered.update(_stems_of(str(tool.get("description", ""))))
+            covered.update(_tool_stems(str(tool.get("description", ""))))
         _check_call(call, tool, said, tally, shares, covered)
     tally["calls"] = len(calls)
     tally["distinct_functions"] = len(used)
@@ -267,8 +268,8 @@ def _relevance(tools: Mapping[str, Mapping[str, Any]], said: Said, tally: dict[s
     """How much of the best fitting tool's name and description the query speaks of."""
     for tool in tools.values():
         name, about = (
-            _stems_of(str(tool.get("name", ""))),
-            _stems_of(str(tool.get("description", ""))),
+            _tool_stems(str(tool.get("name", ""))),
+            _tool_stems(str(tool.get("description", ""))),
         )
         tally["best_name_said"] = max(tally["best_name_said"], _cover(name, said.stems))
         tally["description_said"] = max(tally["description_said"], _cover(about, said.stems))
@@ -284,6 +285,12 @@ def _numbers_in(value: object) -> list[float]:
     if isinstance(value, Mapping):
         return [x for item in value.values() for x in _numbers_in(item)]
     return []
+
+
+@lru_cache(maxsize=4096)
+def _tool_stems(text: str) -> frozenset[str]:
+    """Names and descriptions of tools come again with every request."""
+    return frozenset(_stems_of(text))
 
 
 def _stems_of(text: str) -> set[str]:

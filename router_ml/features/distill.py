@@ -62,7 +62,7 @@ def distill_static(name: str = DEFAULT_MODEL, *, dims: int = 256) -> StaticEncod
     """
     from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 
-    _quiet()
+    quiet()
     module = StaticEmbedding.from_distillation(resolve_model(name), pca_dims=dims, device="cpu")
     tokenizer = module.tokenizer
     pad_id = tokenizer.token_to_id("[PAD]")
@@ -97,7 +97,7 @@ def export_transformer(
     from sentence_transformers import SentenceTransformer
     from tokenizers import Tokenizer
 
-    _quiet()
+    quiet()
     model = SentenceTransformer(resolve_model(name), device="cpu")
     tokenizer = Tokenizer.from_str(model.tokenizer.backend_tokenizer.to_str())
     ids = [tokenizer.token_to_id(token) for token in ("[PAD]", "[CLS]", "[SEP]")]
@@ -134,7 +134,7 @@ def export_transformer(
     )
 
 
-def _quiet() -> None:
+def quiet() -> None:
     """No weight-loading report and bar; distillation's own bar stays."""
     from transformers.utils import logging
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
@@ -11,6 +12,8 @@ from router_ml.policies.base import Policy, one_hot, rank
 from router_ml.types import BoolArray, CandidateTable, FloatArray, Predictions
 
 _BISECTIONS = 80
+_GAP = 1e-4
+"""Relative distance of the two cost weights: nearer, and rounding decides which side a query is."""
 
 
 class BudgetPolicy(Policy):
@@ -25,6 +28,8 @@ class BudgetPolicy(Policy):
     budget_usd : mean US dollars a request, > 0
     cost_weight_low, cost_weight_high : adjacent :math:`\lambda`, quality per dollar
     mix : probability of ``cost_weight_low``, in [0, 1]
+    offsets : candidate to what is added to its predicted quality before candidates are compared;
+        ``evaluation.off_policy.direct`` learns them from a log. Others, and by default all, get 0.
 
     Examples
     --------
@@ -39,10 +44,19 @@ class BudgetPolicy(Policy):
     name: ClassVar[str] = "budget"
 
     def __init__(
-        self, *, budget_usd: float, cost_weight_low: float, cost_weight_high: float, mix: float
+        self,
+        *,
+        budget_usd: float,
+        cost_weight_low: float,
+        cost_weight_high: float,
+        mix: float,
+        offsets: Mapping[str, float] | None = None,
     ) -> None:
         if not 0.0 <= mix <= 1.0:
             raise ConfigError(f"mix must be in [0, 1], got {mix}")
+        self.offsets = dict(offsets or {})
+        if not np.all(np.isfinite(list(self.offsets.values()))):
+            raise ConfigError(f"offsets must be finite, got {self.offsets}")
         self.budget_usd = budget_usd
         self.cost_weight_low = cost_weight_low
         self.cost_weight_high = cost_weight_high
@@ -50,9 +64,19 @@ class BudgetPolicy(Policy):
 
     @classmethod
     def solve(
-        cls, predictions: Predictions, candidates: CandidateTable, *, budget_usd: float
+        cls,
+        predictions: Predictions,
+        candidates: CandidateTable,
+        *,
+        budget_usd: float,
+        offsets: Mapping[str, float] | None = None,
     ) -> BudgetPolicy:
         """Find the two adjacent cost weights and their mixture on a sample of predictions.
+
+        Parameters
+        ----------
+        predictions : arrays of shape (n, K)
+        budget_usd, offsets : as for the class
 
         Raises
         ------
@@ -67,19 +91,27 @@ class BudgetPolicy(Policy):
                 f"candidate, got {budget_usd:.6g}; raise the budget or add a cheaper candidate"
             )
 
+        worth = _worth(predictions, candidates, offsets)
+
         def spend(cost_weight: float) -> float:
-            scores = predictions.quality - cost_weight * cost_usd
+            scores = worth - cost_weight * cost_usd
             best = rank(scores, cost_usd, np.ones(cost_usd.shape, dtype=bool))[:, 0]
             return float(cost_usd[np.arange(len(best)), best].mean())
 
         if spend(0.0) <= budget_usd:
-            return cls(budget_usd=budget_usd, cost_weight_low=0.0, cost_weight_high=0.0, mix=1.0)
+            return cls(
+                budget_usd=budget_usd,
+                cost_weight_low=0.0,
+                cost_weight_high=0.0,
+                mix=1.0,
+                offsets=offsets,
+            )
         low, high = 0.0, 1.0
         while spend(high) > budget_usd and high < 1e18:
             high *= 4.0
         for _ in range(_BISECTIONS):
             middle = (low + high) / 2
-            if not low < middle < high:
+            if not low < middle < high or high - low <= _GAP * high:
                 break
             if spend(middle) > budget_usd:
                 low = middle
@@ -92,13 +124,14 @@ class BudgetPolicy(Policy):
             cost_weight_low=low,
             cost_weight_high=high,
             mix=float(np.clip(mix, 0.0, 1.0)),
+            offsets=offsets,
         )
 
     def scores(
         self, predictions: Predictions, candidates: CandidateTable, cost_usd: FloatArray
     ) -> FloatArray:
         """Utility at the cost weight that is drawn more often."""
-        return predictions.quality - self.weights[0] * cost_usd
+        return _worth(predictions, candidates, self.offsets) - self.weights[0] * cost_usd
 
     @property
     def weights(self) -> tuple[float, float]:
@@ -118,11 +151,24 @@ class BudgetPolicy(Policy):
         allowed: BoolArray,
     ) -> FloatArray:
         probs = np.zeros(cost_usd.shape)
+        worth = _worth(predictions, candidates, self.offsets)
         for weight, share in (
             (self.cost_weight_low, self.mix),
             (self.cost_weight_high, 1.0 - self.mix),
         ):
             if share > 0.0:
-                choice = rank(predictions.quality - weight * cost_usd, cost_usd, allowed)[:, 0]
+                choice = rank(worth - weight * cost_usd, cost_usd, allowed)[:, 0]
                 probs += share * one_hot(choice, cost_usd.shape)
         return probs
+
+
+def _worth(
+    predictions: Predictions, candidates: CandidateTable, offsets: Mapping[str, float] | None
+) -> FloatArray:
+    """Predicted quality plus offsets, shape (n_samples, K)."""
+    if not offsets:
+        return predictions.quality
+    worth: FloatArray = predictions.quality + np.array(
+        [offsets.get(name, 0.0) for name in candidates.names]
+    )
+    return worth

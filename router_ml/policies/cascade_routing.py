@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
 import numpy as np
 
 from router_ml.errors import ConfigError
+from router_ml.policies.leads import (
+    EPSILON,
+    N_INPUTS,
+    asked_of,
+    correlation_of,
+    fit_leads,
+    gaussian_draws,
+    lead_inputs,
+    lead_state,
+    spread_of,
+)
 from router_ml.policies.sequential import (
     ACCEPT,
     Score,
@@ -22,11 +32,6 @@ from router_ml.types import BoolArray, FloatArray, IntArray
 
 _CHUNK: Final = 4_000_000
 """Floats of one block of samples (32 MB)."""
-_EPSILON: Final = 1e-3
-
-_N_INPUTS: Final = 5
-_RIDGE: Final = 1.0
-
 Matrix = Sequence[Sequence[float]] | FloatArray
 
 
@@ -104,7 +109,7 @@ class CascadeRoutingPolicy(SequentialPolicy):
         k = len(self.start_covariance)
         for value, shape in (
             (self.start_covariance, (k, k)),
-            (self.lead_coef, (k, _N_INPUTS)),
+            (self.lead_coef, (k, N_INPUTS)),
             (self.lead_covariance, (k, k)),
         ):
             if value.shape != shape or not np.isfinite(value).all():
@@ -112,8 +117,8 @@ class CascadeRoutingPolicy(SequentialPolicy):
         self.max_depth = min(max_depth, k)
         self.lookahead = lookahead
         self.n_draws = n_draws
-        self._start = _draws(self.start_covariance, n_draws)
-        self._later = _draws(self.lead_covariance, n_draws)
+        self._start = gaussian_draws(self.start_covariance, n_draws)
+        self._later = gaussian_draws(self.lead_covariance, n_draws)
         self._sets = {size: _sets(k, min(size, lookahead)) for size in range(1, self.max_depth + 1)}
 
     def step(
@@ -130,11 +135,11 @@ class CascadeRoutingPolicy(SequentialPolicy):
         action = np.full(n, ACCEPT)
         gain, cost = np.zeros(n), np.zeros(n)
         position, best = best_answer(posterior)
-        lead = (_lead_inputs(prior, position, best) * self.lead_coef).sum(axis=2)
-        start = np.clip(prior, _EPSILON, 1 - _EPSILON)
+        lead = (lead_inputs(prior, position, best) * self.lead_coef).sum(axis=2)
+        start = np.clip(prior, EPSILON, 1 - EPSILON)
         first = answers[:, None] == 0
         mean = np.where(first, start, lead)
-        spread = np.where(first, np.sqrt(start * (1 - start)), _spread(best)[:, None])
+        spread = np.where(first, np.sqrt(start * (1 - start)), spread_of(best)[:, None])
         for depth in range(self.max_depth):
             rows = np.flatnonzero((answers == depth) & left.any(axis=1))
             sets = self._sets[self.max_depth - depth]
@@ -224,139 +229,30 @@ class CascadeRoutingPolicy(SequentialPolicy):
         cost_usd : shape (n, K), expected dollars
         """
         n, k = prior.shape
-        own = np.column_stack([score(np.arange(n), _asked(n, k, j))[:, j] for j in range(k)])
-        p = np.clip(prior, _EPSILON, 1 - _EPSILON)
+        own = np.column_stack([score(np.arange(n), asked_of(n, k, j))[:, j] for j in range(k)])
+        p = np.clip(prior, EPSILON, 1 - EPSILON)
         z = (own - p) / np.sqrt(p * (1 - p))
         shares = np.minimum((z**2).mean(axis=0), 1.0)
         mean_cost, mean_prior = cost_usd.mean(axis=0), prior.mean(axis=0)
         order = np.argsort(mean_cost, kind="stable")
         before = np.r_[-np.inf, np.maximum.accumulate(mean_prior[order])[:-1]]
         anchors = order[mean_prior[order] > before].tolist()
-        states = [_state(score, prior, (anchor,)) for anchor in anchors]
+        states = [lead_state(score, prior, (anchor,)) for anchor in anchors]
         if k > 2 and max_depth > 2:
             first = anchors[0]
             reach = np.maximum(np.nan_to_num(states[0].lead, nan=-1.0), 0.0).mean(axis=0)
             cheap = [j for j in order.tolist() if j != first][:2]
             strong = [j for j in np.argsort(-reach).tolist() if j != first][:2]
-            states += [_state(score, prior, (first, j)) for j in dict.fromkeys(cheap + strong)]
-        coef, omega = _fit_leads(states, k)
+            states += [lead_state(score, prior, (first, j)) for j in dict.fromkeys(cheap + strong)]
+        coef, omega = fit_leads(states, k)
         return cls(
             cost_weight=cost_weight,
-            start_covariance=_correlation(z.T @ z) * np.sqrt(np.outer(shares, shares)),
+            start_covariance=correlation_of(z.T @ z) * np.sqrt(np.outer(shares, shares)),
             lead_coef=coef,
             lead_covariance=omega,
             max_depth=max_depth,
             lookahead=lookahead,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _State:
-    """What happens after the answers of some candidates, for n queries.
-
-    Parameters
-    ----------
-    inputs : shape (n, K, 5), see :func:`_lead_inputs`
-    lead : shape (n, K), how far each further answer came to stand above the best so far; NaN for
-        those that had answered
-    spread : shape (n,)
-    """
-
-    inputs: FloatArray
-    lead: FloatArray
-    spread: FloatArray
-
-
-def _state(score: Score, prior: FloatArray, members: tuple[int, ...]) -> _State:
-    n, k = prior.shape
-    rows = np.arange(n)
-    posterior = score(rows, _asked(n, k, *members))
-    position, best = best_answer(posterior)
-    lead = np.full((n, k), np.nan)
-    for j in range(k):
-        if j not in members:
-            after = score(rows, _asked(n, k, *members, j))
-            others = after[:, list(members)].max(axis=1)
-            lead[:, j] = after[:, j] - others
-    return _State(_lead_inputs(prior, position, best), lead, _spread(best))
-
-
-def _lead_inputs(prior: FloatArray, position: IntArray, best: FloatArray) -> FloatArray:
-    """What a lead is expected from, shape (n, K, 5): best estimate, its square, and priors."""
-    mine = prior[np.arange(len(prior)), position]
-    shared = np.stack([np.ones_like(best), best, best**2, mine], axis=1)
-    wide = np.broadcast_to(shared[:, None, :], (*prior.shape, 4))
-    return np.concatenate([wide, prior[:, :, None]], axis=2)
-
-
-def _spread(best: FloatArray) -> FloatArray:
-    b = np.clip(best, _EPSILON, 1 - _EPSILON)
-    spread: FloatArray = np.sqrt(b * (1 - b))
-    return spread
-
-
-def _fit_leads(states: Sequence[_State], k: int) -> tuple[FloatArray, FloatArray]:
-    r"""Coefficients of the expected lead, shape (K, 5), and covariance of what is left.
-
-    Surprises are skewed: an answer that is nearly surely right can only lose its lead. Variances
-    would therefore promise too much; the scale of candidate k is the :math:`s` at which the mean of
-    :math:`E[\max(0, m + s \sqrt{v} Z)]` meets the mean of :math:`\max(0, A_k)`, by bisection.
-    """
-    inputs = np.concatenate([state.inputs for state in states])
-    lead = np.concatenate([state.lead for state in states])
-    spread = np.concatenate([state.spread for state in states])
-    known = np.isfinite(lead)
-    coef, scale = np.zeros((k, inputs.shape[2])), np.zeros(k)
-    surprise = np.zeros(lead.shape)
-    for j in range(k):
-        rows = known[:, j]
-        x, y = inputs[rows, j], lead[rows, j]
-        if not len(y):
-            continue
-        coef[j] = np.linalg.solve(x.T @ x + _RIDGE * np.eye(x.shape[1]), x.T @ y)
-        mean = x @ coef[j]
-        surprise[rows, j] = np.clip((y - mean) / spread[rows], -3.0, 3.0)
-        scale[j] = _scale(mean, spread[rows], float(np.maximum(y, 0.0).mean()))
-    pairs = known.astype(float).T @ known
-    moments = np.divide(surprise.T @ surprise, pairs, out=np.zeros((k, k)), where=pairs > 0)
-    return coef, _correlation(moments) * np.outer(scale, scale)
-
-
-def _scale(mean: FloatArray, spread: FloatArray, target: float) -> float:
-    normal = _draws(np.eye(1), 64)[:, 0]
-    low, high = 0.0, 8.0
-    for _ in range(30):
-        middle = (low + high) / 2
-        gained = np.maximum(mean[:, None] + middle * spread[:, None] * normal, 0.0).mean()
-        if gained > target:
-            high = middle
-        else:
-            low = middle
-    return high
-
-
-def _correlation(moments: FloatArray) -> FloatArray:
-    root = np.sqrt(np.diag(moments))
-    root = np.where(root > 0, root, 1.0)
-    correlation: FloatArray = moments / np.outer(root, root)
-    np.fill_diagonal(correlation, 1.0)
-    return correlation
-
-
-def _asked(n: int, k: int, *members: int) -> BoolArray:
-    asked = np.zeros((n, k), dtype=bool)
-    asked[:, members] = True
-    return asked
-
-
-def _draws(covariance: FloatArray, n_draws: int) -> FloatArray:
-    """Antithetic Gaussian draws, shape (n_draws, K), the same in every process."""
-    values, vectors = np.linalg.eigh((covariance + covariance.T) / 2)
-    root = vectors * np.sqrt(np.maximum(values, 0.0))
-    half = np.random.default_rng(0).standard_normal((n_draws // 2, len(covariance)))
-    half /= np.sqrt((half**2).mean(axis=0))
-    draws: FloatArray = np.concatenate([half, -half]) @ root.T
-    return draws
 
 
 def _sets(k: int, size: int) -> IntArray:

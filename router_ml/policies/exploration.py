@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import ClassVar, Final
 
 import numpy as np
 
 from router_ml.errors import ConfigError
 from router_ml.policies.base import Policy, one_hot, rank
-from router_ml.types import BoolArray, CandidateTable, FloatArray, Predictions
+from router_ml.types import BoolArray, CandidateTable, FloatArray, IntArray, Predictions
 
 _NODES: Final = 48
 """Gauss–Hermite nodes of the Thompson quadrature."""
@@ -22,6 +24,8 @@ class ExploringPolicy(Policy):
 
     The floor is applied after constraints: with :math:`m` eligible candidates, each gets at least
     :math:`\min(\text{floor}, 1/m)`, so a candidate that degraded or was repriced can come back.
+    A newcomer on trial gets a larger share, for a floor alone would take long to tell its worth.
+    Floors that sum to more than one are scaled to one.
 
     Parameters
     ----------
@@ -29,15 +33,26 @@ class ExploringPolicy(Policy):
         :math:`\lambda`, quality per US dollar, >= 0.
     floor : float, default=0.0
         Least probability of every eligible candidate, in [0, 1].
+    trial : mapping, optional
+        Candidate to its least probability, where that is to be more than ``floor``.
     """
 
-    def __init__(self, *, cost_weight: float = 0.0, floor: float = 0.0) -> None:
+    def __init__(
+        self,
+        *,
+        cost_weight: float = 0.0,
+        floor: float = 0.0,
+        trial: Mapping[str, float] | None = None,
+    ) -> None:
         if not cost_weight >= 0.0:
             raise ConfigError(f"cost_weight must be >= 0, got {cost_weight}")
         if not 0.0 <= floor <= 1.0:
             raise ConfigError(f"floor must be in [0, 1], got {floor}")
+        if wrong := {n: p for n, p in (trial or {}).items() if not 0.0 <= p <= 1.0}:
+            raise ConfigError(f"trial must be probabilities in [0, 1], got {wrong}")
         self.cost_weight = cost_weight
         self.floor = floor
+        self.trial = dict(trial or {})
 
     def scores(
         self, predictions: Predictions, candidates: CandidateTable, cost_usd: FloatArray
@@ -65,9 +80,11 @@ class ExploringPolicy(Policy):
     ) -> FloatArray:
         utility = self.scores(predictions, candidates, cost_usd)
         probs = self._explore(utility, predictions, cost_usd, allowed)
-        count = allowed.sum(axis=1, keepdims=True)
-        floor = np.minimum(self.floor, 1.0 / count)
-        mixed: FloatArray = np.where(allowed, (1.0 - count * floor) * probs + floor, 0.0)
+        least = [max(self.floor, self.trial.get(name, 0.0)) for name in candidates.names]
+        floor = np.where(allowed, least, 0.0)
+        floor /= np.maximum(floor.sum(axis=1, keepdims=True), 1.0)
+        share = 1.0 - floor.sum(axis=1, keepdims=True)
+        mixed: FloatArray = np.where(allowed, share * probs + floor, 0.0)
         mixed /= mixed.sum(axis=1, keepdims=True)
         return mixed
 
@@ -93,6 +110,8 @@ class EpsilonGreedyPolicy(ExploringPolicy):
         :math:`\lambda`, quality per US dollar, >= 0.
     floor : float, default=0.0
         Least probability of every eligible candidate.
+    trial : mapping, optional
+        Candidate to its least probability, where that is to be more than ``floor``.
 
     Examples
     --------
@@ -106,9 +125,14 @@ class EpsilonGreedyPolicy(ExploringPolicy):
     name: ClassVar[str] = "epsilon_greedy"
 
     def __init__(
-        self, *, epsilon: float = 0.05, cost_weight: float = 0.0, floor: float = 0.0
+        self,
+        *,
+        epsilon: float = 0.05,
+        cost_weight: float = 0.0,
+        floor: float = 0.0,
+        trial: Mapping[str, float] | None = None,
     ) -> None:
-        super().__init__(cost_weight=cost_weight, floor=floor)
+        super().__init__(cost_weight=cost_weight, floor=floor, trial=trial)
         if not 0.0 <= epsilon <= 1.0:
             raise ConfigError(f"epsilon must be in [0, 1], got {epsilon}")
         self.epsilon = epsilon
@@ -140,6 +164,8 @@ class BoltzmannPolicy(ExploringPolicy):
         :math:`\lambda`, quality per US dollar, >= 0.
     floor : float, default=0.0
         Least probability of every eligible candidate.
+    trial : mapping, optional
+        Candidate to its least probability, where that is to be more than ``floor``.
 
     Examples
     --------
@@ -153,9 +179,14 @@ class BoltzmannPolicy(ExploringPolicy):
     name: ClassVar[str] = "boltzmann"
 
     def __init__(
-        self, *, temperature: float = 0.02, cost_weight: float = 0.0, floor: float = 0.0
+        self,
+        *,
+        temperature: float = 0.02,
+        cost_weight: float = 0.0,
+        floor: float = 0.0,
+        trial: Mapping[str, float] | None = None,
     ) -> None:
-        super().__init__(cost_weight=cost_weight, floor=floor)
+        super().__init__(cost_weight=cost_weight, floor=floor, trial=trial)
         if not temperature > 0.0:
             raise ConfigError(f"temperature must be > 0, got {temperature}")
         self.temperature = temperature
@@ -196,11 +227,16 @@ class ThompsonPolicy(ExploringPolicy):
         :math:`\lambda`, quality per US dollar, >= 0.
     floor : float, default=0.0
         Least probability of every eligible candidate.
+    std : mapping of candidate to standard error, optional
+        Taken where predictions carry no ``quality_std``: how well the log knows each candidate's
+        mean quality, which training fills in. A candidate that is not named is drawn as ``1.0``.
+    trial : mapping, optional
+        Candidate to its least probability, where that is to be more than ``floor``.
 
     Raises
     ------
     ConfigError
-        On use, if predictions carry no ``quality_std``.
+        On use, if there is neither ``quality_std`` nor ``std``.
 
     Examples
     --------
@@ -214,11 +250,51 @@ class ThompsonPolicy(ExploringPolicy):
 
     name: ClassVar[str] = "thompson"
 
-    def __init__(self, *, scale: float = 1.0, cost_weight: float = 0.0, floor: float = 0.0) -> None:
-        super().__init__(cost_weight=cost_weight, floor=floor)
+    def __init__(
+        self,
+        *,
+        scale: float = 1.0,
+        cost_weight: float = 0.0,
+        floor: float = 0.0,
+        std: Mapping[str, float] | None = None,
+        trial: Mapping[str, float] | None = None,
+    ) -> None:
+        super().__init__(cost_weight=cost_weight, floor=floor, trial=trial)
         if not scale > 0.0:
             raise ConfigError(f"scale must be > 0, got {scale}")
         self.scale = scale
+        self.std = dict(std or {})
+
+    def action_probs(
+        self,
+        predictions: Predictions,
+        candidates: CandidateTable,
+        *,
+        eligible: BoolArray | None = None,
+    ) -> FloatArray:
+        """See :meth:`Policy.action_probs`."""
+        return super().action_probs(
+            self._with_std(predictions, candidates), candidates, eligible=eligible
+        )
+
+    def decide(
+        self,
+        predictions: Predictions,
+        candidates: CandidateTable,
+        cost_usd: FloatArray,
+        allowed: BoolArray,
+    ) -> tuple[FloatArray, IntArray]:
+        """See :meth:`Policy.decide`."""
+        return super().decide(
+            self._with_std(predictions, candidates), candidates, cost_usd, allowed
+        )
+
+    def _with_std(self, predictions: Predictions, candidates: CandidateTable) -> Predictions:
+        """Predictions with standard errors, of their own or of the candidates."""
+        if predictions.quality_std is not None or not self.std:
+            return predictions
+        row = np.array([self.std.get(name, 1.0) for name in candidates.names])
+        return replace(predictions, quality_std=np.broadcast_to(row, predictions.quality.shape))
 
     def _explore(
         self,
@@ -229,8 +305,8 @@ class ThompsonPolicy(ExploringPolicy):
     ) -> FloatArray:
         if predictions.quality_std is None:
             raise ConfigError(
-                "ThompsonPolicy needs quality_std in predictions; train a quality estimator that "
-                "gives it, or use epsilon_greedy or boltzmann"
+                "ThompsonPolicy needs quality_std in predictions, or std by candidate, which "
+                "training fills in (policy: {name: thompson}); or use epsilon_greedy or boltzmann"
             )
         std = np.maximum(self.scale * np.nan_to_num(predictions.quality_std), _STD_FLOOR)
         # Far below every other: a NaN prediction is never the best, nor stands in a rival's way.

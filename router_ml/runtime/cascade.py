@@ -13,6 +13,7 @@ from router_ml.bundle.files import Bundle
 from router_ml.errors import BundleError, InvalidRequestError
 from router_ml.features.answer import OWN_NAMES
 from router_ml.features.answer_table import AGREEMENT_NAMES, AnswerTable
+from router_ml.features.lexical import lexical_features
 from router_ml.features.query import Query
 from router_ml.policies.cascade import CascadePolicy
 from router_ml.policies.cascade_routing import CascadeRoutingPolicy
@@ -133,9 +134,10 @@ class CascadeRuntime:
         """
         names = self.runtime.candidates.names
         tried = self._tried(attempts)
-        predictions = self.runtime.predict_one(query)
+        lexical = lexical_features(query)
+        predictions = self.runtime.predict_one(query, lexical)
         cost = self.runtime.candidates.cost_usd(predictions.input_tokens, predictions.output_tokens)
-        posterior = self._posterior(query, attempts, predictions.quality)
+        posterior = self._posterior(query, lexical, attempts, predictions.quality)
         positions, bests = best_answer(posterior)
         position, best = int(positions[0]), float(bests[0])
         blocked = self._blocked(attempts, constraints, cost, predictions.latency_ms, tried)
@@ -170,7 +172,7 @@ class CascadeRuntime:
         return [self._positions[name] for name in given]
 
     def _posterior(
-        self, query: Query, attempts: Sequence[Attempt], prior: FloatArray
+        self, query: Query, lexical: FloatArray, attempts: Sequence[Attempt], prior: FloatArray
     ) -> FloatArray:
         """Estimates of the answers so far, shape (1, K); the prior where there is no scorer."""
         texts: list[str | None] = [None] * len(self._positions)
@@ -183,7 +185,8 @@ class CascadeRuntime:
             return np.where(answered, prior, np.nan)
         if not any(text is not None for text in texts):
             return np.full((1, len(texts)), np.nan)
-        return self.scorer.posterior(AnswerTable.of([query], [texts], finish_reasons=[reasons]))
+        table = AnswerTable.of([query], [texts], finish_reasons=[reasons], lexical=lexical[None])
+        return self.scorer.posterior(table)
 
     def _blocked(
         self,

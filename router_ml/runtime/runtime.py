@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -40,6 +40,22 @@ NO_CONSTRAINTS: Final = Constraints()
 _BATCH: Final = 256
 _PADDING: Final = 256
 """Padding tokens that cost as much as another run of the graph; 128 to 512 are about as good."""
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """A batch for the graph.
+
+    Parameters
+    ----------
+    rows : positions of its queries among those that were asked for
+    input_ids : int64 array, shape (n, tokens)
+    lexical : float32 array, shape (n, n_lexical)
+    """
+
+    rows: list[int]
+    input_ids: IntArray
+    lexical: FloatArray
 
 
 class Runtime:
@@ -104,22 +120,37 @@ class Runtime:
         self, queries: Sequence[Query], *, progress: Callable[[int], None] | None = None
     ) -> Predictions:
         """Score many queries, in batches of like length; arrays of shape (n_samples, K)."""
+        return self.score(self.features(queries), progress=progress)
+
+    def features(self, queries: Sequence[Query]) -> Iterator[Features]:
+        """What the graph takes, in batches of like length, each made when it is asked for."""
         rows = self._tokenizer.rows(queries)
-        out = [np.zeros((len(rows), len(self.candidates)), np.float32) for _ in self._outputs]
         for part in _parts([len(row) for row in rows], self._batch):
             ids = _padded([rows[i] for i in part], self._tokenizer.layout.pad_id)
             values = [lexical_values(queries[i]) for i in part]
-            lexical = np.array(values, dtype=np.float32)
-            for target, scores in zip(out, self._run(ids, lexical), strict=True):
-                target[part] = scores
-            if progress is not None:
-                progress(len(part))
-        return self._predictions(out)
+            yield Features(part, ids, np.array(values, dtype=np.float32))
 
-    def predict_one(self, query: Query) -> Predictions:
-        """Score one query; arrays of shape (1, K)."""
+    def score(
+        self, features: Iterable[Features], *, progress: Callable[[int], None] | None = None
+    ) -> Predictions:
+        """Run the graph on all of some queries' features; meanwhile other threads can run."""
+        rows: list[int] = []
+        values: list[list[FloatArray]] = []
+        for part in features:
+            rows += part.rows
+            values.append(self._run(part.input_ids, part.lexical))
+            if progress is not None:
+                progress(len(part.rows))
+        if not values:
+            return self._predictions([np.zeros((0, len(self.candidates)))] * len(self._outputs))
+        back = np.argsort(rows)
+        return self._predictions([np.concatenate(out)[back] for out in zip(*values, strict=True)])
+
+    def predict_one(self, query: Query, lexical: FloatArray | None = None) -> Predictions:
+        """Score one query; arrays of shape (1, K). ``lexical``, if known, is not made again."""
         ids = np.array([self._tokenizer.row(query)], dtype=np.int64)
-        return self._predictions(self._run(ids, lexical_features(query)[None]))
+        lexical = lexical_features(query) if lexical is None else lexical
+        return self._predictions(self._run(ids, lexical[None]))
 
     def decide(self, query: Query, constraints: Constraints = NO_CONSTRAINTS) -> Decision:
         """Choose a candidate for one query.

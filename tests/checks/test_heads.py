@@ -21,7 +21,7 @@ from router_ml.export.heads.calibration import add_calibration
 from router_ml.export.router import load_heads
 from router_ml.features.lexical import NAMES
 from router_ml.types import FloatArray, QueryBatch, Tokens
-from tests.checks.test_estimators import ARGUMENTS
+from tests.checks.test_estimators import arguments
 
 DIMS = 8
 
@@ -75,7 +75,7 @@ def test_head_agrees(name: str, labels: str) -> None:
         Y[np.random.default_rng(2).random(Y.shape) < 0.6] = np.nan
     if labels == "one candidate unlabelled":
         Y[:, 2] = np.nan
-    estimator = make_estimator({"name": name, **ARGUMENTS.get(name, {})})
+    estimator = make_estimator({"name": name, **arguments(name)})
     estimator.fit(queries, Y, candidates=table)
     session = scorer(estimator)
     for batch in (example_batch(100, random_state=9, n_dims=DIMS), odd_batch()):

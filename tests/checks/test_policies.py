@@ -15,11 +15,21 @@ ARGUMENTS: Mapping[str, list[Mapping[str, Any]]] = {
     "budget": [
         {"budget_usd": 1e-3, "cost_weight_low": 10.0, "cost_weight_high": 50.0, "mix": mix}
         for mix in (0.0, 0.4, 1.0)
+    ]
+    + [
+        {
+            "budget_usd": 1e-3,
+            "cost_weight_low": 10.0,
+            "cost_weight_high": 50.0,
+            "mix": 0.4,
+            "offsets": {"c0": 0.2, "c3": -0.1, "retired": 0.5},
+        }
     ],
     "constant": [{"candidate": "c2"}],
     "cost_aware": [{}, {"cost_weight": 30.0, "latency_weight": 1e-4}],
     "epsilon_greedy": [{}, {"epsilon": 1.0}, {"epsilon": 0.2, "cost_weight": 5.0, "floor": 0.1}],
     "quality_floor": [{"min_quality": floor} for floor in (0.0, 0.6, 1.0)],
+    "thompson": [{}, {"scale": 2.0, "floor": 0.02, "std": {"c0": 0.05, "c1": 0.1}}],
     "threshold": [{"weak": "c0", "strong": "c3", "threshold": 0.1}],
 }
 """Arguments worth a check; a policy that is not here is built without any."""

@@ -6,14 +6,20 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipelines import registry
 from pipelines.config import PromoteConfig, RegisterConfig
-from pipelines.demo import post, running_service
+from pipelines.pairing import PairedRows
+from pipelines.promotion import check_support
+from pipelines.service import post, running_service
 from router_ml.errors import DataError
+from router_ml.evaluation.gate import Gate
+from router_ml.evaluation.report import traffic_shift
 from tests.promotion_world import (
     MLFLOW_WARNINGS,
     exported,
@@ -61,6 +67,31 @@ def test_a_log_cannot_judge_what_it_never_served(store: Path) -> None:
     report = registry.promote(PromoteConfig(joined=joined, **PATIENT))
     assert [c.name for c in report.conditions if not c.passed] == ["support"]
     assert "candidate-2" in report.text
+
+
+def test_what_the_log_cannot_judge_is_counted_as_lost(store: Path) -> None:
+    """A champion that collapsed may go although a tenth of its traffic moves into the unknown."""
+    rng = np.random.default_rng(0)
+    quality = rng.choice([0.0, 1.0], size=2_000, p=[0.6, 0.4])
+    rows = PairedRows(
+        opponent="champion",
+        quality_difference=quality,
+        cost_difference=np.zeros(2_000),
+        group_id=np.arange(2_000),
+        labelled_rows=2_000,
+        candidates=("a", "b"),
+        shift=traffic_shift(np.tile([1.0, 0.0], (2_000, 1)), np.tile([0.0, 1.0], (2_000, 1))),
+        basis="",
+        queries=(),
+        unsupported="moving to b",
+        unsupported_mass=0.1,
+    )
+    verdict = Gate(mode="superior").judge(quality, np.zeros(2_000))
+    assert verdict.checks[0].estimate.low > 0.3
+    passed = check_support(rows, verdict)
+    assert passed.passed
+    assert "were all of that lost" in passed.reason
+    assert not check_support(replace(rows, unsupported_mass=0.4), verdict).passed
 
 
 def test_a_gate_without_data_says_so(store: Path) -> None:

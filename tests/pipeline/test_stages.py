@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from pipelines.cli import app
 from pipelines.config import JoinConfig
+from pipelines.feedback import feedback
+from pipelines.train import read_training_table
 from pipelines.yaml_config import load_config
+from router_ml.bundle.files import read_bundle
 from router_ml.errors import ConfigError, DataError, SchemaError
 
 
@@ -89,11 +94,99 @@ def test_evaluation_on_the_log_reports_effective_sample_size(stages: Path) -> No
         *("--set", f"bundle={stages / 'export' / 'bundle'}"),
         *("--set", f"joined={stages / 'joined'}"),
         *("--set", f"output={stages / 'log'}"),
+        *("--set", "max_unsupported=1.0"),
+        *("--set", "cost_weight=10.0"),
     )
     summary = json.loads((stages / "log" / "evaluation.json").read_text())
     router = summary["policies"]["router"]
     assert router["quality_snips"]["low"] <= router["quality_snips"]["value"]
     assert 0 < summary["effective_sample_size"]["router"] < summary["rows"]
+    assert router["quality_bernstein"]["low"] <= router["quality_dr"]["low"]
+    assert router["utility_dr"]["value"] < router["quality_dr"]["value"]
+    quality = summary["assessments"]["router"]["quality"]
+    assert quality["sensitivity"][0] < quality["estimates"]["SNIPS"]["value"]
+    assert any("have no label" in warning for warning in quality["warnings"])
+
+
+def test_a_policy_that_the_log_cannot_judge_is_named_and_not_quoted(stages: Path) -> None:
+    output = invoke(
+        "evaluate",
+        *("--set", f"bundle={stages / 'export' / 'bundle'}"),
+        *("--set", f"joined={stages / 'joined'}"),
+        *("--set", f"output={stages / 'strict'}"),
+        *("--set", "max_unsupported=0.0"),
+    )
+    summary = json.loads((stages / "strict" / "evaluation.json").read_text())
+    assert summary["unsupported"]
+    assert not set(summary["unsupported"]) & set(summary["policies"])
+    assert all("labelled rows, worth" in reason for reason in summary["unsupported"].values())
+    assert "not judged" in output
+
+
+def test_a_floor_is_certified_and_its_bundle_can_be_promoted(
+    stages: Path, small_world: Path
+) -> None:
+    common = (
+        *("--set", f"bundle={stages / 'export' / 'bundle'}"),
+        *("--set", f"joined={stages / 'joined'}"),
+        *("--set", f"output={stages / 'certified'}"),
+    )
+    matrix = ("--set", f"matrix={small_world / 'matrix.parquet'}")
+    invoke("certify", *common, *matrix, "--set", "floor=0.6", "--set", "delta=0.2")
+    report = json.loads((stages / "certified" / "certificate.json").read_text())
+    claim = "with 80% confidence, mean quality is at least 60% of always calling"
+    assert report["text"].startswith(claim)
+    assert report["predicted_cost_usd"][report["point"]] < report["reference_cost_usd"]
+    bundle = read_bundle(stages / "certified" / "bundle")
+    assert bundle.policy["offsets"] == {report["reference"]: report["advantage"][report["point"]]}
+    parity = json.loads((stages / "certified" / "parity.json").read_text())
+    assert parity["bundle_id"] == bundle.manifest.bundle_id
+    invoke("certify", *common, "--set", "floor=0.999")
+    report = json.loads((stages / "certified" / "certificate.json").read_text())
+    assert report["point"] is None
+    assert f"use {report['reference']}" in report["text"]
+    policy = read_bundle(stages / "certified" / "bundle").policy
+    assert policy == {"name": "constant", "candidate": report["reference"]}
+
+
+def test_propensities_that_were_not_logged_are_estimated_and_said_to_be(stages: Path) -> None:
+    table, _ = read_training_table(stages / "joined")
+    unknown = replace(table, propensity=np.full(len(table), np.nan))
+    with pytest.raises(DataError, match="no logged propensity"):
+        feedback(unknown)
+    estimated, _ = feedback(unknown, estimate=True)
+    assert estimated.propensity_source == "estimated"
+    k = len(table.candidates)
+    assert np.mean(1.0 / estimated.propensity) == pytest.approx(k, rel=0.35)
+    together = np.corrcoef(np.log(estimated.propensity), np.log(table.propensity))[0, 1]
+    assert together > 0.4
+
+
+@pytest.mark.parametrize("learning", ["naive", "dr"])
+def test_quality_and_policy_are_learned_as_configured(
+    learning: str, stages: Path, encoder_cache: Path
+) -> None:
+    trained = stages / f"trained_{learning}"
+    invoke(
+        "train",
+        *("--set", f"joined={stages / 'joined'}"),
+        *("--set", f"output={trained}"),
+        *("--set", f"cache={encoder_cache}"),
+        *("--set", "quality={name: linear}"),
+        *("--set", f"learning={learning}"),
+        *("--set", "policy={name: budget, cost_share: 0.3, direct: true}"),
+    )
+    report = json.loads((trained / "training.json").read_text())
+    assert set(report["policy_learning"]) == {"gain", "z", "kept"}
+    assert bool(report["policy"]["offsets"]) is report["policy_learning"]["kept"]
+    folder = stages / f"export_{learning}"
+    invoke(
+        "export",
+        *("--set", f"trained={trained}"),
+        *("--set", f"joined={stages / 'joined'}"),
+        *("--set", f"output={folder}"),
+    )
+    assert json.loads((folder / "parity.json").read_text())["equal_decisions"] >= 0.999
 
 
 def test_one_decision_without_a_service(stages: Path) -> None:

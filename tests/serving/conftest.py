@@ -22,6 +22,15 @@ ROOT = Path(__file__).parents[2]
 @contextmanager
 def serve(log: Path, **settings: object) -> Iterator[httpx.Client]:
     """Start ``python -m serving`` on a free port, wait until it answers, and end it."""
+    with serving_process(log, **settings) as (client, _):
+        yield client
+
+
+@contextmanager
+def serving_process(
+    log: Path, **settings: object
+) -> Iterator[tuple[httpx.Client, subprocess.Popen[bytes]]]:
+    """As :func:`serve`, with the process, so that it can be killed."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -35,7 +44,7 @@ def serve(log: Path, **settings: object) -> Iterator[httpx.Client]:
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
             _wait_for(client, "/healthz", process, log)
-            yield client
+            yield client, process
     finally:
         process.terminate()
         process.wait(20)

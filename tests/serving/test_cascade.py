@@ -10,6 +10,11 @@ import httpx
 import numpy as np
 import pytest
 
+from router_ml.errors import InvalidRequestError, ScorerUnavailableError
+from router_ml.features.query import Query, parse_query
+from router_ml.runtime.cascade import Attempt
+from router_ml.runtime.cascade_client import CascadeClient
+from serving.cascade_endpoint import CascadeEndpoint
 from tests.bundles import make_bundle
 from tests.cascades import cascade_extras
 from tests.serving.conftest import serve
@@ -45,6 +50,10 @@ def test_a_cascade_step_by_step(client: httpx.Client) -> None:
     last = step(client, answers=turns)
     assert (last["action"], last["candidate"]) == ("accept", "candidate-1")
     assert last["quality"] > second["quality"]
+
+
+def test_the_router_says_that_it_has_a_cascade(client: httpx.Client) -> None:
+    assert client.get("/v1/router").json()["cascade"]["order"] == [0, 1, 2]
 
 
 def test_a_failed_turn_and_a_depth(client: httpx.Client) -> None:
@@ -96,3 +105,32 @@ def test_a_step_is_in_the_latency_class_of_a_route(client: httpx.Client) -> None
         times.append((time.perf_counter() - begin) * 1e3)
     # httpx itself takes about a millisecond; the quartile keeps other work on the machine out.
     assert np.quantile(times, 0.25) < 3.0
+
+
+def test_the_client_runs_the_whole_loop_over_http(client: httpx.Client) -> None:
+    """One candidate times out and is skipped; the next is wrong; the last is accepted."""
+    texts = {"candidate-1": WRONG, "candidate-2": RIGHT}
+
+    def ask(name: str, query: Query, left_s: float | None) -> Attempt:
+        if name not in texts:
+            raise TimeoutError("no answer in time")
+        return Attempt(name, texts[name], cost_usd=0.01)
+
+    endpoint = CascadeEndpoint(url=str(client.base_url), request={"query": QUESTION})
+    result = CascadeClient(decides=endpoint, ask=ask).run(parse_query(QUESTION))
+    assert (result.candidate, result.text) == ("candidate-2", RIGHT)
+    assert [turn.text for turn in result.attempts] == [None, WRONG, RIGHT]
+    assert result.errors == ("TimeoutError",)
+    assert result.cost_usd == pytest.approx(0.02)
+    dear = CascadeClient(decides=endpoint, ask=ask, max_cost_usd=0.01)
+    assert dear.run(parse_query(QUESTION)).candidate == "candidate-1"
+
+
+def test_the_client_tells_a_refusal_from_a_service_that_is_not_there(client: httpx.Client) -> None:
+    query = parse_query(QUESTION)
+    refused = CascadeEndpoint(url=str(client.base_url), request={"query": QUESTION, "other": 1})
+    with pytest.raises(InvalidRequestError, match="answered 422"):
+        refused.next(query, [])
+    nowhere = CascadeEndpoint(url="http://127.0.0.1:9", request={"query": QUESTION})
+    with pytest.raises(ScorerUnavailableError, match="does not answer"):
+        nowhere.next(query, [])

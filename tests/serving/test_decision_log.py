@@ -9,12 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
+from pipelines.config import JoinConfig
+from pipelines.join import run as join
 from router_ml.policies.uniform import RandomPolicy
 from tests.bundles import make_bundle
-from tests.serving.conftest import serve
+from tests.cascades import cascade_extras
+from tests.serving.conftest import serve, serving_process
 
 Row = dict[str, Any]
+NAMES = ("candidate-0", "candidate-1", "candidate-2")
 
 
 def rows(folder: Path) -> list[Row]:
@@ -100,6 +105,77 @@ def test_nothing_is_lost_by_an_orderly_stop_and_text_stays_out(tmp_path: Path) -
     share = sum(row["candidate"] == "candidate-0" for row in found if "candidate" in row) / 250
     assert abs(share - 1 / 3) < 5 * (2 / 9 / 250) ** 0.5
     assert all(abs(row["propensity"] - 1 / 3) < 1e-12 for row in found if "propensity" in row)
+
+
+def test_a_killed_process_loses_at_most_what_is_stated(tmp_path: Path, bundle: Path) -> None:
+    """SIGKILL amid traffic: all but the last ``log_flush_s`` is there, and can be joined."""
+    folder, flush_s = tmp_path / "decisions", 0.1
+    options = {"bundle": bundle, "decision_log": folder, "log_flush_s": flush_s, "log_text": "true"}
+    answered: list[tuple[float, str]] = []
+    with serving_process(tmp_path / "log", **options) as (client, process):
+        begin = time.monotonic()
+        while time.monotonic() < begin + 1.5:
+            answer = client.post("/v1/route", json={"query": f"Mix {len(answered)}."}).json()
+            answered.append((time.monotonic(), answer["decision_id"]))
+        process.kill()
+        killed = time.monotonic()
+        process.wait(20)
+    (path,) = folder.iterdir()
+    *lines, rest = path.read_bytes().split(b"\n")
+    written = [json.loads(line)["decision_id"] for line in lines]
+    ids = [decision_id for _, decision_id in answered]
+    assert written == ids[: len(written)]  # in order, nothing missing in between
+    slack_s = 1.0  # the writing thread of a busy machine
+    due = sum(moment < killed - flush_s - slack_s for moment, _ in answered)
+    assert due > 0
+    assert len(written) >= due
+    path.write_bytes(b"\n".join(lines) + b"\n" + (rest or b'{"kind": "decision", "decis'))
+    prices = {name: {"input_cost_per_token": 1e-6, "output_cost_per_token": 1e-6} for name in NAMES}
+    (tmp_path / "prices.json").write_text(json.dumps(prices))
+    config = JoinConfig(
+        decisions=(str(folder),), prices=(str(tmp_path / "prices.json"),), output=tmp_path / "out"
+    )
+    report = json.loads((join(config) / "report.json").read_text())
+    account = report["accounting"]["decisions"]
+    assert account["used"] == len(written)
+    assert account["excluded"] == {"torn_line": 1}
+
+
+def test_every_worker_writes_a_file_of_its_own(tmp_path: Path, bundle: Path) -> None:
+    folder = tmp_path / "decisions"
+    options = {"bundle": bundle, "decision_log": folder, "workers": 2}
+    ids = set()
+    with serve(tmp_path / "log", **options) as client:
+        wait(lambda: [{"path": path} for path in folder.glob("*.jsonl")], 2)
+        for _ in range(60):
+            answer = httpx.post(f"{client.base_url}/v1/route", json={"query": "Mix."}, timeout=20)
+            ids.add(answer.json()["decision_id"])
+    assert len({path.name.split("-")[2] for path in folder.iterdir()}) == 2
+    assert {row["decision_id"] for row in rows(folder)} == ids
+    assert len(ids) == 60
+
+
+@pytest.mark.parametrize("log_text", [True, False])
+def test_cascade_steps_are_logged_with_the_answers_so_far(tmp_path: Path, log_text: bool) -> None:
+    make_bundle(tmp_path / "bundle", extras=cascade_extras())
+    folder = tmp_path / "decisions"
+    turns = [{"candidate": "candidate-0", "text": "my-secret-answer", "cost_usd": 0.001}]
+    options = {"bundle": tmp_path / "bundle", "decision_log": folder, "log_text": log_text}
+    with serve(tmp_path / "log", **options) as client:
+        for body in ({"query": "Mix blue.", "request_id": "r-1"}, {"query": "Mix blue."}):
+            answers = turns if "request_id" not in body else []
+            step = client.post("/v1/cascade/next", json={**body, "answers": answers}).json()
+        feedback = {"decision_id": step["decision_id"], "quality": 1.0}
+        assert client.post("/v1/feedback", json=feedback).status_code == 202
+    first, second, told = rows(folder)
+    assert (first["kind"], first["request_id"], first["action"]) == ("cascade", "r-1", "escalate")
+    assert second["decision_id"] == told["decision_id"] == step["decision_id"]
+    assert (second["action"], second["candidate"]) == (step["action"], step["candidate"])
+    assert second["answers"][0]["cost_usd"] == 0.001
+    assert second["estimates"] == step["estimates"]
+    written = "".join(path.read_text() for path in folder.iterdir())
+    assert ("my-secret-answer" in written) == log_text
+    assert ("Mix blue." in written) == log_text
 
 
 def test_feedback_without_a_log_is_refused(tmp_path: Path, bundle: Path) -> None:

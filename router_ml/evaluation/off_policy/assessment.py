@@ -24,6 +24,7 @@ from router_ml.evaluation.off_policy.sensitivity import (
     sensitivity_bounds,
     worst_case_bounds,
 )
+from router_ml.evaluation.off_policy.shrinkage import shrunken_doubly_robust
 from router_ml.types import FloatArray, IntArray
 
 FEW_ROWS: Final = 50.0
@@ -39,7 +40,8 @@ class Assessment:
     Parameters
     ----------
     estimates : by estimator, with 95 % intervals; ``DR`` is the one to quote
-    rows : row values of ``DR``; differences of two policies' ``influence`` feed the gate
+    rows : row values of ``DR`` without shrinkage; differences of two policies' ``influence`` feed
+        the gate
     overlap : by candidate and region
     worst_case : bounds that assume nothing about unlabelled outcomes; None if the range is unknown
     sensitivity : bounds if labels depend on outcomes by at most a factor ``gamma`` of odds
@@ -117,7 +119,7 @@ def assess(
         "DM": direct_method(log, action_probs, predicted),
         "IPW": ipw(log, action_probs),
         "SNIPS": snips(log, action_probs),
-        "DR": doubly_robust(log, action_probs, predicted, self_normalised=True),
+        "DR": shrunken_doubly_robust(log, action_probs, predicted),
         "DR-clip": doubly_robust(log, action_probs, predicted, clip=clip),
         "DR-SWITCH": doubly_robust(log, action_probs, predicted, switch=clip),
     }
@@ -141,7 +143,7 @@ def assess(
         worst = worst_case_bounds(log, action_probs, low=outcome_range[0], high=outcome_range[1])
     return Assessment(
         estimates=estimates,
-        rows=rows["DR"],
+        rows=rows["DR"].interval_of or rows["DR"],
         overlap=support,
         worst_case=worst,
         sensitivity=sensitivity_bounds(log, action_probs, gamma=gamma),

@@ -29,12 +29,15 @@ class RowValues:
     numerator, denominator : float arrays, shape (n,); ones below for all but SNIPS
     weights : float array, shape (n,), the importance weights that were used
     group_id : int array, shape (n,)
+    interval_of : row values whose interval is taken, optional
+        For biased estimators: an interval of their own would not know the bias.
     """
 
     numerator: FloatArray
     denominator: FloatArray
     weights: FloatArray
     group_id: IntArray
+    interval_of: RowValues | None = None
 
     @property
     def value(self) -> float:
@@ -62,6 +65,12 @@ class RowValues:
         self, *, n_resamples: int = 1_000, confidence: float = 0.95, random_state: int = 0
     ) -> Estimate:
         """Studentised bootstrap interval by resampling groups."""
+        if self.interval_of is not None:
+            return self._around(
+                self.interval_of.bootstrap(
+                    n_resamples=n_resamples, confidence=confidence, random_state=random_state
+                )
+            )
         (estimate,) = bootstrap_ratios(
             self.numerator[:, None],
             self.denominator[:, None],
@@ -86,6 +95,9 @@ class RowValues:
         .. [1] Korn and Graubard, "Confidence Intervals for Proportions with Small Expected Number
            of Positive Counts Estimated from Survey Data", Survey Methodology, 1998.
         """
+        if self.interval_of is not None:
+            other = self.interval_of.wilson(low=low, high=high, confidence=confidence)
+            return self._around(other)
         value = (self.value - low) / (high - low)
         error = self.standard_error() / (high - low)
         rows = self.effective_sample_size
@@ -102,6 +114,11 @@ class RowValues:
     def standard_error(self) -> float:
         """Cluster-robust standard error of ``value``."""
         return cluster_mean(self.influence, self.group_id)[1]
+
+    def _around(self, interval: Estimate) -> Estimate:
+        """Put this value into another's interval, stretched where it does not hold it."""
+        low, high = min(interval.low, self.value), max(interval.high, self.value)
+        return Estimate(self.value, low, high, interval.n)
 
 
 def effective_sample_size(weights: FloatArray) -> float:

@@ -22,7 +22,9 @@ class Overlap:
     candidates, regions : names of the K candidates and the R query regions
     policy_mass : float array, shape (R, K), share of requests that the policy sends there
     labelled_rows : int array, shape (R, K), labelled rows that the log has there
-    effective_rows : float array, shape (R, K), effective sample size of their weights
+    effective_rows : float array, shape (R, K), what the log has to say of a candidate: the lesser
+        of two effective sample sizes, that of all its labelled rows in the region, and that of its
+        rows anywhere that the policy would have it serve
     effective_sample_size : of all weights together
     largest_weight : largest single weight over the sum of weights, in [0, 1]
     unsupported : bool array, shape (R, K), cells with too few effective rows for their mass
@@ -49,7 +51,7 @@ class Overlap:
         order = np.argsort([-self.policy_mass[r, k] for r, k in cells], kind="stable")
         return "; ".join(
             f"{self.candidates[k]} in {self.regions[r]}: {self.policy_mass[r, k]:.1%} of requests, "
-            f"{self.labelled_rows[r, k]} labelled rows"
+            f"{self.labelled_rows[r, k]} labelled rows, worth {self.effective_rows[r, k]:.1f}"
             for r, k in cells[order]
         )
 
@@ -83,9 +85,10 @@ def overlap(
     cell = area * k + log.action
     shape = (len(regions), k)
     mass = np.stack([action_probs[area == r].sum(axis=0) / n for r in range(len(regions))])
-    total = np.bincount(cell, weights, minlength=shape[0] * k).reshape(shape)
-    square = np.bincount(cell, weights**2, minlength=shape[0] * k).reshape(shape)
-    effective = np.divide(total**2, square, out=np.zeros(shape), where=square > 0)
+    known = log.labelled / (log.propensity * log.label_prob)
+    effective = np.minimum(
+        _effective(cell, known, shape[0] * k).reshape(shape), _effective(log.action, weights, k)
+    )
     sum_of_weights = float(weights.sum())
     return Overlap(
         candidates=tuple(candidates),
@@ -99,6 +102,13 @@ def overlap(
         largest_weight=float(weights.max()) / sum_of_weights if sum_of_weights > 0 else 1.0,
         unsupported=(mass > 1e-3) & (effective < min_rows),
     )
+
+
+def _effective(cell: IntArray, weights: FloatArray, n_cells: int) -> FloatArray:
+    """Effective sample size of the weights in every cell, shape (n_cells,)."""
+    total = np.bincount(cell, weights, minlength=n_cells)
+    square = np.bincount(cell, weights**2, minlength=n_cells)
+    return np.divide(total**2, square, out=np.zeros(n_cells), where=square > 0)
 
 
 def require_overlap(diagnosis: Overlap, *, max_unsupported: float = 0.05) -> None:

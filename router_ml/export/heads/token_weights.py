@@ -1,4 +1,4 @@
-"""Token weights: gather the rows of every token and pair, sum, divide by the norm."""
+"""Token weights: gather the rows of every distinct token and pair, sum, divide by the norm."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ def _(estimator: TokenWeightsEstimator, graph: GraphBuilder, features: FeatureTe
         graph.op("Concat", single, pair, axis=1),
         graph.constant(nothing),
     )
+    buckets = _distinct(graph, buckets, nothing)
     rows = _double(graph, graph.op("Gather", graph.constant(table), buckets, axis=0))
     total = graph.op("ReduceSum", rows, graph.constant(AXIS_1), keepdims=0)
     k = len(estimator.level_)
@@ -37,6 +38,17 @@ def _(estimator: TokenWeightsEstimator, graph: GraphBuilder, features: FeatureTe
     value = graph.op("Div", sums, graph.op("Sqrt", graph.op("Max", square, floor)))
     value = graph.op("Add", value, _double(graph, graph.constant(estimator.offset_)))
     return clip_quality(graph, graph.op("Cast", value, to=TensorProto.FLOAT))
+
+
+def _distinct(graph: GraphBuilder, buckets: str, nothing: np.int64) -> str:
+    """Buckets with every one but the first of its kind replaced by ``nothing``, in any order."""
+    width = graph.op("Gather", graph.op("Shape", buckets), graph.constant(AXIS_1), axis=0)
+    ordered = graph.op("TopK", buckets, width, axis=1)
+    again = graph.op("Equal", _but_first(graph, ordered), _but_last(graph, ordered))
+    rest = graph.op("Where", again, graph.constant(nothing), _but_first(graph, ordered))
+    zero, one = graph.constant(np.array([0])), graph.constant(AXIS_1)
+    first = graph.op("Slice", ordered, zero, one, graph.constant(AXIS_1))
+    return graph.op("Concat", first, rest, axis=1)
 
 
 def _double(graph: GraphBuilder, x: str) -> str:

@@ -71,11 +71,14 @@ def test_budget_specs_are_solved_or_refused() -> None:
     table = CandidateTable.from_prices({"a": (1.0, 1.0), "b": (10.0, 10.0)})
     tokens = np.full((5, 2), 100.0)
     predictions = Predictions(np.tile([0.5, 0.9], (5, 1)), tokens, tokens, tokens)
-    policy = solve_policy({"name": "budget", "cost_share": 0.5}, predictions, table)
+    policy, learned = solve_policy({"name": "budget", "cost_share": 0.5}, predictions, table)
+    assert learned == {}
     assert isinstance(policy, BudgetPolicy)
     assert policy.budget_usd == pytest.approx(0.001)
     with pytest.raises(ConfigError, match="budget_usd or cost_share"):
         solve_policy({"name": "budget"}, predictions, table)
+    with pytest.raises(ConfigError, match="needs a log"):
+        solve_policy({"name": "budget", "cost_share": 0.5, "direct": True}, predictions, table)
 
 
 def test_best_constant_prefers_the_cheaper_among_equals() -> None:

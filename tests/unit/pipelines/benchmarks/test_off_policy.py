@@ -29,16 +29,25 @@ def test_a_small_run_has_every_method_and_keeps_what_was_there(tmp_path: Path) -
         n_logs=8,
         n_requests=600,
         n_trials=4,
+        n_seeds=1,
+        n_loops=0,
         progress=lambda steps, label: (seen.append(label), steps)[1],
     )
     methods = orjson.loads(out.read_bytes())["workloads"]["synthetic"]["methods"]
-    assert set(methods) == {*ESTIMATORS, "empirical_bernstein", "gate", "guarantee", "loop"}
+    others = {"empirical_bernstein", "gate", "guarantee", "learning", "loop"}
+    assert set(methods) == {*ESTIMATORS, *others}
     for method, metrics in methods.items():
         if method != "loop":
             for cell in metrics.values():
                 assert set(cell) == {"value", "low", "high", "n"}
                 assert cell["low"] <= cell["value"] <= cell["high"]
     assert methods["DR"]["coverage"]["n"] == 48
+    learning = {name: cell["value"] for name, cell in methods["learning"].items()}
+    for learner in ("naive", "ipw", "direct", "dr"):
+        for world in ("", "_hidden"):
+            assert 0.0 <= learning[f"regret_{learner}{world}"] < learning["regret_best_constant"]
+    difference = learning["regret_dr_linear"] - learning["regret_naive_linear"]
+    assert learning["regret_difference_dr_linear"] == pytest.approx(difference)
     assert len(table(orjson.loads(out.read_bytes()))) == len(ESTIMATORS)
     assert any("guarantee" in label for label in seen)
 

@@ -39,7 +39,7 @@ def cross_fitted(
     folds = np.zeros(len(Y), dtype=np.int64)
     for f, split in enumerate(cross_validation(groups)):
         folds[split.test] = f
-    return out_of_fold(
+    held_out, _ = out_of_fold(
         {"it": make_estimator(spec)},
         queries,
         Y,
@@ -47,7 +47,8 @@ def cross_fitted(
         weight=np.ones_like(Y),
         groups=groups,
         folds=folds,
-    )["it"]
+    )
+    return held_out["it"]
 
 
 def test_no_group_on_both_sides() -> None:
@@ -56,7 +57,7 @@ def test_no_group_on_both_sides() -> None:
         assert not set(groups[split.train]) & set(groups[split.test])
 
 
-@pytest.mark.parametrize("name", ["linear", "knn", "token_weights", "low_rank"])
+@pytest.mark.parametrize("name", ["linear", "knn", "token_weights", "deep_averaging", "low_rank"])
 def test_shuffled_labels_teach_nothing(name: str) -> None:
     queries, n = example_batch(2000), 2000
     Y = example_labels(queries, 2)[np.random.default_rng(0).permutation(n)]
@@ -161,6 +162,9 @@ def test_run_writes_the_schema_and_resumes(tmp_path: Path, monkeypatch: pytest.M
     quality.run(
         tmp_path, out, test_data=tmp_path / "test", workloads=[MMLU], cache=cache, methods=methods
     )
+    small = [f"{MMLU}-40", f"{MMLU}-80"]
+    quality.run(tmp_path, out, workloads=small, cache=cache, methods=methods, plots=tmp_path)
+    assert (tmp_path / f"{MMLU}-learning-curve.png").is_file()
     tested = json.loads(out.read_text())["workloads"][MMLU]["methods"]["linear"]["apgr"]
     assert tested["n"] == 60
 

@@ -5,16 +5,18 @@ import json
 import numpy as np
 import pytest
 
-from router_ml.checks.examples import example_batch
+from router_ml.checks.examples import example_batch, example_candidates, example_labels
 from router_ml.errors import ConfigError
 from router_ml.estimators.auto import AutoEstimator
 from router_ml.estimators.base import load_estimator
 from router_ml.estimators.distillation import DistilledEstimator
+from router_ml.estimators.effects import Effects
 from router_ml.estimators.lightgbm import LightGBMEstimator
+from router_ml.estimators.linear import LinearEstimator
 from router_ml.estimators.registry import make_estimator
 from router_ml.estimators.specs import as_spec
 from router_ml.estimators.stacked import StackedRouter
-from router_ml.types import CandidateTable
+from router_ml.types import CandidateTable, QueryBatch
 
 TABLE = CandidateTable.from_prices({"a": (1.0, 1.0), "b": (2.0, 2.0), "c": (3.0, 3.0)})
 
@@ -62,3 +64,25 @@ def test_a_student_needs_no_teacher_in_its_state() -> None:
 def test_auto_says_when_nothing_fits() -> None:
     with pytest.raises(ConfigError, match="raise an allowance"):
         AutoEstimator(score_ms=0.0).choose(1_000, 3)
+
+
+def test_a_costly_member_is_fitted_once_and_serves_as_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    queries, candidates = example_batch(240), example_candidates(3)
+    Y = example_labels(queries, 3)
+    sizes: list[int] = []
+    learn = LinearEstimator._fit_effects
+
+    def counted(self: LinearEstimator, queries: QueryBatch, effects: Effects) -> None:
+        sizes.append(len(queries))
+        learn(self, queries, effects)
+
+    monkeypatch.setattr(LinearEstimator, "_fit_effects", counted)
+    monkeypatch.setattr(LinearEstimator, "costly", True)
+    members = {"dear": {"name": "linear"}, "knn": {"name": "knn"}}
+    model = StackedRouter(members=members, n_folds=6).fit(queries, Y, candidates=candidates)
+    assert sizes == [200]
+    assert not hasattr(model, "oof_")
+    twin = load_estimator(model.get_state())
+    assert np.array_equal(twin.predict(queries, candidates), model.predict(queries, candidates))

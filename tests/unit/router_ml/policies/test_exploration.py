@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import norm
@@ -66,6 +68,23 @@ def test_a_floor_too_high_for_the_row_becomes_uniform() -> None:
     assert np.allclose(probs, 1 / 3)
 
 
+def test_a_newcomer_on_trial_gets_its_share_of_what_it_may_answer() -> None:
+    eligible = np.ones((50, 3), dtype=bool)
+    eligible[::2, 2] = False
+    policy = BoltzmannPolicy(temperature=0.01, floor=0.02, trial={"c": 0.3, "gone": 0.9})
+    probs = policy.action_probs(predictions(), TABLE, eligible=eligible)
+    assert np.allclose(probs.sum(axis=1), 1.0)
+    assert np.all(probs[1::2, 2] >= 0.3 - 1e-12)
+    assert np.all(probs[::2, 2] == 0.0)
+    assert np.all(probs[:, :2] >= 0.02 - 1e-12)
+    assert from_dict(policy.to_dict()).to_dict() == policy.to_dict()
+
+
+def test_trials_of_more_than_one_share_it() -> None:
+    policy = EpsilonGreedyPolicy(epsilon=0.0, trial={"a": 1.0, "b": 1.0})
+    assert np.allclose(policy.action_probs(predictions(), TABLE), [0.5, 0.5, 0.0])
+
+
 def test_thompson_matches_simulation() -> None:
     rows = predictions(20, seed=1)
     assert rows.quality_std is not None
@@ -103,7 +122,24 @@ def test_bad_parameters_are_named() -> None:
         (lambda: BoltzmannPolicy(temperature=0.0), "temperature must be"),
         (lambda: ThompsonPolicy(scale=0.0), "scale must be"),
         (lambda: ThompsonPolicy(floor=-0.1), "floor must be"),
+        (lambda: ThompsonPolicy(trial={"a": 1.5}), "trial must be"),
         (lambda: ThompsonPolicy(cost_weight=-1.0), "cost_weight must be"),
     ):
         with pytest.raises(ConfigError, match=message):
             make()
+
+
+def test_thompson_takes_standard_errors_of_candidates_where_predictions_have_none() -> None:
+    table = CandidateTable.from_prices({"known": (1.0, 1.0), "new": (1.0, 1.0)})
+    tokens = np.full((1, 2), 100.0)
+    predictions = Predictions(np.array([[0.8, 0.7]]), tokens, tokens, tokens)
+    std = {"known": 0.01, "new": 0.2}
+    named = ThompsonPolicy(std=std).action_probs(predictions, table)
+    own = replace(predictions, quality_std=np.array([[0.01, 0.2]]))
+    assert named == pytest.approx(ThompsonPolicy().action_probs(own, table))
+    assert 0.2 < named[0, 1] < 0.4  # 0.1 worse, half a standard error of 0.2: P(z > 0.5) = 0.31
+    cost = table.cost_usd(tokens, tokens)
+    probs, _ = ThompsonPolicy(std=std).decide(predictions, table, cost, np.ones((1, 2), bool))
+    assert probs == pytest.approx(named)
+    with pytest.raises(ConfigError, match="needs quality_std"):
+        ThompsonPolicy().action_probs(predictions, table)

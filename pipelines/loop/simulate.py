@@ -1,0 +1,261 @@
+"""``router-ml simulate``: the loop, closed over a world of known truth."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from pipelines.benchmarks.world import write_world
+from pipelines.console import console, print_table, progress
+from pipelines.figures import save
+from pipelines.loop.config import SimulateConfig
+from pipelines.loop.figure import loop_figure
+from pipelines.loop.ledger import LOOP, NEVER, ORACLE, Ledger
+from pipelines.loop.operator import ADDRESS, Operator, Retraining, own_registry
+from pipelines.loop.traffic import play, wait_for_rows, wait_for_version
+from pipelines.loop.world import (
+    Event,
+    World,
+    constants_by_utility,
+    default_cost_weight,
+    read_world,
+    write_history,
+)
+from pipelines.pairing import action_probs
+from pipelines.service import running_service
+from router_ml.policies.cost_aware import CostAwarePolicy
+from router_ml.runtime.runtime import Runtime
+from router_ml.types import BoolArray, FloatArray, IntArray
+
+RESULT: Final = "loop.json"
+FIGURE: Final = "loop.png"
+_SETTINGS: Final = {
+    "LOG_TEXT": "true",
+    "LOG_FLUSH_S": "0.05",
+    "POLL_INTERVAL_S": "0.5",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A world, what a dollar weighs in it, a folder to write to, and the prompts to come."""
+
+    world: World
+    cost_weight: float
+    folder: Path
+    prompts: IntArray
+    told: BoolArray
+
+
+def run(config: SimulateConfig) -> Path:
+    """Play all rounds; returns the folder written.
+
+    Files: ``loop.json`` (all numbers), ``loop.png``, and what every stage wrote: ``decisions/``,
+    ``retrainings/``, ``registry/``.
+
+    Raises
+    ------
+    ConfigError
+        If the data cannot be simulated.
+    ScorerUnavailableError
+        If the service does not start, follow or answer.
+    """
+    setting = _prepare(config)
+    folder = setting.folder
+    with own_registry(folder / "registry"):
+        operator = Operator(config=config, folder=folder, cost_weight=setting.cost_weight)
+        before = setting.world.at(-1)
+        operator.announce(before)
+        first = operator.retrain(before, known="the first router")
+        setting = replace(setting, world=_eventful(config, setting, first.runtime))
+        settings = {
+            **_SETTINGS,
+            "DECISION_LOG": str(operator.decisions.resolve()),
+            "RANDOM_STATE": str(config.random_state),
+        }
+        with (
+            running_service(ADDRESS, settings, log=folder / "service.log") as address,
+            progress("requests", config.rounds * config.requests) as advance,
+        ):
+            ledger = _rounds(config, setting, operator, address, first, advance)
+    result = {"cost_weight": setting.cost_weight, **ledger.as_dict()}
+    (folder / RESULT).write_text(json.dumps(result, indent=1), encoding="utf-8")
+    _print(ledger)
+    path = save(loop_figure(ledger), folder / FIGURE)
+    console.print(f"figure: {path}; all numbers: {folder / RESULT}", highlight=False)
+    return folder
+
+
+def _prepare(config: SimulateConfig) -> Setting:
+    folder = config.output
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    data = config.data
+    if data is None:
+        n = config.history + config.rounds * config.requests
+        with progress("generating the synthetic world", None):
+            data = write_world(
+                folder / "world", n_queries=n, n_requests=1, random_state=config.random_state
+            )
+    truth, candidates = read_world(data)
+    weight = config.cost_weight
+    weight = default_cost_weight(truth, candidates) if weight is None else weight
+    newcomer = constants_by_utility(truth, candidates, weight)[1]
+    world = World(
+        truth=truth,
+        candidates=candidates,
+        events=[Event(config.added_at, "added", newcomer)],
+        random_state=config.random_state,
+    )
+    rng = np.random.default_rng(config.random_state)
+    prompts = _prompts(len(truth), config.history + config.rounds * config.requests, rng)
+    told = rng.random(len(prompts)) < config.label_share
+    begin = config.history
+    write_history(folder / "history", world, query=prompts[:begin], told=told[:begin], rng=rng)
+    shape = (config.rounds, config.requests)
+    return Setting(
+        world, weight, folder, prompts[begin:].reshape(shape), told[begin:].reshape(shape)
+    )
+
+
+def _eventful(config: SimulateConfig, setting: Setting, first: Runtime) -> World:
+    """The world with what is to happen: it befalls the candidates that matter most.
+
+    Added is the second best constant, so that there is something to be found. Degraded is the
+    candidate that the first router sends most requests to, so that it is hurt. Repriced is the best
+    constant of those that are left.
+    """
+    world = setting.world
+    relied = world.truth.candidates[
+        int(_greedy(first, world, setting.cost_weight).mean(axis=0).argmax())
+    ]
+    used = (relied, world.events[0].candidate)
+    order = constants_by_utility(world.truth, world.candidates, setting.cost_weight)
+    repriced = next(name for name in order if name not in used)
+    events = (
+        *world.events,
+        Event(config.degraded_at, "degraded", relied, config.kept),
+        Event(config.repriced_at, "repriced", repriced, config.dearer),
+    )
+    eventful = World(
+        truth=world.truth,
+        candidates=world.candidates,
+        events=events,
+        random_state=config.random_state,
+    )
+    text = "; ".join(f"round {event.round}: {event.text}" for event in eventful.events)
+    console.print(text, highlight=False)
+    return eventful
+
+
+def _prompts(n: int, wanted: int, rng: np.random.Generator) -> IntArray:
+    """Prompts in the order they are asked: each once while there are enough, else drawn."""
+    drawn: IntArray = rng.permutation(n)[:wanted] if n >= wanted else rng.integers(n, size=wanted)
+    return drawn
+
+
+def _rounds(
+    config: SimulateConfig,
+    setting: Setting,
+    operator: Operator,
+    address: str,
+    first: Retraining,
+    advance: Callable[[int], None],
+) -> Ledger:
+    """Serve, feed back, retrain, gate, follow; one round after the other."""
+    world, weight = setting.world, setting.cost_weight
+    never = _greedy(first.runtime, world, weight)
+    ledger = Ledger(world=world, cost_weight=weight)
+    champion, rows = first, 0
+
+    def stand(number: int) -> None:
+        ledger.stand(number, champion.version, _served(champion.runtime, world))
+
+    wait_for_version(address, first.version)
+    for number in range(config.rounds):
+        if world.events_of(number):
+            stand(number - 1)
+        stand(number)
+        announced = [e.text for e in world.events_of(number) if e.kind != "degraded"]
+        if announced:
+            operator.announce(world.at(number))
+            champion = operator.retrain(world.at(number), known="; ".join(announced))
+            ledger.retrained(number, champion)
+            wait_for_version(address, champion.version)
+            stand(number)
+        query, told = setting.prompts[number], setting.told[number]
+        served = play(
+            address,
+            world.truth,
+            world.at(number),
+            query,
+            told,
+            prefix=f"round-{number}",
+            advance=advance,
+        )
+        rows += len(query) + int(told.sum())
+        wait_for_rows(operator.decisions, rows)
+        ledger.played(number, served, never)
+        challenger = operator.retrain(world.at(number))
+        ledger.retrained(number, challenger)
+        if challenger.promoted:
+            champion = challenger
+            wait_for_version(address, champion.version)
+    stand(config.rounds - 1)
+    return ledger
+
+
+def _served(runtime: Runtime, world: World) -> FloatArray:
+    """Probabilities with which a router serves every prompt, exploration included, shape (n, K)."""
+    truth = world.truth
+    return action_probs(runtime, runtime.predict(truth.queries), truth.candidates)
+
+
+def _greedy(runtime: Runtime, world: World, cost_weight: float) -> FloatArray:
+    """Choices of a router that need not explore, because it will never be retrained."""
+    truth = world.truth
+    probs = np.zeros(truth.quality.shape)
+    columns = [truth.candidates.index(name) for name in runtime.candidates.names]
+    policy = CostAwarePolicy(cost_weight=cost_weight)
+    probs[:, columns] = policy.action_probs(runtime.predict(truth.queries), runtime.candidates)
+    return probs
+
+
+def _print(ledger: Ledger) -> None:
+    rows = []
+    total = {player: ledger.cumulative_regret(player) for player in (LOOP, NEVER)}
+    for i, row in enumerate(ledger.rounds):
+        rows.append(
+            (
+                str(row["round"]),
+                *(f"{row[p]['quality']:.3f}" for p in (LOOP, NEVER, ORACLE)),
+                *(f"{row[p]['cost_usd'] * 1e3:.3f}" for p in (LOOP, NEVER, ORACLE)),
+                *(f"{total[p][i]:.1f}" for p in (LOOP, NEVER)),
+                _gate(ledger, row["round"]),
+            )
+        )
+    columns = ("round", "quality: loop", "first kept", "oracle", "$ per 1,000: loop", "first kept",
+               "oracle", "regret so far: loop", "first kept", "then")  # fmt: skip
+    print_table(f"utility = quality - {ledger.cost_weight:.3g} $", columns, rows)
+    summary = ledger.summary()
+    count, recovered = summary["recovery_requests"], summary["recovered"]
+    share = summary["regret_share_of_never_retraining"]
+    console.print(
+        f"quality {'recovered' if recovered else 'had not recovered'} within {count:,.0f} requests "
+        f"of the degradation; cumulative regret is {share:.0%} of never retraining's",
+        highlight=False,
+    )
+
+
+def _gate(ledger: Ledger, number: int) -> str:
+    """What the gate said at the end of a round."""
+    (row,) = [r for r in ledger.retrainings if r["round"] == number and not r["overridden"]]
+    found = ", ".join(f"{change['candidate']} changed" for change in row["changes"])
+    said = f"version {row['version']} promoted" if row["promoted"] else "champion stays"
+    return said + (f" ({found})" if found else "")

@@ -1,0 +1,111 @@
+"""A client of ``/v1/cascade/next``, for :class:`router_ml.runtime.cascade_client.CascadeClient`."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import msgspec
+
+from router_ml.errors import InvalidRequestError, ScorerUnavailableError
+from router_ml.features.query import Query
+from router_ml.runtime.cascade import Attempt, NextStep
+from router_ml.runtime.constraints import Constraints
+from router_ml.runtime.runtime import NO_CONSTRAINTS
+from serving.cascade import CascadeResponse
+from serving.schemas import Problem
+
+
+class CascadeEndpoint:
+    """Asks a scoring service for the next step of one request; standard library and msgspec.
+
+    Parameters
+    ----------
+    url : of the service, such as ``http://router:8080``
+    request : what is being asked, as ``/v1/route`` takes it: ``query`` or ``messages``, ``tools``
+    api_key : bearer key, if the service wants one
+    timeout_s : of one call
+
+    Examples
+    --------
+    ::
+
+        body = {"messages": messages, "tools": tools}
+        endpoint = CascadeEndpoint(url="http://localhost:8080", request=body)
+        CascadeClient(decides=endpoint, ask=call_llm, max_cost_usd=0.01).run(
+            parse_query(messages, tools)
+        )
+    """
+
+    def __init__(
+        self,
+        *,
+        url: str,
+        request: Mapping[str, Any],
+        api_key: str | None = None,
+        timeout_s: float = 5.0,
+    ) -> None:
+        self.url = url.rstrip("/") + "/v1/cascade/next"
+        self.request = dict(request)
+        self.timeout_s = timeout_s
+        self._headers = {"content-type": "application/json"}
+        if api_key is not None:
+            self._headers["authorization"] = f"Bearer {api_key}"
+
+    def next(
+        self,
+        query: Query,
+        attempts: Sequence[Attempt],
+        constraints: Constraints = NO_CONSTRAINTS,
+        *,
+        max_depth: int | None = None,
+    ) -> NextStep:
+        """As ``CascadeRuntime.next``; ``query`` is not sent, ``request`` is.
+
+        Raises
+        ------
+        InvalidRequestError
+            If the service refuses the request, in its words.
+        ScorerUnavailableError
+            If it cannot be reached or cannot score now.
+        """
+        limits = {k: v for k, v in asdict(constraints).items() if v is not None}
+        body = self.request | {"answers": [asdict(attempt) for attempt in attempts]}
+        if limits:
+            body["constraints"] = limits
+        if max_depth is not None:
+            body["max_depth"] = max_depth
+        step = msgspec.json.decode(self._post(msgspec.json.encode(body)), type=CascadeResponse)
+        return NextStep(
+            action=step.action,
+            candidate=step.candidate,
+            quality=step.quality,
+            expected_gain=step.expected_gain,
+            expected_cost_usd=step.expected_cost_usd,
+            estimates=step.estimates,
+            reason=step.reason,
+        )
+
+    def _post(self, body: bytes) -> bytes:
+        request = urllib.request.Request(self.url, body, self._headers)
+        try:
+            with urllib.request.urlopen(request, timeout=self.timeout_s) as answer:
+                content: bytes = answer.read()
+                return content
+        except urllib.error.HTTPError as error:
+            with error:
+                detail = _detail(error.read())
+            kind = InvalidRequestError if 400 <= error.code < 500 else ScorerUnavailableError
+            raise kind(f"{self.url} answered {error.code}: {detail}") from error
+        except OSError as error:
+            raise ScorerUnavailableError(f"{self.url} does not answer: {error}") from error
+
+
+def _detail(body: bytes) -> str:
+    try:
+        return msgspec.json.decode(body, type=Problem).detail
+    except msgspec.MsgspecError:
+        return "no problem document"
