@@ -126,7 +126,7 @@ def _exclusion(values: Mapping[str, Any], fields: Fields) -> str | None:
     if find(values, fields["shadow"]) in (True, "true", "True", 1):
         return "shadow"
     call_type = find(values, fields["call_type"])
-    if call_type and call_type not in CHAT_CALLS:
+    if call_type and str(call_type) not in CHAT_CALLS:
         return "not_chat"
     return None
 

@@ -168,7 +168,8 @@ def _content(content: object, position: int) -> tuple[str, int]:
             raise InvalidRequestError(
                 f"messages[{position}].content has a part that is no object: {_brief(part)}"
             )
-        if part.get("type", "text") in _TEXT_PARTS and isinstance(part.get("text"), str):
+        kind = part.get("type", "text")
+        if isinstance(kind, str) and kind in _TEXT_PARTS and isinstance(part.get("text"), str):
             texts.append(part["text"])
             everything += len(part["text"])
         elif "content" in part:

@@ -55,6 +55,12 @@ def problem(response: httpx.Response, status: int) -> str:
         (b'{"messages": ["my-secret-prompt"]}', 422, "messages[0]"),
         (b'{"messages": [{"role": "user", "content": {"a": "my-secret-prompt"}}]}', 422, "content"),
         (b'{"messages": [{"role": "user", "content": [["my-secret-prompt"]]}]}', 422, "part"),
+        (
+            b'{"messages": [{"role": "user", "content": [{"type": [], "text": "a"}]}]}',
+            422,
+            "non-empty",
+        ),
+        (b'{"messages": [{"role": "user", "content": [{"type": {}}]}]}', 422, "non-empty"),
         (b'{"query": "a", "tools": ["my-secret-prompt"]}', 422, "tools[0]"),
         (b'{"query": "a", "tools": "my-secret-prompt"}', 422, "$.tools"),
         (b'{"query": "a", "candidates": []}', 422, "at least one"),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -103,3 +104,28 @@ def test_what_cannot_be_read_keeps_its_row_and_reason(
     row = read(request(0, **changes))
     assert (row["problem"], row["raw"]) == (problem, "raw")
     assert row["detail"]
+
+
+@pytest.mark.parametrize("odd", [[], {}, [[]], {"a": None}, 7, True, "", [None], 1.5])
+def test_no_value_of_another_type_ends_the_job(odd: object) -> None:
+    def swapped(value: object) -> Iterator[object]:
+        """The record with each of its values, at any depth, replaced by the odd one."""
+        yield odd
+        if isinstance(value, dict):
+            for key, part in value.items():
+                yield from ({**value, key: other} for other in swapped(part))
+        elif isinstance(value, list):
+            for i, part in enumerate(value):
+                yield from ([*value[:i], other, *value[i + 1 :]] for other in swapped(part))
+
+    parts = [{"type": "text", "text": "Hello?"}]
+    tools = [{"type": "function", "function": {"name": "f", "description": "", "parameters": {}}}]
+    record = request(4, messages=[{"role": "user", "content": parts}])
+    record["model_parameters"] = {"tools": tools}
+    for changed in swapped(record):
+        if isinstance(changed, dict) and changed:
+            assert read(changed)["source_line"] == 3
+
+
+def test_a_call_type_that_is_no_word_is_no_chat() -> None:
+    assert read(request(4, call_type=["acompletion"]))["exclusion"] == "not_chat"
