@@ -35,6 +35,7 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	sh tools/check_tracked.sh
 
 bench: setup
 	$(BIN)/router-ml benchmark platform --out results/bench.json
