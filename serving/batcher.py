@@ -1,94 +1,123 @@
 """Requests that arrive together are scored together.
 
-Whatever the event loop read in one turn waits for the end of that turn. A lone request is scored
-there and then. Several are scored by one run of the graph in a thread, while the loop reads and
-answers others; what arrives meanwhile waits for the end of that run, and is the next batch.
+Whatever the event loop read in one turn waits for the end of that turn, and costs one run of the
+graph instead of one each. Where several were scored together a moment ago, as many are expected
+again, and those who are there wait a little for the others: scoring eight together takes half the
+time of scoring each. A lone request waits for nobody.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Final
 
 from router_ml.errors import InvalidRequestError
-from router_ml.types import Decision, Predictions
+from router_ml.types import Decision
 from serving.loader import Router
 from serving.requests import Ask
 
 _TOGETHER: Final = 32
 """More would let the first of a crowd wait for the last."""
+_PATIENCE_S: Final = 0.0005
+"""Waited at most for others, and a moment: about the time that answering one takes."""
+_CALM: Final = 16
+"""Batches after one that waited in vain before one more than came last is expected again."""
 
 _Waiting = tuple[Router, Ask, "asyncio.Future[Decision]"]
-_Results = Sequence[Decision | InvalidRequestError]
 
 
 class Batcher:
     """Collects asks during a turn of the event loop, on which alone it may be used."""
 
     def __init__(self) -> None:
-        self._waiting: deque[_Waiting] = deque()
-        self._scorer = ThreadPoolExecutor(1, "scorer")
-        self._due = False
-        """Whether a turn is to come: the end of this turn, or of a run in the thread."""
+        self._waiting: list[_Waiting] = []
+        self._crowd = Crowd()
 
     def decide(self, router: Router, ask: Ask) -> asyncio.Future[Decision]:
         """The decision, or the error, soon."""
         loop = asyncio.get_running_loop()
-        if not self._due:
-            self._due = True
-            loop.call_soon(self._turn)
+        if not self._waiting:
+            self._crowd.begin(time.perf_counter())
+            loop.call_soon(self._score)
         future: asyncio.Future[Decision] = loop.create_future()
         self._waiting.append((router, ask, future))
         return future
 
-    def close(self) -> None:
-        """End the thread, once it has done what it has begun."""
-        self._scorer.shutdown()
-
-    def _turn(self) -> None:
-        """Begin the next batch, and be called again when it is done."""
-        items = self._take()
-        self._due = bool(items)
-        if not items:
+    def _score(self) -> None:
+        if self._crowd.wait(len(self._waiting), time.perf_counter()):
+            # Timers of the loop count milliseconds; a turn takes microseconds, and reads.
+            asyncio.get_running_loop().call_soon(self._score)
             return
-        loop = asyncio.get_running_loop()
-        router = items[0][0]
-        try:
-            if len(items) == 1:
-                _give(items, [router.runtime.decide(items[0][1].query, items[0][1].limits)])
-                loop.call_soon(self._turn)
-                return
-            # Text is Python's work, and two threads of Python are slower than one.
-            features = list(router.runtime.features([ask.query for _, ask, _ in items]))
-            run = loop.run_in_executor(self._scorer, router.runtime.score, features)
-            run.add_done_callback(partial(self._scored, items))
-        except Exception as error:
-            _fail(items, error)
-            loop.call_soon(self._turn)
-
-    def _scored(self, items: Sequence[_Waiting], run: asyncio.Future[Predictions]) -> None:
-        try:
-            limits = [ask.limits for _, ask, _ in items]
-            _give(items, items[0][0].runtime.choose_each(run.result(), limits))
-        except Exception as error:
-            _fail(items, error)
-        self._turn()
-
-    def _take(self) -> list[_Waiting]:
-        """Those who wait longest; all of one router, of which there are two around a swap."""
-        items: list[_Waiting] = []
-        while self._waiting and len(items) < _TOGETHER:
-            if items and self._waiting[0][0] is not items[0][0]:
-                break
-            items.append(self._waiting.popleft())
-        return items
+        waiting, self._waiting = self._waiting, []
+        for start in range(0, len(waiting), _TOGETHER):
+            part = waiting[start : start + _TOGETHER]
+            router = part[0][0]
+            # only around a swap is there more than one router
+            _decide(router, [item for item in part if item[0] is router])
+            for item in part:
+                if item[0] is not router:
+                    _decide(item[0], [item])
+        self._crowd.end(len(waiting), time.perf_counter())
 
 
-def _give(items: Sequence[_Waiting], results: _Results) -> None:
+class Crowd:
+    """How many are expected to ask together; times are of one clock, in seconds.
+
+    Examples
+    --------
+    >>> crowd = Crowd()
+    >>> crowd.begin(0.0), crowd.wait(1, 0.0)
+    (None, False)
+    >>> crowd.end(4, 0.001)
+    >>> crowd.begin(0.0011), crowd.wait(1, 0.0011), crowd.wait(5, 0.0012)
+    (None, True, False)
+    """
+
+    def __init__(self) -> None:
+        self._expected = 1
+        self._calm = 0
+        self._began = self._ended = 0.0
+        self._in_vain = False
+
+    def begin(self, now: float) -> None:
+        """The first of a batch is here."""
+        if now - self._ended > _PATIENCE_S:
+            self._expected = 1
+        self._began = now
+        self._in_vain = False
+
+    def wait(self, n: int, now: float) -> bool:
+        """Whether the n who are here should wait for more."""
+        if n >= self._expected:
+            return False
+        self._in_vain = now - self._began >= _PATIENCE_S
+        return not self._in_vain
+
+    def end(self, n: int, now: float) -> None:
+        """The batch, of n, is scored."""
+        self._calm = _CALM if self._in_vain else max(0, self._calm - 1)
+        one_more = n > 1 and not self._calm
+        self._expected = min(n + one_more, _TOGETHER)
+        self._ended = now
+
+
+def _decide(router: Router, items: Sequence[_Waiting]) -> None:
+    asks = [ask for _, ask, _ in items]
+    results: list[Decision] | list[Decision | InvalidRequestError]
+    try:
+        if len(asks) == 1:
+            results = [router.runtime.decide(asks[0].query, asks[0].limits)]
+        else:
+            predictions = router.runtime.predict([ask.query for ask in asks])
+            results = router.runtime.choose_each(predictions, [ask.limits for ask in asks])
+    except Exception as error:
+        # The loop must go on, and those who wait must hear of it.
+        for _, _, future in items:
+            if not future.done():
+                future.set_exception(error)
+        return
     for result, (_, _, future) in zip(results, items, strict=True):
         if future.done():  # the client is gone
             continue
@@ -96,10 +125,3 @@ def _give(items: Sequence[_Waiting], results: _Results) -> None:
             future.set_result(result)
         else:
             future.set_exception(result)
-
-
-def _fail(items: Sequence[_Waiting], error: Exception) -> None:
-    """The loop must go on, and those who wait must hear of it."""
-    for _, _, future in items:
-        if not future.done():
-            future.set_exception(error)

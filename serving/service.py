@@ -84,7 +84,6 @@ class Service:
     def close(self) -> None:
         """Stop following the source and write what the log still holds."""
         self.loader.close()
-        self._batcher.close()
         if self.log is not None:
             self.log.close()
 

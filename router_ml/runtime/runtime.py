@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -40,22 +40,6 @@ NO_CONSTRAINTS: Final = Constraints()
 _BATCH: Final = 256
 _PADDING: Final = 256
 """Padding tokens that cost as much as another run of the graph; 128 to 512 are about as good."""
-
-
-@dataclass(frozen=True, slots=True)
-class Features:
-    """A batch for the graph.
-
-    Parameters
-    ----------
-    rows : positions of its queries among those that were asked for
-    input_ids : int64 array, shape (n, tokens)
-    lexical : float32 array, shape (n, n_lexical)
-    """
-
-    rows: list[int]
-    input_ids: IntArray
-    lexical: FloatArray
 
 
 class Runtime:
@@ -120,30 +104,19 @@ class Runtime:
         self, queries: Sequence[Query], *, progress: Callable[[int], None] | None = None
     ) -> Predictions:
         """Score many queries, in batches of like length; arrays of shape (n_samples, K)."""
-        return self.score(self.features(queries), progress=progress)
-
-    def features(self, queries: Sequence[Query]) -> Iterator[Features]:
-        """What the graph takes, in batches of like length, each made when it is asked for."""
         rows = self._tokenizer.rows(queries)
+        order: list[int] = []
+        values: list[list[FloatArray]] = []
         for part in _parts([len(row) for row in rows], self._batch):
             ids = _padded([rows[i] for i in part], self._tokenizer.layout.pad_id)
-            values = [lexical_values(queries[i]) for i in part]
-            yield Features(part, ids, np.array(values, dtype=np.float32))
-
-    def score(
-        self, features: Iterable[Features], *, progress: Callable[[int], None] | None = None
-    ) -> Predictions:
-        """Run the graph on all of some queries' features; meanwhile other threads can run."""
-        rows: list[int] = []
-        values: list[list[FloatArray]] = []
-        for part in features:
-            rows += part.rows
-            values.append(self._run(part.input_ids, part.lexical))
+            lexical = [lexical_values(queries[i]) for i in part]
+            values.append(self._run(ids, np.array(lexical, dtype=np.float32)))
+            order += part
             if progress is not None:
-                progress(len(part.rows))
+                progress(len(part))
         if not values:
             return self._predictions([np.zeros((0, len(self.candidates)))] * len(self._outputs))
-        back = np.argsort(rows)
+        back = np.argsort(order)
         return self._predictions([np.concatenate(out)[back] for out in zip(*values, strict=True)])
 
     def predict_one(self, query: Query, lexical: FloatArray | None = None) -> Predictions:

@@ -30,7 +30,8 @@ def invoke(*arguments: str, **values: object) -> str:
 
 def report(runs: Path) -> dict[str, Any]:
     content: dict[str, Any] = json.loads((runs / "trained" / "training.json").read_text())
-    return content["cascade"]  # type: ignore[no-any-return]
+    cascade: dict[str, Any] = content["cascade"]
+    return cascade
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,15 +27,15 @@ def joined(small_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
 
 
-def _config(joined: Path, cache: Path, **changes: object) -> TrainConfig:
-    values = {
+def _config(joined: Path, cache: Path, **changes: Any) -> TrainConfig:
+    values: dict[str, Any] = {
         "joined": joined,
         "output": joined.parent / "unused",
         "cache": cache,
         "quality": {"name": "linear"},
         **changes,
     }
-    return TrainConfig(**values)  # type: ignore[arg-type]
+    return TrainConfig(**values)
 
 
 def test_a_router_against_itself_differs_by_nothing(joined: Path, encoder_cache: Path) -> None:

@@ -1,0 +1,117 @@
+"""Whoever asks gets their own answer, scored alone, together, across a swap or after a failure."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from router_ml.errors import InvalidRequestError
+from router_ml.features.query import Query
+from router_ml.runtime.constraints import Constraints
+from router_ml.runtime.runtime import NO_CONSTRAINTS, Runtime
+from router_ml.types import Decision
+from serving.batcher import Batcher
+from tests.bundles import make_bundle
+
+TEXTS = [f"Mix {'very ' * (n % 7)}blue paint {n}" for n in range(40)]
+
+
+@pytest.fixture(scope="module")
+def runtime(tmp_path_factory: pytest.TempPathFactory) -> Runtime:
+    folder = tmp_path_factory.mktemp("bundle") / "bundle"
+    make_bundle(folder)
+    return Runtime.from_folder(folder)
+
+
+def router(runtime: Any) -> Any:
+    return SimpleNamespace(runtime=runtime)
+
+
+def ask(text: str, limits: Constraints = NO_CONSTRAINTS) -> Any:
+    return SimpleNamespace(query=Query(text), limits=limits)
+
+
+async def gather(batcher: Batcher, asked: list[tuple[Any, Any]]) -> list[Any]:
+    waiting = [batcher.decide(*pair) for pair in asked]
+    return await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 20)
+
+
+def same(a: Decision, b: Decision) -> bool:
+    utility = [pytest.approx(line.utility, abs=1e-5) for line in b.ranking]
+    return a.candidate == b.candidate and [line.utility for line in a.ranking] == utility
+
+
+@pytest.mark.parametrize("n", [1, 2, 40])
+def test_everyone_gets_their_own(runtime: Runtime, n: int) -> None:
+    batcher = Batcher()
+    results = asyncio.run(gather(batcher, [(router(runtime), ask(t)) for t in TEXTS[:n]]))
+    assert all(same(got, runtime.decide(Query(t))) for got, t in zip(results, TEXTS, strict=False))
+
+
+def test_a_wrong_request_fails_alone(runtime: Runtime) -> None:
+    batcher, here = Batcher(), router(runtime)
+    impossible = Constraints(max_cost_usd=1e-12)
+    asked = [(here, ask("a")), (here, ask("b", impossible)), (here, ask("c"))]
+    first, second, third = asyncio.run(gather(batcher, asked))
+    assert isinstance(second, InvalidRequestError)
+    assert same(first, runtime.decide(Query("a")))
+    assert same(third, runtime.decide(Query("c")))
+
+
+def test_around_a_swap_each_router_answers_its_own(runtime: Runtime, tmp_path: Path) -> None:
+    make_bundle(tmp_path / "other", random_state=7)
+    other = Runtime.from_folder(tmp_path / "other")
+    routers = [router(runtime), router(other)]
+    batcher = Batcher()
+    asked = [(routers[n % 2], ask(text)) for n, text in enumerate(TEXTS[:10])]
+    results = asyncio.run(gather(batcher, asked))
+    for (of, question), got in zip(asked, results, strict=True):
+        assert same(got, of.runtime.decide(question.query))
+
+
+class Broken:
+    """A runtime of which one method fails."""
+
+    def __init__(self, runtime: Runtime, what: str) -> None:
+        self.runtime = runtime
+        self.what = what
+
+    def __getattr__(self, name: str) -> Any:
+        if name == self.what:
+            raise RuntimeError("the disk is on fire")
+        return getattr(self.runtime, name)
+
+
+@pytest.mark.parametrize("n", [1, 3])
+@pytest.mark.parametrize("what", ["predict", "choose_each", "decide"])
+def test_those_who_wait_hear_of_a_failure_and_the_next_are_served(
+    runtime: Runtime, what: str, n: int
+) -> None:
+    async def main() -> tuple[list[Any], list[Any]]:
+        batcher = Batcher()
+        failed = await gather(batcher, [(router(Broken(runtime, what)), ask("a"))] * n)
+        served = await gather(batcher, [(router(runtime), ask("a"))] * 3)
+        return failed, served
+
+    failed, served = asyncio.run(main())
+    broken = what == "decide" if n == 1 else what != "decide"
+    assert all(isinstance(result, RuntimeError if broken else Decision) for result in failed)
+    assert all(same(result, runtime.decide(Query("a"))) for result in served)
+
+
+def test_who_left_is_not_answered(runtime: Runtime) -> None:
+    async def main() -> list[Any]:
+        batcher = Batcher()
+        here = router(runtime)
+        waiting = [batcher.decide(here, ask(text)) for text in TEXTS[:3]]
+        waiting[1].cancel()
+        return await asyncio.gather(*waiting, return_exceptions=True)
+
+    first, second, third = asyncio.run(main())
+    assert isinstance(second, asyncio.CancelledError)
+    assert isinstance(first, Decision)
+    assert isinstance(third, Decision)
