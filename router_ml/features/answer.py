@@ -19,32 +19,37 @@ from router_ml.features.arithmetic import ARITHMETIC_NAMES, arithmetic_features,
 from router_ml.features.call_checks import CALL_NAMES, Said, call_checks, tool_index
 from router_ml.features.calls import Call, Unparsed, normal_name, parse_calls
 from router_ml.features.query import Query
+from router_ml.features.words import Phrases, lower_words
 from router_ml.types import FloatArray
 
 MAX_ANSWER_CHARS: Final = 8000
 
-_REFUSAL: Final = re.compile(
-    r"\b(?:can(?:no|')t|unable to|not able to|i'm sorry|i am sorry|apologi[sz]e|as an ai|"
+_REFUSAL: Final = Phrases(
+    r"\b(?:can(?:not|'t)|unable to|not able to|i'm sorry|i am sorry|apologi[sz]e|as an ai|"
     r"none of the|no (?:given |provided |available |suitable )?function|not (?:sufficient|suitable|"
     r"relevant|applicable|possible)|does not (?:match|provide|exist)|lacks?|cannot be)\b",
-    re.IGNORECASE,
+    stems=("not", "can't", "unable to", "sorry", "apologi", "as an ai", "none of", "no ", "lack"),
 )
-_HEDGE: Final = re.compile(
+_HEDGE: Final = Phrases(
     r"\b(?:maybe|perhaps|might|probably|possibly|approximately|roughly|not (?:certain|sure)|"
     r"i think|seems?|assum\w+|unclear|however|likely|guess)\b",
-    re.IGNORECASE,
-)
-_ASKS: Final = re.compile(
+    stems=(
+        "maybe", "perhaps", "might", "probably", "possibly", "approximately", "roughly", "not ",
+        "i think", "seem", "assum", "unclear", "however", "likely", "guess",
+    ),
+)  # fmt: skip
+_ASKS: Final = Phrases(
     r"\b(?:please (?:provide|specify|clarify)|could you|can you|more information|which )\b",
-    re.IGNORECASE,
+    stems=("please ", " you", "more information", "which "),
 )
 _SEVERAL: Final = re.compile(
     r"\b(?:and|also|both|then|each|respectively|after that|as well as|followed by|additionally|"
-    r"next|finally|plus)\b",
-    re.IGNORECASE,
+    r"next|finally|plus)\b"
 )
-_CODE: Final = re.compile(r"```|[{};]|\bdef \b|\breturn\b|=>|==|\(\)|::")
-_WORD: Final = re.compile(r"[^\W_]+")
+_CODE: Final = Phrases(
+    r"```|[{};]|\bdef \b|\breturn\b|=>|==|\(\)|::",
+    stems=("```", "{", "}", ";", "def ", "return", "=>", "==", "()", "::"),
+)
 _SENTENCE: Final = re.compile(r"[.?!](?:\s|$)")
 _QUOTED: Final = re.compile(r"[\"'‘“`][^\"'’”`\n]{1,60}[\"'’”`]")
 
@@ -98,7 +103,7 @@ class QueryFacts:
         """Read the query's words, numbers, tools and how many things it asks for."""
         text = query.text
         joints = (
-            float(len(_SEVERAL.findall(text))),
+            float(len(_SEVERAL.findall(text.lower()))),
             float(len(_SENTENCE.findall(text))),
             float(text.count("?")),
             float(len(_QUOTED.findall(text))),
@@ -140,7 +145,7 @@ class AnswerFacts:
         """
         text = text[:MAX_ANSWER_CHARS]
         parsed = parse_calls(text)
-        words = _WORD.findall(text.lower())
+        words = lower_words(text)
         has_tools = bool(facts.tools)
         own = [
             *_text_features(facts, text, words, finish_reason),
@@ -185,7 +190,7 @@ def similarity(a: AnswerFacts, b: AnswerFacts) -> float:
 def _text_features(
     facts: QueryFacts, text: str, words: list[str], finish_reason: str
 ) -> list[float]:
-    stripped = text.rstrip()
+    stripped, lower = text.rstrip(), text.lower()
     distinct = set(words)
     lines = [line for line in text.splitlines() if line.strip()]
     said_words, said_numbers = facts.said.words, facts.said.numbers
@@ -196,14 +201,14 @@ def _text_features(
         math.log1p(len(words)),
         math.log1p(len(lines)),
         float(not stripped),
-        float(len(_REFUSAL.findall(text))),
-        float(len(_HEDGE.findall(text))),
-        float(len(_ASKS.findall(text))),
+        float(_REFUSAL.count(lower)),
+        float(_HEDGE.count(lower)),
+        float(_ASKS.count(lower)),
         float(opened),
         float(bool(stripped) and stripped[-1].isalnum() and not stripped[-1].isdigit()),
         float(finish_reason in ("length", "max_tokens")),
         float(stripped.endswith("?")),
-        math.log1p(len(_CODE.findall(text))),
+        math.log1p(_CODE.count(text)),
         len(distinct) / max(1, len(words)),
         len(distinct & said_words) / max(1, len(said_words)),
         len(distinct & said_words) / max(1, len(distinct)),
@@ -250,13 +255,13 @@ def _defaults(tool: Mapping[str, Any] | None) -> dict[str, str]:
 
 def _normal(value: object) -> str:
     if isinstance(value, Unparsed):
-        return "".join(_WORD.findall(value.lower()))
+        return "".join(lower_words(value))
     if isinstance(value, str):
         text = value.strip().lower()
         try:
             return f"{float(text):.8g}"
         except ValueError:
-            return "".join(_WORD.findall(text)) or text
+            return "".join(lower_words(text)) or text
     if isinstance(value, bool) or value is None:
         return str(value).lower()
     if isinstance(value, int | float):

@@ -7,6 +7,8 @@ import math
 import re
 from typing import Final
 
+from router_ml.features.words import Phrases
+
 ARITHMETIC_NAMES: Final = (
     "equations",
     "equations_wrong",
@@ -33,9 +35,9 @@ ARITHMETIC_NAMES: Final = (
 _NUM: Final = r"\d++(?:,\d{3})*+(?:\.\d++)?|\.\d++"
 _NUMBER: Final = re.compile(rf"(?<![\w.])(?:{_NUM})(?![\w])")
 _RESULT: Final = re.compile(rf"\s*+[$€£]?\s*+(-?(?:{_NUM}))")
-_FINAL_MARK: Final = re.compile(
+_FINAL_MARK: Final = Phrases(
     rf"(?:####|final answer(?: is)?:?|answer is:?|\\boxed\{{)\s*[$€£]?\s*(-?(?:{_NUM}))",
-    re.IGNORECASE,
+    stems=("####", "answer", "\\boxed"),
 )
 _TIMES: Final = re.compile(r"(?<=[\d\s)])\s*[x×·]\s*(?=[\d\s($.])")
 _SIGNS: Final = str.maketrans({"÷": "/", "−": "-", "–": "-", "$": None, "€": None, "£": None})
@@ -55,7 +57,7 @@ def final_number(text: str) -> float:
     >>> final_number("3 + 4 = 7 apples. #### 7"), final_number("so it costs $1,250.")
     (7.0, 1250.0)
     """
-    marks = _FINAL_MARK.findall(text)
+    marks = _FINAL_MARK.find(text.lower())
     if marks:
         return _value(marks[-1])
     numbers = numbers_in(text[-400:])
@@ -100,7 +102,7 @@ def arithmetic_features(query_text: str, answer: str) -> list[float]:
         float(len(set(asked) - used_at_all)),
         float(len(set(asked))),
         float(finite),
-        float(bool(_FINAL_MARK.search(answer))),
+        float(_FINAL_MARK.count(answer.lower()) > 0),
         float(finite and final in results),
         float(finite and n > 0 and math.isclose(final, results[-1], abs_tol=_TOLERANCE)),
         float(finite and final == round(final)),

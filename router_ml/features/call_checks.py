@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from router_ml.features.calls import Call, Unparsed, normal_name
+from router_ml.features.words import lower_words
 
 CALL_NAMES: Final = (
     "calls",
@@ -49,7 +50,6 @@ CALL_NAMES: Final = (
 )
 """Columns of :func:`call_checks`, in order."""
 
-_WORD: Final = re.compile(r"[^\W_]+")
 _NUMBER: Final = re.compile(r"\d+(?:,\d{3})+(?:\.\d+)?|\d+\.?\d*|\.\d+")
 _SPLIT: Final = re.compile(r"[\W_]+|(?<=[a-z])(?=[A-Z])")
 _PLACEHOLDER: Final = re.compile(
@@ -64,11 +64,11 @@ _OBJECTS: Final = frozenset({"dict", "object", "hashmap", "map"})
 _WORD_NUMBERS: Final = {"twenty": 20.0, "thirty": 30.0, "hundred": 100.0, "dozen": 12.0} | {
     word: float(value)
     for value, word in enumerate(
-        _WORD.findall("zero one two three four five six seven eight nine ten eleven twelve")
+        lower_words("zero one two three four five six seven eight nine ten eleven twelve")
     )
 }
 _STOP: Final = frozenset(
-    _WORD.findall(
+    lower_words(
         "a an and are as at be by can did do does for from given has have how i in into is it me "
         "my of on or please that the their them then this to using use want was what when where "
         "which who will with you your calculate find get function specified based returns return "
@@ -82,7 +82,7 @@ class Said:
 
     def __init__(self, text: str) -> None:
         lower = text.lower()
-        words = _WORD.findall(lower)
+        words = lower_words(text)
         self.words = frozenset(words)
         self.stems = frozenset(_stem(w) for w in words)
         self.content = frozenset(_stem(w) for w in words if w not in _STOP and not w.isdigit())
@@ -104,7 +104,7 @@ class Said:
         if isinstance(value, list | tuple | set):
             shares = [self.share(item) for item in value]
             return sum(shares) / len(shares) if shares else 0.0
-        words = _WORD.findall(str(value).lower())
+        words = lower_words(str(value))
         if not words:
             return 0.0
         hits: int = sum(
