@@ -349,6 +349,7 @@ def _joined(train: Workload, test: Workload) -> Workload:
         input_tokens=np.concatenate([train.input_tokens, test.input_tokens]),
         output_tokens=np.concatenate([train.output_tokens, test.output_tokens]),
         cost_usd=np.concatenate([train.cost_usd, test.cost_usd]),
+        domain=train.domain + test.domain if train.domain and test.domain else (),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -39,6 +39,7 @@ class Workload:
     quality : in [0, 1], shape (n, K)
     candidates : in the order of the columns
     input_tokens, output_tokens, cost_usd : shape (n, K); NaN where a source has none
+    domain : subject or category of each prompt, for figures only; empty where a source has none
     """
 
     queries: tuple[Query, ...]
@@ -47,6 +48,7 @@ class Workload:
     input_tokens: FloatArray
     output_tokens: FloatArray
     cost_usd: FloatArray
+    domain: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.queries)
@@ -60,6 +62,7 @@ class Workload:
             input_tokens=self.input_tokens[rows],
             output_tokens=self.output_tokens[rows],
             cost_usd=self.cost_usd[rows],
+            domain=tuple(self.domain[i] for i in rows) if self.domain else (),
         )
 
     @property
@@ -134,6 +137,7 @@ def _wide(path: Path, names: Sequence[str]) -> Workload:
         input_tokens=nothing,
         output_tokens=nothing,
         cost_usd=nothing,
+        domain=tuple(map(str, frame["domain"])) if "domain" in frame else (),
     )
 
 
@@ -154,7 +158,14 @@ def _bfcl(path: Path) -> Workload:
         input_tokens=matrix.input_tokens,
         output_tokens=matrix.output_tokens,
         cost_usd=matrix.cost_usd,
+        domain=_categories(path, matrix.query_id),
     )
+
+
+def _categories(path: Path, query_id: Iterable[object]) -> tuple[str, ...]:
+    frame = pd.read_parquet(path, columns=["query_id", "category"])
+    category = dict(zip(frame["query_id"], frame["category"], strict=True))
+    return tuple(str(category[query]) for query in query_id)
 
 
 _READERS: Final[Mapping[str, tuple[Callable[[Path], Workload], str]]] = {

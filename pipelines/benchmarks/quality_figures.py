@@ -19,6 +19,8 @@ from router_ml.types import FloatArray
 
 _SHIPPED: Final = "fast"
 _SIZE: Final = (7.0, 4.5)
+_MIN_PROMPTS: Final = 20
+"""Of a domain that is drawn."""
 
 
 def draw(name: str, truth: Workload, predictions: Mapping[str, FloatArray], folder: Path) -> None:
@@ -125,16 +127,34 @@ def _bars(
 
 
 def _reliability(truth: Workload, predicted: FloatArray) -> Figure:
-    figure = Figure(figsize=(5.0, 5.0))
-    axes = figure.add_subplot()
-    axes.plot([0, 1], [0, 1], color=MUTED, ls="--")
+    """By candidate, in ten bins; and by candidate and domain, one point each, where known."""
+    n_panels = 2 if truth.domain else 1
+    figure = Figure(figsize=(5.0 * n_panels, 5.0))
+    panels = figure.subplots(1, n_panels, squeeze=False)[0]
+    for axes in panels:
+        axes.plot([0, 1], [0, 1], color=MUTED, ls="--")
+        axes.set_xlabel("predicted quality")
     for k, name in enumerate(truth.candidates.names):
         bins = reliability(predicted[:, k], truth.quality[:, k])
-        axes.plot(bins.predicted, bins.observed, marker="o", ms=3, lw=1, label=name)
-    axes.set_xlabel("predicted quality")
-    axes.set_ylabel("observed quality")
-    axes.legend(frameon=False, fontsize=6)
+        panels[0].plot(bins.predicted, bins.observed, marker="o", ms=3, lw=1, label=name)
+    panels[0].set_title("by candidate", loc="left", color=INK)
+    panels[0].set_ylabel("observed quality")
+    panels[0].legend(frameon=False, fontsize=6)
+    if truth.domain:
+        _reliability_by_domain(panels[1], truth, predicted)
     return figure
+
+
+def _reliability_by_domain(axes: Axes, truth: Workload, predicted: FloatArray) -> None:
+    domain = np.array(truth.domain)
+    names, counts = np.unique(domain, return_counts=True)
+    shown = names[counts >= _MIN_PROMPTS]
+    for k in range(truth.quality.shape[1]):
+        mean = np.array([predicted[domain == name, k].mean() for name in shown])
+        observed = [truth.quality[domain == name, k] for name in shown]
+        error = [1.96 * q.std() / np.sqrt(len(q)) for q in observed]
+        axes.errorbar(mean, [q.mean() for q in observed], error, fmt="o", ms=3, lw=0.5)
+    axes.set_title(f"by candidate and domain ({len(shown)}), 95 %", loc="left", color=INK)
 
 
 def _look(method: str) -> dict[str, Any]:
