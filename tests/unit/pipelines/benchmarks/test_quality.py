@@ -26,6 +26,7 @@ from pipelines.benchmarks.quality_metrics import best_of_all, curve_metrics, two
 from router_ml.checks.examples import example_batch, example_candidates, example_labels
 from router_ml.errors import ConfigError
 from router_ml.estimators.crossfit import out_of_fold
+from router_ml.estimators.deep_averaging import DeepAveragingEstimator
 from router_ml.estimators.registry import make_estimator
 from router_ml.features.static_encoder import StaticEncoder
 from router_ml.features.tokenizer import QueryTokenizer, TokenLayout
@@ -136,11 +137,13 @@ def test_run_writes_the_schema_and_resumes(tmp_path: Path, monkeypatch: pytest.M
             "prompt": [f"{words[t]} question number {i}" for i, t in enumerate(topic)],
             WEAK: weak,
             STRONG: weak | (rng.random(300) < 0.5),
+            "domain": words[topic],
         }
     )
     frame.to_parquet(tmp_path / "routellm/mmlu.parquet")
     out, cache = tmp_path / "results.json", tmp_path / "cache"
-    methods = {"linear": {"name": "linear"}, "constant": {"name": "constant"}}
+    methods = {name: {"name": name} for name in ("linear", "constant")}
+    methods["fast"] = {"name": "linear"}  # what is drawn by domain
 
     def measured() -> dict[str, Any]:
         quality.run(tmp_path, out, workloads=[MMLU], cache=cache, methods=methods, plots=tmp_path)
@@ -148,7 +151,7 @@ def test_run_writes_the_schema_and_resumes(tmp_path: Path, monkeypatch: pytest.M
         return result
 
     first = measured()
-    assert set(first) == {"linear", "constant", "random", "oracle"}
+    assert set(first) == {"linear", "constant", "fast", "random", "oracle"}
     assert set(first["linear"]) >= {"apgr", "cpt50", "cpt80", "ece", "brier", "score_ms"}
     assert set(first["linear"]["apgr"]) == {"value", "low", "high", "n"}
     kept = {path: path.stat().st_mtime_ns for path in cache.rglob("linear-*.npz")}
@@ -156,6 +159,7 @@ def test_run_writes_the_schema_and_resumes(tmp_path: Path, monkeypatch: pytest.M
     assert measured() == first
     assert all(path.stat().st_mtime_ns == time for path, time in kept.items())
     assert (tmp_path / f"{MMLU}.png").is_file()
+    assert (tmp_path / f"{MMLU}-reliability.png").is_file()
 
     (tmp_path / "test/routellm").mkdir(parents=True)
     frame.iloc[:60].to_parquet(tmp_path / "test/routellm/mmlu.parquet")
@@ -167,6 +171,14 @@ def test_run_writes_the_schema_and_resumes(tmp_path: Path, monkeypatch: pytest.M
     assert (tmp_path / f"{MMLU}-learning-curve.png").is_file()
     tested = json.loads(out.read_text())["workloads"][MMLU]["methods"]["linear"]["apgr"]
     assert tested["n"] == 60
+
+
+def test_kept_predictions_depend_on_defaults_of_members(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = quality._described({"name": "stacked"})
+    defaults = dict(DeepAveragingEstimator.__init__.__kwdefaults__ or {})
+    changed = {**defaults, "min_steps": defaults["min_steps"] + 1}
+    monkeypatch.setattr(DeepAveragingEstimator.__init__, "__kwdefaults__", changed)
+    assert quality._described({"name": "stacked"}) != before
 
 
 @pytest.mark.skipif("ROUTER_ML_DATA" not in os.environ, reason="ROUTER_ML_DATA is not set")
