@@ -7,6 +7,7 @@ import pytest
 
 from router_ml.checks.examples import example_batch, example_candidates, example_labels
 from router_ml.errors import ConfigError
+from router_ml.estimators import stacked
 from router_ml.estimators.auto import AutoEstimator
 from router_ml.estimators.base import load_estimator
 from router_ml.estimators.distillation import DistilledEstimator
@@ -66,8 +67,11 @@ def test_auto_says_when_nothing_fits() -> None:
         AutoEstimator(score_ms=0.0).choose(1_000, 3)
 
 
-def test_a_costly_member_is_fitted_once_and_serves_as_it_is(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(
+    ("to_judge", "fits"), [(40, [200]), (100, [200] * 3 + [240]), (500, [200] * 6 + [240])]
+)
+def test_a_costly_member_is_fitted_as_often_as_judging_takes(
+    to_judge: int, fits: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     queries, candidates = example_batch(240), example_candidates(3)
     Y = example_labels(queries, 3)
@@ -80,9 +84,10 @@ def test_a_costly_member_is_fitted_once_and_serves_as_it_is(
 
     monkeypatch.setattr(LinearEstimator, "_fit_effects", counted)
     monkeypatch.setattr(LinearEstimator, "costly", True)
+    monkeypatch.setattr(stacked, "MIN_JUDGED", to_judge)
     members = {"dear": {"name": "linear"}, "knn": {"name": "knn"}}
     model = StackedRouter(members=members, n_folds=6).fit(queries, Y, candidates=candidates)
-    assert sizes == [200]
-    assert not hasattr(model, "oof_")
+    assert sizes == fits
+    assert hasattr(model, "oof_") == (len(fits) > 6)
     twin = load_estimator(model.get_state())
     assert np.array_equal(twin.predict(queries, candidates), model.predict(queries, candidates))
