@@ -257,10 +257,8 @@ class PromoteConfig:
 
     Parameters
     ----------
-    joined : folder that ``join`` wrote; its test split is the judge unless there is a ``matrix``
+    joined : folder that ``join`` wrote; all of it is the judge unless there is a ``matrix``
     matrix : Parquet of every candidate's outcome on every prompt
-    cross_fit : judge on all of ``joined``: challenger and champion are made anew, as registered, on
-        four fifths of its prompts, and play the last, in turns
     name : registered model
     version : to judge; default: the one with the alias ``challenger``
     mode : ``save``: quality not worse by more than ``margin``, and cheaper; ``superior``: higher
@@ -281,7 +279,6 @@ class PromoteConfig:
 
     joined: Path | None = None
     matrix: Path | None = None
-    cross_fit: bool = False
     name: str = "router"
     version: int | None = None
     mode: Literal["save", "superior"] = "save"
@@ -299,8 +296,6 @@ class PromoteConfig:
     override_reason: str = ""
 
     def __post_init__(self) -> None:
-        if self.cross_fit and (self.joined is None or self.matrix is not None):
-            raise ConfigError("cross_fit judges on a joined log: name joined and no matrix")
         if bool(self.override_by.strip()) != bool(self.override_reason.strip()):
             raise ConfigError(
                 "an override needs both override_by and override_reason, got "

@@ -11,7 +11,7 @@ import numpy as np
 from pipelines.training_set import TrainingSet
 from router_ml.estimators.base import Estimator
 from router_ml.estimators.crossfit import group_folds, out_of_fold
-from router_ml.estimators.router import RouterEstimator
+from router_ml.estimators.router import PARTS, RouterEstimator
 from router_ml.evaluation.intervals import cluster_mean
 from router_ml.evaluation.off_policy.pseudo_outcomes import pseudo_outcomes
 from router_ml.types import BoolArray, FloatArray, IntArray, Predictions
@@ -74,22 +74,50 @@ def training_predictions(router: RouterEstimator, data: TrainingSet) -> Predicti
     return predictions if oof is None else replace(predictions, quality=oof)
 
 
+def held_out_predictions(router: RouterEstimator, data: TrainingSet) -> Predictions | None:
+    """Predictions of every training row by estimators that have not seen its group.
+
+    Quality is the estimator's own where it kept it, else made in folds; token and latency
+    estimators are cheap and always made in folds. ``None`` where quality is costly to fit and was
+    not kept, or there are too few groups for folds.
+    """
+    kept = getattr(router.quality, "oof_", None)
+    if (kept is None and router.quality.costly) or len(np.unique(data.groups)) < N_FOLDS:
+        return None
+    folds = group_folds(data.groups, n_folds=N_FOLDS, random_state=0)
+    parts = {
+        part: _held_out(getattr(router, part), data, getattr(data.outcomes, part), None, folds)
+        for part in PARTS
+        if part != "quality"
+    }
+    return Predictions(
+        quality=held_out_quality(data, router.quality) if kept is None else kept, **parts
+    )
+
+
 def held_out_quality(data: TrainingSet, quality: Estimator) -> FloatArray:
     """Quality of every training row by a model that has not seen its group, shape (n, K)."""
-    Y, weight = data.outcomes.quality, data.outcomes.weight
-    weight = np.where(np.isnan(Y), 0.0, 1.0 if weight is None else weight)
-    groups = data.groups
-    folds = group_folds(groups, n_folds=N_FOLDS, random_state=0)
-    held_out, _ = out_of_fold(
-        {"quality": quality},
+    folds = group_folds(data.groups, n_folds=N_FOLDS, random_state=0)
+    return _held_out(quality, data, data.outcomes.quality, data.outcomes.weight, folds)
+
+
+def _held_out(
+    estimator: Estimator,
+    data: TrainingSet,
+    Y: FloatArray,
+    weight: FloatArray | None,
+    folds: IntArray,
+) -> FloatArray:
+    found, _ = out_of_fold(
+        {"it": estimator},
         data.batch,
         Y,
         candidates=data.candidates,
-        weight=weight,
-        groups=groups,
+        weight=np.where(np.isnan(Y), 0.0, 1.0 if weight is None else weight),
+        groups=data.groups,
         folds=folds,
     )
-    return held_out["quality"]
+    return found["it"]
 
 
 def pseudo_quality(data: TrainingSet, predicted: FloatArray) -> FloatArray:

@@ -10,18 +10,21 @@ from typing import Final
 import numpy as np
 
 from pipelines.changes import at_current_prices, changes_from, void_outdated
+from pipelines.cross_fit import N_FOLDS, fold_of_group
 from pipelines.feedback import REGIONS, feedback, regions_of
+from pipelines.held_out import HeldOut
 from pipelines.matrix import FullInformation, read_matrix
 from pipelines.policy import best_constant
 from pipelines.tables import TrainingTable, read_outcomes, to_matrices
 from router_ml.errors import DataError, OverlapError
+from router_ml.estimators.router import PARTS
 from router_ml.evaluation.off_policy.estimators import doubly_robust, snips
 from router_ml.evaluation.off_policy.feedback import LoggedFeedback
 from router_ml.evaluation.off_policy.overlap import overlap
 from router_ml.evaluation.report import TrafficShift, traffic_shift
 from router_ml.features.query import Query
 from router_ml.runtime.runtime import Runtime
-from router_ml.types import FloatArray, IntArray, Predictions
+from router_ml.types import BoolArray, FloatArray, IntArray, Predictions
 
 MAX_UNSUPPORTED: Final = 0.05
 """Share of requests that may move to or from where the log says too little."""
@@ -29,7 +32,7 @@ MAX_UNSUPPORTED: Final = 0.05
 
 @dataclass(frozen=True, slots=True)
 class PairedRows:
-    """Challenger and champion on the same n rows, which neither was trained on.
+    """Challenger and champion on the same n rows, as if neither had been trained on them.
 
     Parameters
     ----------
@@ -58,20 +61,60 @@ class PairedRows:
     unsupported_mass: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """A router to be compared: as it serves, and what it held out of its own training.
+
+    Parameters
+    ----------
+    held_out : ``None`` where training kept none; then only a log's test split can judge it
+    """
+
+    runtime: Runtime
+    held_out: HeldOut | None = None
+
+    def predict(self, table: TrainingTable) -> tuple[Predictions, BoolArray]:
+        """Predictions of all n requests, and of which of them the router had not seen the prompt.
+
+        Queries that it was trained on get the predictions that were held out of its training,
+        all others those that it serves.
+        """
+        query_id, group_id = np.array(table.query_id), np.array(table.group_id)
+        distinct, first, code = np.unique(query_id, return_index=True, return_inverse=True)
+        held_out = self.held_out
+        if held_out is None or held_out.candidates != self.runtime.candidates.names:
+            served = self.runtime.predict(tuple(table.queries[i] for i in first)).take(code)
+            return served, np.array(table.split) == "test"
+        known = np.isin(distinct, held_out.query_id)
+        seen = np.isin(group_id[first], held_out.group_id)
+        new = tuple(table.queries[i] for i in first[~known])
+        served = self.runtime.predict(new) if new else None
+        order = np.argsort(held_out.query_id)
+        row = order[np.searchsorted(held_out.query_id, distinct[known], sorter=order)]
+        parts = {}
+        for part in PARTS:
+            values = np.empty((len(distinct), len(held_out.candidates)))
+            values[known] = getattr(held_out.predictions, part)[row]
+            if served is not None:
+                values[~known] = getattr(served, part)
+            parts[part] = values[code]
+        return Predictions(**parts), (known | ~seen)[code]
+
+
 def pair(
-    challenger: Runtime,
-    champion: Runtime | None,
+    challenger: Contender,
+    champion: Contender | None,
     *,
     joined: Path | None,
     matrix: Path | None,
     by_region: bool = True,
 ) -> PairedRows:
-    """Play both on a full-information matrix where there is one, else on a log's test split.
+    """Play both on a full-information matrix where there is one, else on the whole of a log.
 
     Parameters
     ----------
     champion : ``None`` = the best constant candidate: with a matrix the best on these rows, chosen
-        with hindsight; on a log the best of the training split
+        with hindsight; on a log, for every fold of prompts, the best of the others
     joined : folder that ``join`` wrote; with a matrix its training prompts are left out
     by_region : whether a log must support a candidate in every query region, or over all queries
 
@@ -81,7 +124,8 @@ def pair(
         If nothing was named, or nothing is left to compare on.
     """
     if matrix is not None:
-        return _on_matrix(challenger, champion, joined, matrix)
+        served = None if champion is None else champion.runtime
+        return _on_matrix(challenger.runtime, served, joined, matrix)
     if joined is None:
         raise DataError("the gate needs a joined log or a matrix to compare on; name one")
     return _on_log(challenger, champion, joined, by_region=by_region)
@@ -126,32 +170,33 @@ def _unseen(truth: FullInformation, joined: Path | None) -> FullInformation:
 
 
 def _on_log(
-    challenger: Runtime, champion: Runtime | None, joined: Path, *, by_region: bool
+    challenger: Contender, champion: Contender | None, joined: Path, *, by_region: bool
 ) -> PairedRows:
     outcomes = read_outcomes(joined)
-    routers = [challenger] if champion is None else [challenger, champion]
+    players = [challenger] if champion is None else [challenger, champion]
+    routers = [player.runtime for player in players]
     logged = sorted(set(outcomes["candidate_chosen"]) | set(outcomes["candidate_served"]))
     names = _union(*(router.candidates.names for router in routers), logged)
-    changes = changes_from(challenger.manifest.training.get("changes", ()))
+    changes = changes_from(routers[0].manifest.training.get("changes", ()))
     everything = at_current_prices(void_outdated(to_matrices(outcomes, names), changes), joined)
-    split = np.array(everything.split)
-    table = everything.take(split == "test")
+    played = [player.predict(everything) for player in players]
+    fair = np.logical_and.reduce([unseen for _, unseen in played])
+    table = everything.take(fair)
     if not np.isfinite(table.quality).any():
-        raise DataError("the test split has no labelled request; join more log, or name a matrix")
-    distinct, first, code = np.unique(
-        np.array(table.query_id), return_index=True, return_inverse=True
-    )
-    queries = tuple(table.queries[i] for i in first)
-    scores = [router.predict(queries).take(code) for router in routers]
-    new = action_probs(challenger, scores[0], names)
+        raise DataError(
+            "no labelled request of the log has a prompt that neither router was trained on; join "
+            "more log, register versions with trained=…, or name a matrix"
+        )
+    scores = [predictions.take(np.flatnonzero(fair)) for predictions, _ in played]
+    new = action_probs(routers[0], scores[0], names)
     if champion is None:
-        best = best_logged(everything.take(split == "train"))
-        opponent, old = names[best], constant_probs(len(table), len(names), best)
+        opponent, old = _constants(everything, fair)
     else:
-        opponent, old = "champion", action_probs(champion, scores[1], names)
+        opponent, old = "champion", action_probs(routers[1], scores[1], names)
     quality, cost_usd = feedback(table)
     region = regions_of(table) if by_region else None
     text, mass = unsupported(quality, new - old, names, region)
+    queries = dict(zip(table.query_id, table.queries, strict=True))
     return PairedRows(
         opponent=opponent,
         quality_difference=difference(quality, new, old, _guess(routers, scores, names)[0]),
@@ -161,13 +206,27 @@ def _on_log(
         candidates=names,
         shift=traffic_shift(old, new),
         basis=(
-            f"{len(table):,} logged requests of the test split, {len(distinct):,} distinct, doubly "
-            "robust"
+            f"{len(table):,} of {len(everything):,} logged requests, {len(queries):,} distinct, "
+            "played by routers that had not seen their prompts, doubly robust"
         ),
-        queries=queries,
+        queries=tuple(queries.values()),
         unsupported=text,
         unsupported_mass=mass,
     )
+
+
+def _constants(table: TrainingTable, judged: BoolArray) -> tuple[str, FloatArray]:
+    """For every judged request the constant that is best by the other folds of prompts."""
+    fold = fold_of_group(np.array(table.group_id))
+    k = len(table.candidates)
+    probs = np.zeros((len(table), k))
+    names: list[str] = []
+    for f in range(N_FOLDS):
+        mine = fold == f
+        best = best_logged(table.take(~mine))
+        probs[mine] = constant_probs(int(mine.sum()), k, best)
+        names.append(table.candidates[best])
+    return " / ".join(dict.fromkeys(names)), probs[judged]
 
 
 def action_probs(runtime: Runtime, predictions: Predictions, names: Sequence[str]) -> FloatArray:
@@ -187,13 +246,13 @@ def _union(*lists: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for names in lists for name in names))
 
 
-def best_logged(train: TrainingTable) -> int:
-    """Best constant of the training split by SNIPS; the cheaper among equals."""
-    quality, cost_usd = feedback(train)
-    k = len(train.candidates)
+def best_logged(log: TrainingTable) -> int:
+    """Best constant of a log by SNIPS; the cheaper among equals."""
+    quality, cost_usd = feedback(log)
+    k = len(log.candidates)
     values = np.full((k, 2), [-np.inf, np.inf])
     for candidate in range(k):
-        probs = constant_probs(len(train), k, candidate)
+        probs = constant_probs(len(log), k, candidate)
         try:
             values[candidate] = snips(quality, probs).value, snips(cost_usd, probs).value
         except OverlapError:

@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from pipelines.config import PromoteConfig, RegisterConfig, TrainConfig, load_config
-from pipelines.cross_pairing import pair_cross_fitted
-from pipelines.pairing import PairedRows, pair
+from pipelines.config import PromoteConfig, RegisterConfig
+from pipelines.held_out import HELD_OUT, HeldOut
+from pipelines.pairing import Contender, pair
 from pipelines.promotion import PromotionReport, judge
 from pipelines.tracking import (
     file_digest,
@@ -24,9 +24,8 @@ from pipelines.tracking import (
     read_parity,
     registry_errors,
 )
-from pipelines.train import CONFIG as TRAIN_CONFIG
 from router_ml.bundle.files import MANIFEST, read_bundle
-from router_ml.errors import DataError, RegistryError
+from router_ml.errors import RegistryError
 from router_ml.runtime.runtime import Runtime
 
 CHALLENGER: Final = "challenger"
@@ -86,17 +85,17 @@ def promote(config: PromoteConfig) -> PromotionReport:
             raise RegistryError(f"version {champion} of {config.name} is champion already")
         look = _count_look(client, config, version, champion)
         with tempfile.TemporaryDirectory(prefix="router-gate-") as folder:
-            new = _runtime(config.name, version, Path(folder))
-            old = None if champion is None else _runtime(config.name, champion, Path(folder))
+            new = _contender(client, config.name, version, Path(folder))
+            old = None
+            if champion is not None:
+                old = _contender(client, config.name, champion, Path(folder))
             report = judge(
-                new,
-                old,
+                new.runtime,
+                None if old is None else old.runtime,
                 config,
                 names=(version, champion or _NOBODY),
                 parity=json.loads(challenger.tags.get("parity", "null")),
-                rows=_pair_cross_fitted(client, config, version, champion)
-                if config.cross_fit
-                else pair(
+                rows=pair(
                     new,
                     old,
                     joined=config.joined,
@@ -173,32 +172,16 @@ def download_bundle(name: str, version: str, folder: Path) -> Path:
     return found[0]
 
 
-def _runtime(name: str, version: str, folder: Path) -> Runtime:
-    return Runtime.from_folder(download_bundle(name, version, folder), random_state=0)
-
-
-def _pair_cross_fitted(
-    client: Any, config: PromoteConfig, version: str, champion: str | None
-) -> PairedRows:
-    if config.joined is None:
-        raise DataError("cross_fit needs a joined log; name one")
-    new = _training(client, config.name, version)
-    old = None if champion is None else _training(client, config.name, champion)
-    return pair_cross_fitted(new, old, config.joined)
-
-
-def _training(client: Any, name: str, version: str) -> TrainConfig:
-    """How a version was trained, from the artifacts of its run."""
+def _contender(client: Any, name: str, version: str, folder: Path) -> Contender:
+    """A version as it serves, with what it held out in training, if its run recorded that."""
+    bundle = download_bundle(name, version, folder)
     run_id = client.get_model_version(name, version).run_id
-    with tempfile.TemporaryDirectory(prefix="router-config-") as folder:
-        try:
-            path = client.download_artifacts(run_id, f"trained/{TRAIN_CONFIG}", folder)
-        except (OSError, load_mlflow().MlflowException) as error:
-            raise RegistryError(
-                f"version {version} of {name} does not say how it was trained; register it with "
-                "trained=…, or promote without cross_fit"
-            ) from error
-        return load_config(TrainConfig, Path(path), {})
+    path, held_out = f"trained/{HELD_OUT}", None
+    if path in [file.path for file in client.list_artifacts(run_id, "trained")]:
+        held_out = HeldOut.load(
+            Path(client.download_artifacts(run_id, path, str(folder / version))).parent
+        )
+    return Contender(Runtime.from_folder(bundle, random_state=0), held_out)
 
 
 def _client() -> Any:

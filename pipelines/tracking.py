@@ -21,6 +21,7 @@ from urllib.parse import unquote
 import yaml
 
 from pipelines.config import RegisterConfig, resolved
+from pipelines.held_out import HELD_OUT
 from router_ml.bundle.files import MANIFEST, read_bundle
 from router_ml.errors import ConfigError, RegistryError
 
@@ -30,7 +31,7 @@ _CODE: Final = Path(__file__).with_name("pyfunc_model.py")
 _REQUIREMENTS: Final = ("mlflow", "numpy", "onnxruntime", "orjson", "pandas", "tokenizers")
 _STAGE_FILES: Final = {
     "joined": ("config.yaml", "report.json", "report.md"),
-    "trained": ("train.yaml", "training.json"),
+    "trained": ("train.yaml", "training.json", HELD_OUT),
     "evaluation": ("evaluation.json", "cost_quality.png", "reliability.png"),
 }
 _STAGE_CONFIGS: Final = {"joined": "config.yaml", "trained": "train.yaml"}

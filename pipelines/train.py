@@ -18,6 +18,7 @@ from pipelines.cascade_config import CascadeConfig
 from pipelines.changes import Change, find_changes, query_features, void_outdated
 from pipelines.config import TrainConfig, dump_config
 from pipelines.console import progress
+from pipelines.held_out import HeldOut
 from pipelines.learning import evidence_for, fit_router, training_predictions
 from pipelines.policy import solve_policy
 from pipelines.tables import TrainingTable, read_candidates, read_outcomes, to_matrices
@@ -134,11 +135,15 @@ def save_trained(
     report: Mapping[str, Any],
     cascade: TrainedCascade | None = None,
 ) -> Path:
-    """Write state, encoder, candidates, solved policies and report; no pickle among them."""
+    """Write state, encoder, held-out predictions, solved policies and report; no pickle."""
     shutil.rmtree(config.output, ignore_errors=True)
     config.output.mkdir(parents=True)
     router.get_state().save(config.output / ROUTER)
     encoder.save(config.output / ENCODER)
+    with progress("held-out predictions", None):
+        held_out = HeldOut.of(router, data)
+    if held_out is not None:
+        held_out.save(config.output)
     predictions = training_predictions(router, data)
     known = evidence_for(config.policy, data, router)
     policy, learned = solve_policy(config.policy, predictions, data.candidates, known)

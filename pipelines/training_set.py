@@ -25,6 +25,7 @@ class TrainingSet:
     queries : n parsed queries
     batch : their features
     outcomes : means over the requests that asked the same, NaN where unobserved
+    query_id : hash of each query, shape (n,)
     group_id : hash of each normalised text, shape (n,)
     candidates : the K candidates
     requests : how often each query was asked, labelled or not, shape (n,)
@@ -33,6 +34,7 @@ class TrainingSet:
     queries: tuple[Query, ...]
     batch: QueryBatch
     outcomes: Outcomes
+    query_id: np.typing.NDArray[np.str_]
     group_id: np.typing.NDArray[np.str_]
     candidates: CandidateTable
     requests: FloatArray
@@ -54,6 +56,7 @@ class TrainingSet:
             queries=tuple(self.queries[i] for i in rows),
             batch=self.batch.take(rows),
             outcomes=self.outcomes.take(rows),
+            query_id=self.query_id[rows],
             group_id=self.group_id[rows],
             requests=self.requests[rows],
         )
@@ -104,6 +107,7 @@ def training_set(
         queries=queries,
         batch=batch,
         outcomes=outcomes,
+        query_id=distinct,
         group_id=np.array(table.group_id)[first],
         candidates=candidates,
         requests=np.bincount(code).astype(float),

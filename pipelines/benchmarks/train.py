@@ -50,11 +50,13 @@ def measure(n_queries: int = N_QUERIES, n_candidates: int = N_CANDIDATES) -> dic
         latency_ms=np.where(hidden, np.nan, sample.latency_ms),
     )
     started = time.perf_counter()
+    ids = np.arange(n_queries).astype(str)
     data = TrainingSet(
         queries=queries,
         batch=Featurizer(encoder=encoder).transform(queries),
         outcomes=outcomes,
-        group_id=np.arange(n_queries).astype(str),
+        query_id=ids,
+        group_id=ids,
         candidates=world.candidates,
         requests=np.ones(n_queries),
     )

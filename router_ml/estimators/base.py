@@ -83,8 +83,6 @@ class Estimator(ABC):
     """
 
     name: ClassVar[str]
-    costly: ClassVar[bool] = False
-    """Whether one fit takes so long that a stack should make only one."""
     registry: ClassVar[dict[str, type[Estimator]]] = {}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -161,6 +159,11 @@ class Estimator(ABC):
             else:
                 setattr(self, head, value)
         return self
+
+    @property
+    def costly(self) -> bool:
+        """Whether one fit takes so long that nothing should be fitted in folds for its own sake."""
+        return False
 
     def clone(self) -> Self:
         """An unfitted copy with the same parameters."""

@@ -64,6 +64,11 @@ class DistilledEstimator(Estimator):
         self.n_folds = n_folds
         self.random_state = random_state
 
+    @property
+    def costly(self) -> bool:
+        """Whether the teacher is."""
+        return as_estimator(self.teacher).costly
+
     def fit(
         self,
         queries: QueryBatch,

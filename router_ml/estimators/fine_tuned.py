@@ -60,7 +60,6 @@ class FineTunedEstimator(QualityEstimator):
     """
 
     name: ClassVar[str] = "fine_tuned"
-    costly: ClassVar[bool] = True
     fitted: ClassVar[tuple[str, ...]] = ("onnx_",)
 
     def __init__(
@@ -85,6 +84,11 @@ class FineTunedEstimator(QualityEstimator):
         self.learning_rate = learning_rate
         self.head_rate = head_rate
         self.random_state = random_state
+
+    @property
+    def costly(self) -> bool:
+        """True: a pass over the training queries takes minutes."""
+        return True
 
     def _fit_effects(self, queries: QueryBatch, effects: Effects) -> None:
         from router_ml.features.fine_tuning import Network, to_onnx, token_map

@@ -64,7 +64,8 @@ class StackedRouter(Estimator):
 
     Attributes
     ----------
-    oof_ : held-out predictions of the training rows, shape (n, K); absent where not all folds were
+    oof_ : predictions of the training rows by members, levels, weights and calibration of the other
+        folds, shape (n, K); absent where not all folds were held out
     report_ : what was chosen, and why
     """
 
@@ -82,6 +83,11 @@ class StackedRouter(Estimator):
         self.n_folds = n_folds
         self.calibrate = calibrate
         self.random_state = random_state
+
+    @property
+    def costly(self) -> bool:
+        """Whether a member is."""
+        return any(member.costly for member in self._built().values())
 
     def fit(
         self,
@@ -113,11 +119,11 @@ class StackedRouter(Estimator):
         held_out = {name: quality[judged] for name, quality in held_out.items()}
         truth, mass = np.where(observed, Y, np.nan)[judged], weight[judged]
         self._blend(held_out, truth, mass, code[judged])
-        blended = self._combine(held_out)
-        self.calibrator_: Calibrator = IDENTITY
-        if self.calibrate:
-            self.calibrator_ = fit_calibrator(blended, truth, mass)
-        judgement = np.clip(self.calibrator_(blended), 0.0, 1.0)
+        judgement = (
+            self._judge(held_out)
+            if n_judged == 1
+            else self._judge_apart(held_out, truth, mass, code[judged], folds[judged])
+        )
         self.report_ = self._report(held_out, judgement, truth, mass)
         if judged.all():
             self.oof_ = judgement
@@ -143,8 +149,7 @@ class StackedRouter(Estimator):
         fitted = CandidateTable.from_prices(dict.fromkeys(self.candidates_, (0.0, 0.0)))
         chosen = columns(self.candidates_, candidates)
         predictions = {name: m.predict(queries, fitted) for name, m in self.members_.items()}
-        blended = self._combine(predictions, len(queries))
-        return np.clip(self.calibrator_(blended), 0.0, 1.0)[:, chosen]
+        return self._judge(predictions, len(queries))[:, chosen]
 
     def get_state(self) -> State:
         """See :meth:`Estimator.get_state`."""
@@ -190,7 +195,7 @@ class StackedRouter(Estimator):
         weight: FloatArray,
         groups: IntArray,
     ) -> None:
-        """Solve for the weights; drop contrasts that do not earn their place."""
+        """Solve for weights, drop contrasts that do not earn their place, and calibrate."""
         from scipy.optimize import nnls
 
         names = list(held_out)
@@ -215,6 +220,39 @@ class StackedRouter(Estimator):
         self.gain_, self.z_ = advantage(full, flat, groups)
         if self.z_ >= MIN_Z:
             self.weights_ = kept
+        self.calibrator_: Calibrator = IDENTITY
+        if self.calibrate:
+            self.calibrator_ = fit_calibrator(self._combine(held_out), Y, weight)
+
+    def _judge_apart(
+        self,
+        held_out: Mapping[str, FloatArray],
+        Y: FloatArray,
+        weight: FloatArray,
+        groups: IntArray,
+        folds: IntArray,
+    ) -> FloatArray:
+        """Judge each fold with levels, weights and calibration of the others, shape (n, K)."""
+        judgement = np.empty(Y.shape)
+        for fold in np.unique(folds):
+            others, mine = folds != fold, folds == fold
+            part = self.clone()
+            part.level_ = split_effects(Y[others], weight[others] > 0, weight[others]).level
+            part._blend(
+                {name: quality[others] for name, quality in held_out.items()},
+                Y[others],
+                weight[others],
+                groups[others],
+            )
+            judgement[mine] = part._judge(
+                {name: quality[mine] for name, quality in held_out.items()}
+            )
+        return judgement
+
+    def _judge(self, predictions: Mapping[str, FloatArray], n: int | None = None) -> FloatArray:
+        """Calibrated blend, shape (n, K), in [0, 1]."""
+        quality: FloatArray = np.clip(self.calibrator_(self._combine(predictions, n)), 0.0, 1.0)
+        return quality
 
     def _combine(self, predictions: Mapping[str, FloatArray], n: int | None = None) -> FloatArray:
         """Blend of members' predictions about the levels, shape (n, K)."""
