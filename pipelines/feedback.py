@@ -29,7 +29,8 @@ def feedback(
     """Quality and cost of a log.
 
     Labels, and costs where some are unknown, are taken to be missing at random given candidate and
-    propensity.
+    propensity. What a candidate would have done with requests that it was not offered, such as
+    those from before it was added, is missing as well, at random over the log.
 
     Parameters
     ----------
@@ -50,11 +51,12 @@ def feedback(
     groups = groups_of(table)
     if missing:
         propensity, source = _estimated(table, groups), "estimated"
+    offered = _offered(table)
     quality = LoggedFeedback(
         action=table.chosen,
         propensity=propensity,
         outcome=table.quality,
-        label_prob=label_probability(table),
+        label_prob=label_probability(table) * offered,
         group_id=groups,
         propensity_source=source,
     )
@@ -63,11 +65,17 @@ def feedback(
         action=table.chosen,
         propensity=propensity,
         outcome=table.cost_usd,
-        label_prob=np.ones(len(table)) if costed.all() else label_probability(table, costed),
+        label_prob=offered if costed.all() else label_probability(table, costed) * offered,
         group_id=groups,
         propensity_source=source,
     )
     return quality, cost_usd
+
+
+def _offered(table: TrainingTable) -> FloatArray:
+    """Share of all requests that were offered the candidate that was chosen, shape (n,)."""
+    share = table.eligible.mean(axis=0)
+    return np.where(table.chosen >= 0, share[np.maximum(table.chosen, 0)], 1.0)
 
 
 def regions_of(table: TrainingTable) -> IntArray:

@@ -88,15 +88,15 @@ class Contender:
         known = np.isin(distinct, held_out.query_id)
         seen = np.isin(group_id[first], held_out.group_id)
         new = tuple(table.queries[i] for i in first[~known])
-        served = self.runtime.predict(new) if new else None
+        asked = self.runtime.predict(new) if new else None
         order = np.argsort(held_out.query_id)
         row = order[np.searchsorted(held_out.query_id, distinct[known], sorter=order)]
         parts = {}
         for part in PARTS:
             values = np.empty((len(distinct), len(held_out.candidates)))
             values[known] = getattr(held_out.predictions, part)[row]
-            if served is not None:
-                values[~known] = getattr(served, part)
+            if asked is not None:
+                values[~known] = getattr(asked, part)
             parts[part] = values[code]
         return Predictions(**parts), (known | ~seen)[code]
 
