@@ -75,18 +75,20 @@ def find_changes(table: TrainingTable, features: FloatArray) -> tuple[Change, ..
 def void_outdated(table: TrainingTable, changes: Iterable[Change]) -> TrainingTable:
     """The same requests, without the labels that a candidate got before it changed.
 
-    They count as not labelled from then on, so that every correction for labels that are missing
-    (weights, doubly robust estimates) holds for them as well.
+    Requests from before the change count as ones that the candidate, as it now is, was not offered,
+    so that every correction for what is missing (weights, doubly robust estimates) holds for them.
     """
     position = {name: k for k, name in enumerate(table.candidates)}
-    void = np.zeros(len(table), dtype=bool)
+    outdated = np.zeros(table.current.shape, dtype=bool)
     for change in changes:
         if change.candidate in position:
-            void |= (table.served == position[change.candidate]) & (table.time < change.time)
+            outdated[table.time < change.time, position[change.candidate]] = True
+    void = (table.served >= 0) & outdated[np.arange(len(table)), table.served]
     return replace(
         table,
         Y=np.where(void[:, None], np.nan, table.Y),
         weight=np.where(void, 0.0, table.weight),
+        current=table.current & ~outdated,
     )
 
 

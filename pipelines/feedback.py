@@ -12,7 +12,7 @@ from router_ml.errors import DataError
 from router_ml.evaluation.off_policy.feedback import LoggedFeedback
 from router_ml.evaluation.off_policy.nuisance import estimate_propensities
 from router_ml.features.lexical import lexical_features
-from router_ml.types import FloatArray, IntArray
+from router_ml.types import BoolArray, FloatArray, IntArray
 
 REGIONS: Final = (
     "short without tools",
@@ -30,7 +30,7 @@ def feedback(
 
     Labels, and costs where some are unknown, are taken to be missing at random given candidate and
     propensity. What a candidate would have done with requests that it was not offered, such as
-    those from before it was added, is missing as well, at random over the log.
+    those from before it was added or changed, is missing as well, at random over the log.
 
     Parameters
     ----------
@@ -51,12 +51,12 @@ def feedback(
     groups = groups_of(table)
     if missing:
         propensity, source = _estimated(table, groups), "estimated"
-    offered = _offered(table)
+    offered = _share(table, table.eligible)
     quality = LoggedFeedback(
         action=table.chosen,
         propensity=propensity,
         outcome=table.quality,
-        label_prob=label_probability(table) * offered,
+        label_prob=label_probability(table) * _share(table, table.current),
         group_id=groups,
         propensity_source=source,
     )
@@ -72,9 +72,12 @@ def feedback(
     return quality, cost_usd
 
 
-def _offered(table: TrainingTable) -> FloatArray:
-    """Share of all requests that were offered the candidate that was chosen, shape (n,)."""
-    share = table.eligible.mean(axis=0)
+def _share(table: TrainingTable, of: BoolArray) -> FloatArray:
+    """Share of all requests in which ``of`` (n, K) holds for the chosen candidate, shape (n,).
+
+    At least that of one request, so that what is void from end to end stays a probability.
+    """
+    share = np.maximum(of.mean(axis=0), 1.0 / len(table))
     return np.where(table.chosen >= 0, share[np.maximum(table.chosen, 0)], 1.0)
 
 

@@ -34,6 +34,8 @@ class TrainingTable:
     propensity : float array, shape (n,), of the chosen candidate; NaN where not logged
     action_probs : float array, shape (n, K); NaN where not logged
     eligible : bool array, shape (n, K); all true where not logged
+    current : bool array, shape (n, K); where a quality label of that candidate would still count:
+        eligible, and not from before the candidate changed (:mod:`pipelines.changes`)
     query_id, group_id : n hashes; ``group_id`` is the unit of every split, fold and bootstrap
     time : datetime64[us] array, shape (n,), UTC
     input_tokens, output_tokens, latency_ms, cost_usd : float array, shape (n,)
@@ -54,6 +56,7 @@ class TrainingTable:
     propensity: FloatArray
     action_probs: FloatArray
     eligible: BoolArray
+    current: BoolArray
     query_id: tuple[str, ...]
     group_id: tuple[str, ...]
     time: np.typing.NDArray[np.datetime64]
@@ -181,6 +184,7 @@ def to_matrices(outcomes: pd.DataFrame, candidates: Sequence[str]) -> TrainingTa
         propensity=_floats(outcomes["propensity"]),
         action_probs=action_probs,
         eligible=eligible,
+        current=eligible,
         query_id=tuple(outcomes["query_id"]),
         group_id=tuple(outcomes["group_id"]),
         time=outcomes["time"].to_numpy(dtype="datetime64[us]"),

@@ -29,15 +29,23 @@ def label_probability(table: TrainingTable, known: BoolArray | None = None) -> F
     ``known``, shape (n,), says which requests have an outcome other than quality.
 
     Missing at random given the candidate and the logging policy's propensity, which carries the
-    query's stratum where the policy used one.
+    query's stratum where the policy used one. Labels that no longer count say nothing of how likely
+    a label is: their requests are left out, and get the mean.
     """
-    labelled = (np.isfinite(table.quality) if known is None else known).astype(float)
     k = len(table.candidates)
+    rows = np.arange(len(table))
+    if known is None:
+        known = np.isfinite(table.quality)
+        outdated = (table.eligible & ~table.current)[rows, table.served]
+        rows = np.flatnonzero((table.served < 0) | ~outdated)
     features = np.eye(k)[np.maximum(table.served, 0)]
     if np.isfinite(table.propensity).all():
         surprise = np.log(table.propensity)[:, None]
         features = np.column_stack([features, surprise, features * surprise])
-    return estimate_label_prob(features, labelled, groups_of(table))
+    labelled = known[rows].astype(float)
+    probs = np.full(len(table), max(float(labelled.mean()), 1e-3))
+    probs[rows] = estimate_label_prob(features[rows], labelled, groups_of(table)[rows])
+    return probs
 
 
 def inverse_probability_weight(table: TrainingTable) -> FloatArray:

@@ -31,7 +31,6 @@ class SimulateConfig:
     trial : least probability of a candidate with fewer than ``trial_labels`` labels, so that a
         newcomer can be judged soon
     trial_labels : labels at which the trial ends
-    test_share : share of prompts that the gate judges on
     alpha : one-sided error rate of the gate, over all challengers of one champion
     random_state : seeds world, traffic, labels and the service's draws
     """
@@ -54,7 +53,6 @@ class SimulateConfig:
     floor: float = 0.01
     trial: float = 0.1
     trial_labels: int = 60
-    test_share: float = 0.3
     alpha: float = 0.025
     random_state: int = 0
 

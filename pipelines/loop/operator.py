@@ -144,7 +144,7 @@ class Operator:
             mode="superior",
             cost_weight=self.cost_weight,
             alpha=config.alpha,
-            support_by_region=False,  # the test split has a few hundred labels
+            support_by_region=False,  # a log this small has few labels in any region
             max_p50_ms=50.0,  # the machine is busy with the traffic's other side, too
             max_p99_ms=200.0,
             latency_queries=50,
@@ -177,7 +177,6 @@ class Operator:
             labels=(str(history / "labels.parquet"),),
             decisions=(str(self.decisions),) if self.decisions.is_dir() else (),
             prices=(str(self.prices.path),),
-            test_share=self.config.test_share,
             output=output,
         )
 

@@ -67,7 +67,9 @@ def test_a_change_of_the_queries_is_no_change_of_the_candidate(table: TrainingTa
     assert len(find_changes(replace(table, Y=Y), np.zeros((N, 1)))) == 2
 
 
-def test_outdated_labels_count_as_missing_and_nothing_else_changes(table: TrainingTable) -> None:
+def test_outdated_labels_count_as_not_offered_and_nothing_else_changes(
+    table: TrainingTable,
+) -> None:
     changes = find_changes(table, np.zeros((N, 1)))
     voided = void_outdated(table, changes)
     old = (table.served == 0) & (table.time < changes[0].time)
@@ -75,11 +77,14 @@ def test_outdated_labels_count_as_missing_and_nothing_else_changes(table: Traini
     assert (voided.weight[old] == 0.0).all()
     assert np.array_equal(voided.quality[~old], table.quality[~old], equal_nan=True)
     assert len(voided) == len(table)
-    # the probability of a label now knows that labels of `small` are rarer
+    assert np.array_equal(voided.current[:, 0], table.time >= changes[0].time)
+    assert voided.current[:, 1].all()
+    # of `small` a third of the requests can say something, and two thirds of those are labelled
     quality, cost = feedback(voided)
     small, medium = (quality.label_prob[table.served == k].mean() for k in (0, 1))
     assert small == pytest.approx(2 / 9, abs=0.07)
     assert medium == pytest.approx(2 / 3, abs=0.07)
+    assert np.ptp(quality.label_prob[(table.served == 0) & ~old]) < 0.05
     # costs are known for two thirds as well: feedback brings the tokens
     assert cost.label_prob.mean() == pytest.approx(2 / 3, abs=0.02)
 

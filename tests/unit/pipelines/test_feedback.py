@@ -57,6 +57,7 @@ def test_a_newcomer_is_not_judged_by_the_guess_for_requests_before_it(table: Tra
 
 
 def test_without_logged_candidates_every_request_was_offered_all(table: TrainingTable) -> None:
-    unknown = replace(table, eligible=np.ones_like(table.eligible))
+    everything = np.ones_like(table.eligible)
+    unknown = replace(table, eligible=everything, current=everything)
     always = np.tile([0.0, 1.0], (N, 1))
     assert ipw(feedback(unknown)[0], always).value == pytest.approx(0.25, rel=0.1)
