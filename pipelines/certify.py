@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -11,13 +10,13 @@ from typing import Any, Final
 import numpy as np
 
 from pipelines.config import CertifyConfig
-from pipelines.evaluate import unseen
 from pipelines.export import BUNDLE, PARITY
 from pipelines.feedback import feedback, largest_weight
 from pipelines.log_evaluation import score
-from pipelines.matrix import read_matrix
+from pipelines.matrix import read_matrix, unseen
+from pipelines.output import check_own, replaced
 from pipelines.pairing import best_logged
-from pipelines.train import read_training_table
+from pipelines.tables import TrainingTable, all_candidates, read_outcomes, to_matrices
 from router_ml.bundle.files import (
     GRAPH,
     POLICY,
@@ -80,16 +79,23 @@ def run(config: CertifyConfig) -> Path:
     DataError
         If nothing unseen is there to calibrate on.
     """
+    check_own(config.output, CERTIFICATE)
     bundle = read_bundle(config.bundle)
     runtime = Runtime(bundle=bundle, random_state=0)
-    train = read_training_table(config.joined, split="train")[0]
-    reference = train.candidates[best_logged(train)]
+    outcomes = read_outcomes(config.joined)
+    table = to_matrices(outcomes, all_candidates(outcomes, runtime.candidates.names))
+    split = np.array(table.split)
+    reference = table.candidates[best_logged(table.take(split == "train"))]
     if reference not in runtime.candidates.names:
         raise ConfigError(
             f"the best constant of the training split, {reference}, is no candidate of the bundle "
-            f"({', '.join(runtime.candidates.names)}); train on this log"
+            f"({', '.join(runtime.candidates.names)}); train with it among the candidates"
         )
-    rows = _on_matrix(config, runtime) if config.matrix is not None else _on_log(config, runtime)
+    rows = (
+        _on_matrix(config, runtime)
+        if config.matrix is not None
+        else _on_log(config, runtime, table.take(split == "test"))
+    )
     points = operating_points(rows.predictions, runtime, reference)
     probs = [point.action_probs(rows.predictions, runtime.candidates) for point in points]
     reached = np.stack([np.sum(p * rows.quality, axis=1) for p in probs], axis=1)
@@ -104,17 +110,16 @@ def run(config: CertifyConfig) -> Path:
     )
     index = certificate.index
     policy: Policy = ConstantPolicy(candidate=reference) if index is None else points[index]
-    shutil.rmtree(config.output, ignore_errors=True)
-    config.output.mkdir(parents=True)
-    written = _rewrite(config, bundle, policy)
     cost = runtime.candidates.cost_usd(
         rows.predictions.input_tokens, rows.predictions.output_tokens
     )
     always = float(cost[:, runtime.candidates.index(reference)].mean())
     costs = [always, *(float(np.mean(np.sum(p * cost, axis=1))) for p in probs)]
     report = _report(config, certificate, rows, costs, reference)
-    (config.output / CERTIFICATE).write_text(json.dumps(report, indent=1), encoding="utf-8")
-    return written
+    with replaced(config.output, CERTIFICATE) as folder:
+        _rewrite(config, bundle, policy, folder)
+        (folder / CERTIFICATE).write_text(json.dumps(report, indent=1), encoding="utf-8")
+    return config.output / BUNDLE
 
 
 def operating_points(
@@ -151,25 +156,23 @@ def _on_matrix(config: CertifyConfig, runtime: Runtime) -> Calibration:
     )
 
 
-def _on_log(config: CertifyConfig, runtime: Runtime) -> Calibration:
-    table = read_training_table(config.joined, split="test")[0]
-    if not np.isfinite(table.quality).any():
+def _on_log(config: CertifyConfig, runtime: Runtime, table: TrainingTable) -> Calibration:
+    if len(table) == 0 or not np.isfinite(table.quality).any():
         raise DataError("the test split has no labelled request; join more log, or name a matrix")
-    if table.candidates != runtime.candidates.names:
-        raise ConfigError("the log's candidates are not the bundle's; train on this log")
     quality, _ = feedback(table)
     _, first, code = np.unique(np.array(table.query_id), return_index=True, return_inverse=True)
     predictions = score(runtime, tuple(table.queries[i] for i in first)).take(code)
     # Row values of DR for every constant; any policy's are their mean under its probabilities.
     rows = np.clip(predictions.quality.astype(float), 0.0, 1.0)
-    served = (np.arange(len(table)), quality.action)
-    weight = quality.labelled / (quality.propensity * quality.label_prob)
-    rows[served] += weight * (quality.filled - rows[served])
+    mine = np.flatnonzero(quality.action < rows.shape[1])
+    served = (mine, quality.action[mine])
+    weight = (quality.labelled / (quality.propensity * quality.label_prob))[mine]
+    rows[served] += weight * (quality.filled[mine] - rows[served])
     return Calibration(
         predictions=predictions,
         quality=rows,
         group_id=quality.group_id,
-        high=config.floor + largest_weight(quality),
+        high=config.floor + largest_weight(quality, np.arange(rows.shape[1])),
         labelled_rows=int(quality.labelled.sum()),
         basis=f"{len(table):,} logged requests of the test split, doubly robust",
     )
@@ -207,12 +210,12 @@ def _report(
     }
 
 
-def _rewrite(config: CertifyConfig, bundle: Bundle, policy: Policy) -> Path:
+def _rewrite(config: CertifyConfig, bundle: Bundle, policy: Policy, folder: Path) -> None:
     """The same bundle with another policy; parity holds for it, because the graph is the same."""
     manifest = bundle.manifest
     own = {GRAPH, TOKENIZER, POLICY, PRICES}
     written = write_bundle(
-        config.output / BUNDLE,
+        folder / BUNDLE,
         BundleContents(
             graph=bundle.files[GRAPH],
             tokenizer_json=bundle.files[TOKENIZER].decode(),
@@ -230,5 +233,4 @@ def _rewrite(config: CertifyConfig, bundle: Bundle, policy: Policy) -> Path:
         parity = json.loads(proof.read_text(encoding="utf-8"))
         if parity.get("bundle_id") == manifest.bundle_id:
             parity["bundle_id"] = written.bundle_id
-            (config.output / PARITY).write_text(json.dumps(parity, indent=1), encoding="utf-8")
-    return config.output / BUNDLE
+            (folder / PARITY).write_text(json.dumps(parity, indent=1), encoding="utf-8")

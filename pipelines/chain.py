@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -45,7 +44,6 @@ def run(config: ChainConfig) -> PromotionReport:
     with progress("joining", None):
         joined = join.run(config.join)
     trained = train.run(TrainConfig(joined=joined, output=output / "trained", cache=config.cache))
-    shutil.rmtree(output / "export", ignore_errors=True)
     bundle = export.run(ExportConfig(trained=trained, joined=joined, output=output / "export"))
     evaluation = evaluate.run(
         EvaluateConfig(bundle=bundle, joined=joined, output=output / "evaluation")

@@ -79,7 +79,7 @@ def void_outdated(table: TrainingTable, changes: Iterable[Change]) -> TrainingTa
     so that every correction for what is missing (weights, doubly robust estimates) holds for them.
     """
     position = {name: k for k, name in enumerate(table.candidates)}
-    outdated = np.zeros(table.current.shape, dtype=bool)
+    outdated = table.outdated.copy()
     for change in changes:
         if change.candidate in position:
             outdated[table.time < change.time, position[change.candidate]] = True
@@ -88,7 +88,7 @@ def void_outdated(table: TrainingTable, changes: Iterable[Change]) -> TrainingTa
         table,
         Y=np.where(void[:, None], np.nan, table.Y),
         weight=np.where(void, 0.0, table.weight),
-        current=table.current & ~outdated,
+        outdated=outdated,
     )
 
 

@@ -88,10 +88,10 @@ class JoinConfig:
     def __post_init__(self) -> None:
         if not self.requests and not self.decisions:
             raise ConfigError("missing key requests (or decisions): name a log to join")
-        for name in ("tolerance", "test_share", "failure_quality"):
+        for name, most in (("tolerance", 1.0), ("test_share", 0.99), ("failure_quality", 1.0)):
             value = getattr(self, name)
-            if value is not None and not 0.0 <= value <= 1.0:
-                raise ConfigError(f"{name} must be in [0, 1], got {value}")
+            if value is not None and not 0.0 <= value <= most:
+                raise ConfigError(f"{name} must be in [0, {most:g}], got {value}")
         for name in ("max_tokens", "threads", "memory_limit_mb"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be >= 1, got {getattr(self, name)}")
@@ -102,6 +102,12 @@ class JoinConfig:
         for name, (worst, best) in self.label_ranges.items():
             if worst == best:
                 raise ConfigError(f"label_ranges.{name} must have two ends, got {worst}, {best}")
+
+
+def _check_range(config: object, names: tuple[str, ...], low: float, high: float) -> None:
+    for name in names:
+        if not low < getattr(config, name) < high:
+            raise ConfigError(f"{name} must be in ({low:g}, {high:g}), got {getattr(config, name)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +152,11 @@ class TrainConfig:
     )
     cascade: CascadeConfig | None = None
     cache: Path = Path(".cache")
+
+    def __post_init__(self) -> None:
+        for name in ("dims", "max_tokens"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be >= 1, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,6 +206,18 @@ class EvaluateConfig:
     max_unsupported: float = 0.05
     n_resamples: int = 2_000
 
+    def __post_init__(self) -> None:
+        _check_range(self, ("margin",), 0.0, 1.0)
+        if self.cost_weight < 0.0:
+            raise ConfigError(f"cost_weight must be >= 0, got {self.cost_weight}")
+        if not 0.0 <= self.max_unsupported <= 1.0:
+            raise ConfigError(f"max_unsupported must be in [0, 1], got {self.max_unsupported}")
+        if self.n_resamples < 1 or any(share <= 0.0 for share in self.budget_shares):
+            raise ConfigError(
+                "n_resamples must be >= 1 and budget_shares > 0, got "
+                f"{self.n_resamples} and {self.budget_shares}"
+            )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertifyConfig:
@@ -221,9 +244,7 @@ class CertifyConfig:
     method: Literal["betting", "hoeffding-bentkus"] = "betting"
 
     def __post_init__(self) -> None:
-        for name in ("floor", "delta"):
-            if not 0.0 < getattr(self, name) < 1.0:
-                raise ConfigError(f"{name} must be in (0, 1), got {getattr(self, name)}")
+        _check_range(self, ("floor", "delta"), 0.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -296,6 +317,13 @@ class PromoteConfig:
     override_reason: str = ""
 
     def __post_init__(self) -> None:
+        _check_range(self, ("alpha",), 0.0, 0.5)
+        _check_range(self, ("target_power",), 0.0, 1.0)
+        for name in ("margin", "gain", "max_p50_ms", "max_p99_ms", "latency_queries"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{name} must be > 0, got {getattr(self, name)}")
+        if self.cost_weight < 0.0:
+            raise ConfigError(f"cost_weight must be >= 0, got {self.cost_weight}")
         if bool(self.override_by.strip()) != bool(self.override_reason.strip()):
             raise ConfigError(
                 "an override needs both override_by and override_reason, got "

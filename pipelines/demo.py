@@ -98,7 +98,6 @@ def run(config: DemoConfig) -> Path:
     _judge(config.output, training, truth, fitted)
     with progress("training on the whole training split", None):
         trained = train.run(train_config)
-    shutil.rmtree(config.output / "export", ignore_errors=True)
     bundle = export.run(
         ExportConfig(trained=trained, joined=joined, output=config.output / "export")
     )

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import pandas as pd
 
 from pipelines import cascade_evaluation, figures
+from pipelines.benchmarks import quality_metrics
+from pipelines.benchmarks.quality_metrics import Metrics
 from pipelines.comparison import (
     as_dict,
     budget_policies,
@@ -22,15 +23,16 @@ from pipelines.comparison import (
 from pipelines.config import EvaluateConfig
 from pipelines.console import console
 from pipelines.log_evaluation import POLICY, evaluate_log, score, shares
-from pipelines.matrix import FullInformation, read_matrix
+from pipelines.matrix import FullInformation, read_matrix, unseen
 from pipelines.policy import best_constant
-from pipelines.train import read_training_table
+from pipelines.tables import all_candidates, read_outcomes, to_matrices
 from router_ml.bundle.files import Bundle, read_bundle
 from router_ml.errors import DataError
 from router_ml.estimators.router import count_bias
 from router_ml.evaluation.calibration import ece_estimate, reliability
 from router_ml.evaluation.curves import zero_router
 from router_ml.runtime.runtime import Runtime
+from router_ml.types import CandidateTable, Predictions
 
 EVALUATION: Final = "evaluation.json"
 ROWS: Final = "rows.parquet"
@@ -58,27 +60,15 @@ def run(config: EvaluateConfig) -> Path:
         return _on_matrix(config, bundle, runtime, truth)
     if config.joined is None:
         raise DataError("evaluate needs a matrix or a joined log; name one in its config")
-    table = read_training_table(config.joined, split="test")[0]
-    summary = evaluate_log(config, runtime, table)
-    told = cascade_evaluation.on_log(bundle, runtime, table)
+    outcomes = read_outcomes(config.joined)
+    outcomes = outcomes[outcomes["split"] == "test"]
+    names = runtime.candidates.names
+    summary = evaluate_log(config, runtime, to_matrices(outcomes, all_candidates(outcomes, names)))
+    told = cascade_evaluation.on_log(bundle, runtime, to_matrices(outcomes, names))
     if told is not None:
         summary["cascade"] = told
         console.print(f"cascade: {told}", highlight=False)
     return _write(config.output, summary)
-
-
-def unseen(truth: FullInformation, joined: Path | None) -> FullInformation:
-    """Rows of the matrix whose prompt is not in the training split of a joined log."""
-    if joined is None:
-        return truth
-    trained_on = set(read_training_table(joined, split="train")[0].group_id)
-    kept = truth.take(np.array([group not in trained_on for group in truth.group_id]))
-    if len(kept) == 0:
-        raise DataError(
-            "every prompt of the matrix is in the training split; lower test_share's complement or "
-            "cross-fit with `router-ml demo`"
-        )
-    return kept
 
 
 def _on_matrix(
@@ -143,6 +133,9 @@ def _on_matrix(
             for k, name in enumerate(truth.candidates)
         },
         "shares": shares(truth.candidates, probs),
+        "curve": {
+            name: value.as_dict() for name, value in _curve(predictions, table, truth).items()
+        },
         "verdict": sentence,
     }
     if run is not None:
@@ -151,6 +144,18 @@ def _on_matrix(
             "latency_ms": float(run.latency_ms.mean()),
         }
     return _write(config.output, summary)
+
+
+def _curve(predictions: Predictions, candidates: CandidateTable, truth: FullInformation) -> Metrics:
+    """AIQ and what the whole cost-quality curve is worth; of two candidates APGR and CPT, too."""
+    cost_usd = candidates.cost_usd(predictions.input_tokens, predictions.output_tokens)
+    choices = quality_metrics.operating_points(predictions.quality, cost_usd)
+    found = quality_metrics.curve_metrics(choices, truth.quality, truth.cost_usd, truth.groups)
+    if len(candidates) == 2:
+        order = np.argsort(truth.quality.mean(axis=0), kind="stable")  # weak, strong
+        lead = predictions.quality[:, order[1]] - predictions.quality[:, order[0]]
+        found |= quality_metrics.two_candidates(lead, truth.quality[:, order], truth.groups)
+    return found
 
 
 def _write(output: Path, summary: Mapping[str, Any]) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,8 +14,9 @@ import numpy as np
 from pipelines.cascade import logged_answers
 from pipelines.config import ExportConfig
 from pipelines.console import progress
+from pipelines.output import check_own
 from pipelines.train import TrainedRouter, load_trained, read_training_table
-from router_ml.bundle.files import BundleContents, read_bundle, write_bundle
+from router_ml.bundle.files import MANIFEST, BundleContents, read_bundle, write_bundle
 from router_ml.bundle.manifest import FeatureSpec
 from router_ml.export.answer import check_answer_parity, export_answer
 from router_ml.export.parity import ParityReport, check_parity, odd_queries
@@ -27,7 +29,14 @@ from router_ml.runtime.runtime import Runtime
 
 PARITY: Final = "parity.json"
 BUNDLE: Final = "bundle"
-_TRAINING_KEYS: Final = ("rows", "queries", "labelled_cells", "changes", "fingerprint")
+_TRAINING_KEYS: Final = (
+    "rows",
+    "queries",
+    "labelled_cells",
+    "changes",
+    "fingerprint",
+    "training_id",
+)
 
 
 def export_bundle(folder: Path, trained: TrainedRouter) -> Path:
@@ -73,11 +82,13 @@ def verify(bundle: Path, trained: TrainedRouter, queries: Sequence[Query]) -> Pa
 
 
 def run(config: ExportConfig) -> Path:
-    """Export ``config.trained`` to ``config.output``/bundle; returns the bundle's folder."""
+    """Export ``config.trained`` to ``config.output``/bundle, replacing it; returns that folder."""
     trained = load_trained(config.trained)
-    config.output.mkdir(parents=True, exist_ok=True)
+    bundle = config.output / BUNDLE
+    check_own(bundle, MANIFEST)
+    shutil.rmtree(bundle, ignore_errors=True)
     with progress("exporting", None):
-        bundle = export_bundle(config.output / BUNDLE, trained)
+        export_bundle(bundle, trained)
     with progress("checking parity", None):
         table, _ = read_training_table(config.joined)
         rng = np.random.default_rng(0)

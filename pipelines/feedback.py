@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from pipelines.tables import TrainingTable
+from pipelines.tables import TrainingTable, on_offer
 from pipelines.weighting import groups_of, label_probability
 from router_ml.errors import DataError
 from router_ml.evaluation.off_policy.feedback import LoggedFeedback
@@ -29,8 +29,8 @@ def feedback(
     """Quality and cost of a log.
 
     Labels, and costs where some are unknown, are taken to be missing at random given candidate and
-    propensity. What a candidate would have done with requests that it was not offered, such as
-    those from before it was added or changed, is missing as well, at random over the log.
+    propensity. What a candidate would have done with the requests from before it was added or
+    changed, or after it was retired, is missing as well, at random over the log.
 
     Parameters
     ----------
@@ -51,34 +51,40 @@ def feedback(
     groups = groups_of(table)
     if missing:
         propensity, source = _estimated(table, groups), "estimated"
-    offered = _share(table, table.eligible)
+    on = on_offer(table)
     quality = LoggedFeedback(
         action=table.chosen,
         propensity=propensity,
         outcome=table.quality,
-        label_prob=label_probability(table) * _share(table, table.current),
+        label_prob=label_probability(table) * _share(table, on & ~table.outdated, source),
         group_id=groups,
         propensity_source=source,
     )
     costed = np.isfinite(table.cost_usd)
+    known = np.ones(len(table)) if costed.all() else label_probability(table, costed)
     cost_usd = LoggedFeedback(
         action=table.chosen,
         propensity=propensity,
         outcome=table.cost_usd,
-        label_prob=offered if costed.all() else label_probability(table, costed) * offered,
+        label_prob=known * _share(table, on, source),
         group_id=groups,
         propensity_source=source,
     )
     return quality, cost_usd
 
 
-def _share(table: TrainingTable, of: BoolArray) -> FloatArray:
-    """Share of all requests in which ``of`` (n, K) holds for the chosen candidate, shape (n,).
+def _share(table: TrainingTable, usable: BoolArray, source: str) -> FloatArray:
+    """Share of the log that can tell of the candidate chosen, shape (n,).
 
-    At least that of one request, so that what is void from end to end stays a probability.
+    Of all requests, since a logged propensity is that of its own time; of the candidate's own,
+    where propensities are estimated over the whole log and know of its absence. At least that of
+    one request, so that what is void from end to end stays a probability.
     """
-    share = np.maximum(of.mean(axis=0), 1.0 / len(table))
-    return np.where(table.chosen >= 0, share[np.maximum(table.chosen, 0)], 1.0)
+    chosen = np.maximum(table.chosen, 0)
+    mine = np.eye(len(table.candidates), dtype=bool)[chosen] & (table.chosen >= 0)[:, None]
+    among = mine if source == "estimated" else np.ones_like(mine)
+    share = (usable & among).sum(axis=0) / np.maximum(among.sum(axis=0), 1)
+    return np.where(table.chosen >= 0, np.maximum(share, 1.0 / len(table))[chosen], 1.0)
 
 
 def regions_of(table: TrainingTable) -> IntArray:
@@ -89,9 +95,14 @@ def regions_of(table: TrainingTable) -> IntArray:
     return region
 
 
-def largest_weight(log: LoggedFeedback) -> float:
-    """Largest inverse probability among all requests, labelled or not."""
-    return float((1.0 / (log.propensity * log.label_prob)).max())
+def largest_weight(log: LoggedFeedback, candidates: IntArray | None = None) -> float:
+    """Largest inverse probability among all requests, labelled or not.
+
+    ``candidates``, columns, are those that may be played; requests of others get no weight.
+    """
+    weight = 1.0 / (log.propensity * log.label_prob)
+    played = weight if candidates is None else weight[np.isin(log.action, candidates)]
+    return float(played.max(initial=1.0))
 
 
 def _estimated(table: TrainingTable, groups: IntArray) -> FloatArray:

@@ -28,6 +28,12 @@ ALONE: Final = "alone"
 OUTPUTS: Final = {"outcomes": "outcomes.parquet", "price_windows": "prices.parquet"}
 _WRITTEN: Final = (*OUTPUTS.values(), "rejects.parquet", "report.json", "report.md")
 
+_REMEDIES: Final = {
+    ("decisions", "no_text"): "serve with ROUTER_SERVE_LOG_TEXT=true, or name the log that has the "
+    "text as `requests` too",
+}
+"""What to do about a source's rejects where it is more than to mend the rows."""
+
 
 @dataclass(frozen=True, slots=True)
 class Account:
@@ -187,12 +193,14 @@ def _check_tolerance(
             "ORDER BY source_file, source_line LIMIT 1"
         )
         first = firsts[0]
+        remedy = _REMEDIES.get(
+            (source, first["reason"]), "mend the rows or the field paths, or raise `tolerance`"
+        )
         raise JoinError(
             f"{source}: {account.n_rejected:,} of {account.rows_in:,} rows rejected "
             f"({account.n_rejected / account.rows_in:.1%}), the tolerance is "
             f"{config.tolerance:.1%}: {reasons}; the first is {first['file']}:{first['line']} "
-            f"({first['reason']}); see {config.output / 'rejects.parquet'}, then mend the rows "
-            f"or the field paths, or raise `tolerance`"
+            f"({first['reason']}); see {config.output / 'rejects.parquet'}, then {remedy}"
         )
 
 

@@ -46,21 +46,23 @@ class Evidence:
         return np.where(self.rated, np.minimum(errors, 1.0), 1.0)
 
 
-def fit_router(
-    data: TrainingSet, quality: Estimator, *, learning: Learning = "ipw"
-) -> RouterEstimator:
-    """Fit quality, token and latency estimators; the input estimator is left unfitted.
-
-    With ``learning="dr"`` quality is fitted twice: to the labels, for predictions of rows it has
-    not seen, and then to the pseudo-outcomes that those give.
-    """
-    outcomes = data.outcomes
-    if learning == "dr":
-        pseudo = pseudo_quality(data, held_out_quality(data, quality))
-        mass = np.tile(data.requests[:, None], (1, pseudo.shape[1]))
-        outcomes = replace(outcomes, quality=pseudo, weight=mass)
+def fit_router(data: TrainingSet, quality: Estimator) -> RouterEstimator:
+    """Fit quality, token and latency estimators; the input estimator is left unfitted."""
     router = RouterEstimator(quality=quality.clone())
-    return router.fit(data.batch, outcomes, candidates=data.candidates, groups=data.groups)
+    return router.fit(data.batch, data.outcomes, candidates=data.candidates, groups=data.groups)
+
+
+def lesson(data: TrainingSet, quality: Estimator, learning: Learning) -> TrainingSet:
+    """The training set with what quality is fitted to; the estimator is left unfitted.
+
+    With ``learning="dr"`` that are pseudo-outcomes, from predictions of rows by models of the
+    labels that have not seen them; so it takes another fit.
+    """
+    if learning != "dr":
+        return data
+    pseudo = pseudo_quality(data, held_out_quality(data, quality))
+    mass = np.tile(data.requests[:, None], (1, pseudo.shape[1]))
+    return replace(data, outcomes=replace(data.outcomes, quality=pseudo, weight=mass))
 
 
 def training_predictions(router: RouterEstimator, data: TrainingSet) -> Predictions:
@@ -77,6 +79,7 @@ def training_predictions(router: RouterEstimator, data: TrainingSet) -> Predicti
 def held_out_predictions(router: RouterEstimator, data: TrainingSet) -> Predictions | None:
     """Predictions of every training row by estimators that have not seen its group.
 
+    ``data`` are what the router was fitted to (:func:`lesson`).
     Quality is the estimator's own where it kept it, else made in folds; token and latency
     estimators are cheap and always made in folds. ``None`` where quality is costly to fit and was
     not kept, or there are too few groups for folds.

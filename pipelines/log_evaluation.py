@@ -11,6 +11,7 @@ import numpy as np
 from pipelines.config import EvaluateConfig
 from pipelines.console import console, print_table, progress
 from pipelines.feedback import REGIONS, feedback, largest_weight, regions_of
+from pipelines.pairing import constant_probs, in_columns
 from pipelines.tables import TrainingTable
 from router_ml.errors import DataError, OverlapError
 from router_ml.evaluation.calibration import ece_estimate
@@ -30,13 +31,16 @@ POLICY = "router"
 class LogEvaluation:
     """A log's requests and what the bundle predicts of them; rows are requests.
 
-    The bundle has not seen their groups, so its predictions are the nuisance model.
+    The bundle has not seen their groups, so its predictions are the nuisance model. Columns are the
+    bundle's candidates, then others that the log has, of which nothing is predicted (0): no policy
+    here plays them.
     """
 
     table: TrainingTable
     quality: LoggedFeedback
     cost_usd: LoggedFeedback
     predictions: Predictions
+    predicted_quality: FloatArray
     predicted_cost: FloatArray
 
     def assess(self, probs: FloatArray, config: EvaluateConfig) -> dict[str, Assessment]:
@@ -61,13 +65,15 @@ class LogEvaluation:
             group_id=self.quality.group_id,
             propensity_source=self.quality.propensity_source,
         )
-        predicted_utility = self.predictions.quality - config.cost_weight * self.predicted_cost
+        predicted_utility = self.predicted_quality - config.cost_weight * self.predicted_cost
         found = {
             "quality": assess(
                 self.quality,
                 probs,
-                self.predictions.quality.astype(float),
-                largest_weight=largest_weight(self.quality),
+                self.predicted_quality,
+                largest_weight=largest_weight(
+                    self.quality, np.arange(self.predictions.quality.shape[1])
+                ),
                 **options,
                 **by_region,
             ),
@@ -106,14 +112,14 @@ def log_evaluation(runtime: Runtime, table: TrainingTable) -> LogEvaluation:
     _, first, code = np.unique(query_id, return_index=True, return_inverse=True)
     predictions = score(runtime, tuple(table.queries[i] for i in first)).take(code)
     quality, cost_usd = feedback(table, estimate=True)
+    cost = runtime.candidates.cost_usd(predictions.input_tokens, predictions.output_tokens)
     return LogEvaluation(
         table=table,
         quality=quality,
         cost_usd=cost_usd,
         predictions=predictions,
-        predicted_cost=runtime.candidates.cost_usd(
-            predictions.input_tokens, predictions.output_tokens
-        ),
+        predicted_quality=in_columns(predictions.quality, runtime, table.candidates),
+        predicted_cost=in_columns(cost, runtime, table.candidates),
     )
 
 
@@ -127,10 +133,11 @@ def evaluate_log(config: EvaluateConfig, runtime: Runtime, table: TrainingTable)
     """
     log = log_evaluation(runtime, table)
     names = runtime.candidates.names
-    k = len(names)
-    probs = {name: np.eye(k)[np.full(len(table), i)] for i, name in enumerate(names)}
-    probs["random"] = np.full((len(table), k), 1.0 / k)
-    probs[POLICY] = runtime.policy.action_probs(log.predictions, runtime.candidates)
+    n, k = len(table), len(names)
+    own = {name: constant_probs(n, k, i) for i, name in enumerate(names)}
+    own["random"] = np.full((n, k), 1.0 / k)
+    own[POLICY] = runtime.policy.action_probs(log.predictions, runtime.candidates)
+    probs = {name: in_columns(p, runtime, table.candidates) for name, p in own.items()}
     found: dict[str, dict[str, Assessment]] = {}
     unsupported: dict[str, str] = {}
     for name, p in probs.items():
@@ -151,8 +158,8 @@ def evaluate_log(config: EvaluateConfig, runtime: Runtime, table: TrainingTable)
         "effective_sample_size": {
             name: effective_sample_size(log.quality.weights(p)) for name, p in probs.items()
         },
-        "ece": ece_estimate(log.predictions.quality, table.Y, n_resamples=200).as_dict(),
-        "shares": shares(names, probs),
+        "ece": ece_estimate(log.predictions.quality, table.Y[:, :k], n_resamples=200).as_dict(),
+        "shares": shares(names, own),
     }
 
 

@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 import orjson
 import pandas as pd
+import pyarrow as pa
 
-from router_ml.errors import SchemaError
+from pipelines.tables import read_outcomes
+from router_ml.errors import DataError, SchemaError
 from router_ml.features.query import Query, group_id, parse_query
 from router_ml.types import BoolArray, FloatArray, IntArray
 
@@ -83,9 +85,14 @@ def read_matrix(path: Path, candidates: tuple[str, ...] | None = None) -> FullIn
     Raises
     ------
     SchemaError
-        If a column, or a query's row of some candidate, is missing.
+        If there is no such Parquet file, or a column or a query's row of some candidate is missing.
     """
-    frame = pd.read_parquet(path)
+    try:
+        frame = pd.read_parquet(path)
+    except (OSError, pa.ArrowException) as error:
+        raise SchemaError(
+            f"expected a Parquet file of full information at {path}: {error}"
+        ) from error
     if "quality" not in frame and "correct" in frame:
         frame["quality"] = frame["correct"].astype(float)
     if "latency_ms" not in frame and "latency_s" in frame:
@@ -119,6 +126,27 @@ def read_matrix(path: Path, candidates: tuple[str, ...] | None = None) -> FullIn
         answers=_answers(frame, first.index, names),
         **tables,
     )
+
+
+def unseen(truth: FullInformation, joined: Path | None) -> FullInformation:
+    """Rows of the matrix whose prompt is not in the training split of a joined log.
+
+    Raises
+    ------
+    DataError
+        If there is none.
+    """
+    if joined is None:
+        return truth
+    frame = read_outcomes(joined, columns=["group_id", "split"])
+    trained_on = set(frame.loc[frame["split"] == "train", "group_id"])
+    kept = truth.take(np.array([group not in trained_on for group in truth.group_id]))
+    if len(kept) == 0:
+        raise DataError(
+            "every prompt of the matrix is in the training split of the joined log; raise "
+            "test_share, or cross-fit with `router-ml demo`"
+        )
+    return kept
 
 
 def _answers(

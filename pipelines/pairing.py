@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -13,19 +13,24 @@ from pipelines.changes import at_current_prices, changes_from, void_outdated
 from pipelines.cross_fit import N_FOLDS, fold_of_group
 from pipelines.feedback import REGIONS, feedback, regions_of
 from pipelines.held_out import HeldOut
-from pipelines.matrix import FullInformation, read_matrix
+from pipelines.matrix import read_matrix, unseen
 from pipelines.policy import best_constant
-from pipelines.tables import TrainingTable, read_outcomes, to_matrices
-from router_ml.errors import DataError, OverlapError
+from pipelines.tables import TrainingTable, all_candidates, read_outcomes, to_matrices
+from router_ml.errors import DataError
 from router_ml.estimators.router import PARTS
-from router_ml.evaluation.off_policy.estimators import doubly_robust, snips
+from router_ml.evaluation.off_policy.estimators import (
+    doubly_robust,
+    effective_sample_size,
+    snips,
+)
 from router_ml.evaluation.off_policy.feedback import LoggedFeedback
-from router_ml.evaluation.off_policy.overlap import overlap
+from router_ml.evaluation.off_policy.overlap import MIN_ROWS, overlap
 from router_ml.evaluation.report import TrafficShift, traffic_shift
 from router_ml.features.query import Query
 from router_ml.runtime.runtime import Runtime
 from router_ml.types import BoolArray, FloatArray, IntArray, Predictions
 
+_ON_TEST_SPLIT: Final = " (only the test split: a version was registered without what it held out)"
 MAX_UNSUPPORTED: Final = 0.05
 """Share of requests that may move to or from where the log says too little."""
 
@@ -45,7 +50,7 @@ class PairedRows:
     basis : where the numbers come from, in words
     queries : the distinct queries
     unsupported : which moved traffic the log cannot judge, in words; ``""`` when it can
-    unsupported_mass : share of requests that this is
+    worst_quality_difference : the same with the worst outcome for what cannot be judged, shape (n,)
     """
 
     opponent: str
@@ -58,7 +63,7 @@ class PairedRows:
     basis: str
     queries: tuple[Query, ...]
     unsupported: str = ""
-    unsupported_mass: float = 0.0
+    worst_quality_difference: FloatArray | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +140,7 @@ def _on_matrix(
     challenger: Runtime, champion: Runtime | None, joined: Path | None, matrix: Path
 ) -> PairedRows:
     names = _union(challenger.candidates.names, champion.candidates.names if champion else ())
-    truth = _unseen(read_matrix(matrix, names), joined)
+    truth = unseen(read_matrix(matrix, names), joined)
     new = action_probs(challenger, challenger.predict(truth.queries), names)
     if champion is None:
         best = best_constant(truth.quality, truth.cost_usd)
@@ -155,28 +160,13 @@ def _on_matrix(
     )
 
 
-def _unseen(truth: FullInformation, joined: Path | None) -> FullInformation:
-    if joined is None:
-        return truth
-    frame = read_outcomes(joined, columns=["group_id", "split"])
-    trained_on = set(frame.loc[frame["split"] == "train", "group_id"])
-    kept = truth.take(np.array([group not in trained_on for group in truth.group_id]))
-    if len(kept) == 0:
-        raise DataError(
-            "every prompt of the matrix is in the training split of the joined log; there is "
-            "nothing unseen to compare on"
-        )
-    return kept
-
-
 def _on_log(
     challenger: Contender, champion: Contender | None, joined: Path, *, by_region: bool
 ) -> PairedRows:
     outcomes = read_outcomes(joined)
     players = [challenger] if champion is None else [challenger, champion]
     routers = [player.runtime for player in players]
-    logged = sorted(set(outcomes["candidate_chosen"]) | set(outcomes["candidate_served"]))
-    names = _union(*(router.candidates.names for router in routers), logged)
+    names = all_candidates(outcomes, _union(*(router.candidates.names for router in routers)))
     changes = changes_from(routers[0].manifest.training.get("changes", ()))
     everything = at_current_prices(void_outdated(to_matrices(outcomes, names), changes), joined)
     played = [player.predict(everything) for player in players]
@@ -195,12 +185,14 @@ def _on_log(
         opponent, old = "champion", action_probs(routers[1], scores[1], names)
     quality, cost_usd = feedback(table)
     region = regions_of(table) if by_region else None
-    text, mass = unsupported(quality, new - old, names, region)
+    guess, guess_cost = _guess(routers, scores, names, table)
+    text, unknown = unsupported(quality, new - old, names, region)
+    lost, worst_guess = worst_case(quality, new - old, guess, unknown)
     queries = dict(zip(table.query_id, table.queries, strict=True))
     return PairedRows(
         opponent=opponent,
-        quality_difference=difference(quality, new, old, _guess(routers, scores, names)[0]),
-        cost_difference=difference(cost_usd, new, old, _guess(routers, scores, names)[1]),
+        quality_difference=difference(quality, new, old, guess),
+        cost_difference=difference(cost_usd, new, old, guess_cost),
         group_id=quality.group_id,
         labelled_rows=int(quality.labelled.sum()),
         candidates=names,
@@ -208,10 +200,11 @@ def _on_log(
         basis=(
             f"{len(table):,} of {len(everything):,} logged requests, {len(queries):,} distinct, "
             "played by routers that had not seen their prompts, doubly robust"
+            + ("" if all(player.held_out for player in players) else _ON_TEST_SPLIT)
         ),
         queries=tuple(queries.values()),
         unsupported=text,
-        unsupported_mass=mass,
+        worst_quality_difference=difference(lost, new, old, worst_guess) if text else None,
     )
 
 
@@ -231,10 +224,14 @@ def _constants(table: TrainingTable, judged: BoolArray) -> tuple[str, FloatArray
 
 def action_probs(runtime: Runtime, predictions: Predictions, names: Sequence[str]) -> FloatArray:
     """Probabilities of a runtime's policy, in the columns of ``names``, shape (n, len(names))."""
-    probs = np.zeros((len(predictions), len(names)))
-    columns = [names.index(name) for name in runtime.candidates.names]
-    probs[:, columns] = runtime.policy.action_probs(predictions, runtime.candidates)
-    return probs
+    return in_columns(runtime.policy.action_probs(predictions, runtime.candidates), runtime, names)
+
+
+def in_columns(values: FloatArray, runtime: Runtime, names: Sequence[str]) -> FloatArray:
+    """A router's values (n, K) in the columns of ``names``; 0 for candidates that it lacks."""
+    wide = np.zeros((len(values), len(names)))
+    wide[:, [names.index(name) for name in runtime.candidates.names]] = values
+    return wide
 
 
 def constant_probs(n: int, k: int, candidate: int) -> FloatArray:
@@ -247,34 +244,60 @@ def _union(*lists: Sequence[str]) -> tuple[str, ...]:
 
 
 def best_logged(log: TrainingTable) -> int:
-    """Best constant of a log by SNIPS; the cheaper among equals."""
+    """Best constant of a log by SNIPS, the cheaper among equals, of those that it can judge.
+
+    Raises
+    ------
+    DataError
+        If there is none.
+    """
     quality, cost_usd = feedback(log)
-    k = len(log.candidates)
+    n, k = len(log), len(log.candidates)
     values = np.full((k, 2), [-np.inf, np.inf])
     for candidate in range(k):
-        probs = constant_probs(len(log), k, candidate)
-        try:
+        probs = constant_probs(n, k, candidate)
+        if (
+            effective_sample_size(quality.weights(probs)) >= MIN_ROWS
+            and cost_usd.weights(probs).any()
+        ):
             values[candidate] = snips(quality, probs).value, snips(cost_usd, probs).value
-        except OverlapError:
-            continue  # never served and labelled: it cannot be the one to beat
+    if np.isinf(values[:, 0]).all():
+        raise DataError(
+            f"no candidate has {MIN_ROWS:g} effective labelled requests, so there is no best "
+            "constant to compare with; join more labels, or name a matrix"
+        )
     return int(np.lexsort((values[:, 1], -np.round(values[:, 0], 12)))[0])
 
 
 def _guess(
-    routers: Sequence[Runtime], scores: Sequence[Predictions], names: Sequence[str]
+    routers: Sequence[Runtime],
+    scores: Sequence[Predictions],
+    names: Sequence[str],
+    table: TrainingTable,
 ) -> tuple[FloatArray, FloatArray]:
     """Predicted quality and cost in the columns of ``names``: the first router that knows each.
 
-    Candidates that no router knows get 0; neither policy plays them, so it is never used.
+    A candidate that no router knows, such as a constant opponent, gets the log's plain mean.
     """
-    quality = np.zeros((len(scores[0]), len(names)))
-    cost_usd = np.zeros_like(quality)
+    quality = np.tile(_means(table, table.quality), (len(table), 1))
+    cost_usd = np.tile(_means(table, table.cost_usd), (len(table), 1))
     for router, score in reversed(list(zip(routers, scores, strict=True))):
-        table = router.candidates
-        columns = [names.index(name) for name in table.names]
+        known = router.candidates
+        columns = [names.index(name) for name in known.names]
         quality[:, columns] = score.quality
-        cost_usd[:, columns] = table.cost_usd(score.input_tokens, score.output_tokens)
+        cost_usd[:, columns] = known.cost_usd(score.input_tokens, score.output_tokens)
     return quality, cost_usd
+
+
+def _means(table: TrainingTable, values: FloatArray) -> FloatArray:
+    """Mean of what each candidate showed, shape (K,); where it showed nothing, of all."""
+    seen = np.isfinite(values) & (table.served >= 0)
+    k = len(table.candidates)
+    count = np.bincount(table.served[seen], minlength=k)
+    total = np.bincount(table.served[seen], values[seen], minlength=k)
+    overall = float(values[seen].mean()) if seen.any() else 0.0
+    means: FloatArray = np.divide(total, count, out=np.full(k, overall), where=count > 0)
+    return means
 
 
 def difference(
@@ -288,16 +311,35 @@ def difference(
 
 def unsupported(
     log: LoggedFeedback, moved: FloatArray, names: Sequence[str], region: IntArray | None
-) -> tuple[str, float]:
-    """What the log cannot say about the requests that would move, and the share that they are.
+) -> tuple[str, BoolArray]:
+    """What the log cannot say about the requests that would move, in words and by cell, (n, K).
 
     Those that stay cancel out.
     """
-    parts, mass = [], 0.0
-    for label, probs in (("to", np.maximum(moved, 0.0)), ("from", np.maximum(-moved, 0.0))):
+    parts, unknown = [], np.zeros(moved.shape, dtype=bool)
+    rows = np.zeros(len(moved), dtype=np.int64) if region is None else region
+    for label, sign in (("to", 1.0), ("from", -1.0)):
+        probs = np.maximum(sign * moved, 0.0)
         regions = ("all queries",) if region is None else REGIONS
         diagnosis = overlap(log, probs, candidates=names, region=region, regions=regions)
         if diagnosis.unsupported_mass > MAX_UNSUPPORTED:
             parts.append(f"moving {label} {diagnosis.text}")
-            mass += diagnosis.unsupported_mass
-    return "; ".join(parts), mass
+            unknown |= diagnosis.unsupported[rows] & (probs > 0.0)
+    return "; ".join(parts), unknown
+
+
+def worst_case(
+    log: LoggedFeedback, moved: FloatArray, guess: FloatArray, unknown: BoolArray
+) -> tuple[LoggedFeedback, FloatArray]:
+    """The worst that the cells which the log cannot judge may hold for the challenger.
+
+    Whatever would move there is answered wrongly, whatever would move away was answered rightly;
+    the few outcomes that the log has of them are not looked at.
+
+    Returns
+    -------
+    The log without those outcomes, and the guess with the worst in those cells, shape (n, K).
+    """
+    mine = unknown[np.arange(len(log)), log.action]
+    seen = replace(log, outcome=np.where(mine, np.nan, log.outcome))
+    return seen, np.where(unknown, np.where(moved > 0.0, 0.0, 1.0), guess)

@@ -156,13 +156,22 @@ def judge(
         labelled_rows=rows.labelled_rows,
         look=look,
     )
+    worst = None
+    if rows.worst_quality_difference is not None:
+        worst = gate.judge(
+            rows.worst_quality_difference,
+            rows.cost_difference,
+            group_id=rows.group_id,
+            labelled_rows=rows.labelled_rows,
+            look=look,
+        )
     return PromotionReport(
         challenger=names[0],
         champion=f"version {names[1]}" if champion is not None else f"constant {rows.opponent}",
         conditions=(
             check_parity_report(parity, challenger.manifest.bundle_id),
             check_latency(challenger, rows.queries, config),
-            check_support(rows, verdict),
+            check_support(rows, worst),
         ),
         gate=verdict,
         look=look,
@@ -216,21 +225,24 @@ def _seconds(runtime: Runtime, query: Query) -> float:
     return time.perf_counter() - begin
 
 
-def check_support(rows: PairedRows, verdict: GateReport) -> Condition:
+def check_support(rows: PairedRows, worst: GateReport | None) -> Condition:
     """Whether the log can judge the traffic that would move, or need not.
 
-    What it cannot judge is bounded, not estimated: if the comparison would pass even though every
-    such request were lost, a whole unit of quality each, it does not hold the challenger up. So a
-    champion that has collapsed can be replaced while one of the candidates is still little known.
+    What it cannot judge is bounded, not estimated: if the comparison passes with the worst outcome
+    for all such requests, they do not hold the challenger up. So a champion that has collapsed can
+    be replaced while one of the candidates is still little known.
+
+    Parameters
+    ----------
+    worst : the comparison on ``rows.worst_quality_difference``; ``None`` where all can be judged
     """
-    if not rows.unsupported:
+    if worst is None:
         return Condition("support", True, "the data can judge the traffic that would move")
-    check = verdict.checks[0]
-    worst = check.estimate.low - rows.unsupported_mass
-    passed = bool(worst > check.threshold)
-    sign = ">" if passed else "<="
+    check = worst.checks[0]
+    sign = ">" if check.passed else "<="
     reason = (
-        f"the log cannot judge {rows.unsupported}; were all of that lost, the lower bound of the "
-        f"{check.name} difference would be {worst:+.3g} {sign} {check.threshold:+.3g}"
+        f"the log cannot judge {rows.unsupported}; if all of that were answered wrongly there and "
+        f"rightly where it is now, the lower bound of the {check.name} difference would be "
+        f"{check.estimate.low:+.3g} {sign} {check.threshold:+.3g}"
     )
-    return Condition("support", passed, reason)
+    return Condition("support", worst.passed, reason)

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,8 +26,9 @@ from pipelines.tracking import (
     read_parity,
     registry_errors,
 )
+from pipelines.train import REPORT
 from router_ml.bundle.files import MANIFEST, read_bundle
-from router_ml.errors import RegistryError
+from router_ml.errors import ConfigError, RegistryError
 from router_ml.runtime.runtime import Runtime
 
 CHALLENGER: Final = "challenger"
@@ -46,9 +49,12 @@ def register(config: RegisterConfig) -> str:
     ------
     BundleError
         If the bundle cannot be read.
+    ConfigError
+        If ``trained`` is not what the bundle was exported from.
     RegistryError
         If the registry cannot be reached.
     """
+    _check_trained(config)
     logged = log_training_run(config)
     tags = {"bundle_id": read_bundle(config.bundle).manifest.bundle_id}
     if (parity := read_parity(config)) is not None:
@@ -62,6 +68,20 @@ def register(config: RegisterConfig) -> str:
         )
         client.set_registered_model_alias(config.name, CHALLENGER, found.version)
     return str(found.version)
+
+
+def _check_trained(config: RegisterConfig) -> None:
+    """A version must not be judged by what another training held out."""
+    if config.trained is None or not (config.trained / REPORT).is_file():
+        return
+    report = json.loads((config.trained / REPORT).read_text(encoding="utf-8"))
+    mine = read_bundle(config.bundle).manifest.training.get("training_id")
+    if report.get("training_id") != mine:
+        raise ConfigError(
+            f"the bundle {config.bundle} was not exported from {config.trained} (training "
+            f"{mine or 'unknown'}, there {report.get('training_id') or 'unknown'}); export again, "
+            "or name the folder it came from as trained"
+        )
 
 
 def promote(config: PromoteConfig) -> PromotionReport:
@@ -83,7 +103,7 @@ def promote(config: PromoteConfig) -> PromotionReport:
         version, champion = str(challenger.version), champion_version(config.name)
         if champion == version:
             raise RegistryError(f"version {champion} of {config.name} is champion already")
-        look = _count_look(client, config, version, champion)
+        looks = _looks(client, config, version, champion)
         with tempfile.TemporaryDirectory(prefix="router-gate-") as folder:
             new = _contender(client, config.name, version, Path(folder))
             old = None
@@ -102,8 +122,9 @@ def promote(config: PromoteConfig) -> PromotionReport:
                     matrix=config.matrix,
                     by_region=config.support_by_region,
                 ),
-                look=look,
+                look=looks["number"],
             )
+        _hold(client, config.name, looks)
         report = report.overridden(config.override_by, config.override_reason)
         _record(client, config.name, challenger, report)
         if report.promoted:
@@ -222,20 +243,29 @@ def _crown(client: Any, name: str, version: str) -> None:
         client.delete_registered_model_alias(name, CHALLENGER)
 
 
-def _count_look(client: Any, config: PromoteConfig, version: str, champion: str | None) -> int:
-    """Number of this comparison among those held with the present champion, from 1.
+def _looks(
+    client: Any, config: PromoteConfig, version: str, champion: str | None
+) -> dict[str, Any]:
+    """Comparisons held with the present champion, this one included, and its ``number``, from 1.
 
-    Asking the same question of the same data again is no new look.
+    Asking the same question of the same data again is no new look; another mode, margin or
+    cost weight is another question.
     """
     looks = json.loads(client.get_registered_model(config.name).tags.get(LOOKS, "{}"))
     if looks.get(CHAMPION) != (champion or _NOBODY):
         looks = {CHAMPION: champion or _NOBODY, "held": []}
     path = config.matrix or (config.joined and config.joined / "outcomes.parquet")
-    question = f"{version}:{file_digest(path)[:8]}" if path and path.is_file() else version
-    if question not in looks["held"]:
-        looks["held"].append(question)
-        client.set_registered_model_tag(config.name, LOOKS, json.dumps(looks))
-    return int(looks["held"].index(question)) + 1
+    data = file_digest(path)[:8] if path and path.is_file() else ""
+    asked = f"{config.mode} {config.margin} {config.cost_weight} {config.support_by_region}"
+    question = f"{version}:{data}:{sha256(asked.encode()).hexdigest()[:8]}"
+    held = looks["held"] if question in looks["held"] else [*looks["held"], question]
+    return {**looks, "held": held, "number": held.index(question) + 1}
+
+
+def _hold(client: Any, name: str, looks: Mapping[str, Any]) -> None:
+    """Count a comparison, once it has been held."""
+    counted = {key: value for key, value in looks.items() if key != "number"}
+    client.set_registered_model_tag(name, LOOKS, json.dumps(counted))
 
 
 def _record(client: Any, name: str, version: Any, report: PromotionReport) -> None:

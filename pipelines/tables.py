@@ -34,8 +34,8 @@ class TrainingTable:
     propensity : float array, shape (n,), of the chosen candidate; NaN where not logged
     action_probs : float array, shape (n, K); NaN where not logged
     eligible : bool array, shape (n, K); all true where not logged
-    current : bool array, shape (n, K); where a quality label of that candidate would still count:
-        eligible, and not from before the candidate changed (:mod:`pipelines.changes`)
+    outdated : bool array, shape (n, K); from before the candidate changed, so that a label of its
+        quality says nothing any more (:mod:`pipelines.changes`)
     query_id, group_id : n hashes; ``group_id`` is the unit of every split, fold and bootstrap
     time : datetime64[us] array, shape (n,), UTC
     input_tokens, output_tokens, latency_ms, cost_usd : float array, shape (n,)
@@ -56,7 +56,7 @@ class TrainingTable:
     propensity: FloatArray
     action_probs: FloatArray
     eligible: BoolArray
-    current: BoolArray
+    outdated: BoolArray
     query_id: tuple[str, ...]
     group_id: tuple[str, ...]
     time: np.typing.NDArray[np.datetime64]
@@ -158,6 +158,27 @@ def read_candidates(path: Path | str, names: Sequence[str] | None = None) -> Can
     )
 
 
+def all_candidates(outcomes: pd.DataFrame, first: Sequence[str] = ()) -> tuple[str, ...]:
+    """Names ``first``, then those of all other candidates of a log, by name."""
+    logged = sorted(set(outcomes["candidate_chosen"]) | set(outcomes["candidate_served"]))
+    return tuple(dict.fromkeys([*first, *logged]))
+
+
+def on_offer(table: TrainingTable) -> BoolArray:
+    """When each candidate was to be had, shape (n, K): from its first offer to its last.
+
+    A request in between that was not offered it may have had its reasons, such as a limit on cost;
+    what came before the candidate was added or after it was retired has none.
+    """
+    on = np.zeros(table.eligible.shape, dtype=bool)
+    for k, offered in enumerate(table.eligible.T):
+        if offered.any():
+            on[:, k] = (table.time >= table.time[offered].min()) & (
+                table.time <= table.time[offered].max()
+            )
+    return on
+
+
 def to_matrices(outcomes: pd.DataFrame, candidates: Sequence[str]) -> TrainingTable:
     """Arrange outcomes (of :func:`read_outcomes`) for training on ``candidates``.
 
@@ -184,7 +205,7 @@ def to_matrices(outcomes: pd.DataFrame, candidates: Sequence[str]) -> TrainingTa
         propensity=_floats(outcomes["propensity"]),
         action_probs=action_probs,
         eligible=eligible,
-        current=eligible,
+        outdated=np.zeros((n, k), dtype=bool),
         query_id=tuple(outcomes["query_id"]),
         group_id=tuple(outcomes["group_id"]),
         time=outcomes["time"].to_numpy(dtype="datetime64[us]"),

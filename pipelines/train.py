@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
+from uuid import uuid4
 
 import numpy as np
 
@@ -19,7 +19,8 @@ from pipelines.changes import Change, find_changes, query_features, void_outdate
 from pipelines.config import TrainConfig, dump_config
 from pipelines.console import progress
 from pipelines.held_out import HeldOut
-from pipelines.learning import evidence_for, fit_router, training_predictions
+from pipelines.learning import evidence_for, fit_router, lesson, training_predictions
+from pipelines.output import check_own, replaced
 from pipelines.policy import solve_policy
 from pipelines.tables import TrainingTable, read_candidates, read_outcomes, to_matrices
 from pipelines.training_set import TrainingSet, training_set
@@ -71,9 +72,12 @@ def run(config: TrainConfig) -> Path:
 
     Raises
     ------
+    ConfigError
+        If the output folder holds something else, or the policy cannot be solved.
     SchemaError
         If the training split has no labelled request.
     """
+    check_own(config.output, REPORT)
     table, candidates = read_training_table(config.joined, "train", config.candidates or None)
     if not np.isfinite(table.quality).any():
         raise SchemaError(f"no labelled request in the training split of {config.joined}")
@@ -93,7 +97,11 @@ def run(config: TrainConfig) -> Path:
         table = void_outdated(table, changes)
         data = training_set(table, candidates, encoder, weighted=weighted, batch=data.batch)
     with progress("fitting estimators", None):
-        router = fit_router(data, make_estimator(config.quality), learning=config.learning)
+        quality = make_estimator(config.quality)
+        taught = lesson(data, quality, config.learning)
+        router = fit_router(taught, quality)
+    with progress("held-out predictions", None):
+        held_out = HeldOut.of(router, taught)
     report = {
         "rows": len(table),
         "queries": len(data),
@@ -107,7 +115,7 @@ def run(config: TrainConfig) -> Path:
     if config.cascade is not None:
         with progress("learning a cascade", None):
             cascade = fit_cascade(config.cascade, table, data, router)
-    return save_trained(config, router, encoder, data, report, cascade)
+    return save_trained(config, router, encoder, data, report, cascade, held_out)
 
 
 def fit_cascade(
@@ -134,20 +142,14 @@ def save_trained(
     data: TrainingSet,
     report: Mapping[str, Any],
     cascade: TrainedCascade | None = None,
+    held_out: HeldOut | None = None,
 ) -> Path:
     """Write state, encoder, held-out predictions, solved policies and report; no pickle."""
-    shutil.rmtree(config.output, ignore_errors=True)
-    config.output.mkdir(parents=True)
-    router.get_state().save(config.output / ROUTER)
-    encoder.save(config.output / ENCODER)
-    with progress("held-out predictions", None):
-        held_out = HeldOut.of(router, data)
-    if held_out is not None:
-        held_out.save(config.output)
     predictions = training_predictions(router, data)
     known = evidence_for(config.policy, data, router)
     policy, learned = solve_policy(config.policy, predictions, data.candidates, known)
     head = {
+        "training_id": uuid4().hex,
         "encoder": {"kind": encoder.kind, "source": config.encoder_model},
         "candidates": candidates_to_rows(data.candidates),
         "prices": prices_to_dict(data.candidates),
@@ -156,11 +158,16 @@ def save_trained(
         "reference": reference_statistics(data),
         **report,
     }
-    if cascade is not None:
-        cascade.scorer.get_state().save(config.output / ANSWER)
-        head["cascade"] = {"policy": cascade.policy.to_dict(), **cascade.report}
-    (config.output / REPORT).write_text(json.dumps(head, indent=1), encoding="utf-8")
-    dump_config(config, config.output / CONFIG)
+    with replaced(config.output, REPORT) as folder:
+        router.get_state().save(folder / ROUTER)
+        encoder.save(folder / ENCODER)
+        if held_out is not None:
+            held_out.save(folder)
+        if cascade is not None:
+            cascade.scorer.get_state().save(folder / ANSWER)
+            head["cascade"] = {"policy": cascade.policy.to_dict(), **cascade.report}
+        (folder / REPORT).write_text(json.dumps(head, indent=1), encoding="utf-8")
+        dump_config(config, folder / CONFIG)
     return config.output
 
 

@@ -36,8 +36,7 @@ def label_probability(table: TrainingTable, known: BoolArray | None = None) -> F
     rows = np.arange(len(table))
     if known is None:
         known = np.isfinite(table.quality)
-        outdated = (table.eligible & ~table.current)[rows, table.served]
-        rows = np.flatnonzero((table.served < 0) | ~outdated)
+        rows = np.flatnonzero((table.served < 0) | ~table.outdated[rows, table.served])
     features = np.eye(k)[np.maximum(table.served, 0)]
     if np.isfinite(table.propensity).all():
         surprise = np.log(table.propensity)[:, None]

@@ -13,16 +13,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.config import ExportConfig, JoinConfig, TrainConfig
+from pipelines.config import ExportConfig, JoinConfig, RegisterConfig, TrainConfig
 from pipelines.export import run as export
 from pipelines.held_out import HELD_OUT, HeldOut
 from pipelines.join import run as join
-from pipelines.pairing import Contender, PairedRows, pair
+from pipelines.pairing import Contender, PairedRows, best_logged, pair
+from pipelines.registry import register
 from pipelines.tables import read_outcomes, to_matrices
 from pipelines.train import load_trained, read_training_table
 from pipelines.train import run as train
 from pipelines.training_set import training_set
-from router_ml.errors import DataError, SchemaError
+from router_ml.errors import ConfigError, DataError, SchemaError
 from router_ml.evaluation.intervals import cluster_mean
 from router_ml.runtime.runtime import Runtime
 
@@ -173,3 +174,57 @@ def test_held_out_predictions_are_hashes_and_numbers_and_read_back_equal(
     pq.write_table(pa.table({"query_id": ["a"]}), tmp_path / HELD_OUT)
     with pytest.raises(SchemaError, match="train again"):
         HeldOut.load(tmp_path)
+
+
+def test_what_is_held_out_is_of_what_the_router_was_fitted_to(
+    joined: Path, encoder_cache: Path, tmp_path: Path
+) -> None:
+    """Doubly robust training fits pseudo-outcomes, and is not judged by a router of plain labels."""
+    best = {"name": "cost_aware", "cost_weight": 0.0}
+    kept = {
+        learning: contender(
+            tmp_path / learning, joined, encoder_cache, learning=learning, policy=best
+        )
+        for learning in ("ipw", "dr")
+    }
+    quality = {}
+    for learning, player in kept.items():
+        assert player.held_out is not None
+        quality[learning] = player.held_out.predictions.quality
+    assert np.abs(quality["dr"] - quality["ipw"]).max() > 0.01
+
+
+def test_a_version_is_not_judged_by_another_training(
+    joined: Path, encoder_cache: Path, tmp_path: Path
+) -> None:
+    for name in ("one", "two"):
+        contender(tmp_path / name, joined, encoder_cache)
+    config = RegisterConfig(
+        bundle=tmp_path / "one" / "export" / "bundle", trained=tmp_path / "two" / "trained"
+    )
+    with pytest.raises(ConfigError, match="was not exported from"):
+        register(config)
+
+
+def test_a_champion_of_fewer_candidates_is_played_as_it_is(
+    linear: Contender, joined: Path, encoder_cache: Path, tmp_path: Path
+) -> None:
+    names = linear.runtime.candidates.names
+    fewer = contender(tmp_path, joined, encoder_cache, candidates=tuple(reversed(names[1:])))
+    rows = _pair(linear, fewer, joined)
+    assert rows.candidates == names
+    assert len(rows.quality_difference) == len(read_outcomes(joined))
+    assert rows.shift.before[0] == 0.0
+    assert rows.shift.before.sum() == pytest.approx(1.0)
+
+
+def test_a_constant_is_beaten_only_if_the_log_can_judge_it(joined: Path) -> None:
+    table, _ = read_training_table(joined)
+    mine = (table.served == 0) & np.isfinite(table.quality)
+    one = np.flatnonzero(mine & (table.quality == 1.0))[:1]
+    lucky = replace(table, Y=table.Y.copy())
+    lucky.Y[np.setdiff1d(np.flatnonzero(mine), one), 0] = np.nan  # one label is left, and right
+    assert best_logged(lucky) != 0
+    nothing = replace(table, Y=np.full_like(table.Y, np.nan))
+    with pytest.raises(DataError, match="no candidate has 10 effective labelled"):
+        best_logged(nothing)

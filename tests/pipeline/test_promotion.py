@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +13,12 @@ import pytest
 
 from pipelines import registry
 from pipelines.config import PromoteConfig, RegisterConfig
-from pipelines.pairing import PairedRows
-from pipelines.promotion import check_support
+from pipelines.pairing import PairedRows, difference, unsupported, worst_case
+from pipelines.promotion import Condition, check_support
 from pipelines.service import post, running_service
 from router_ml.errors import DataError
 from router_ml.evaluation.gate import Gate
+from router_ml.evaluation.off_policy.feedback import LoggedFeedback
 from router_ml.evaluation.report import traffic_shift
 from tests.promotion_world import (
     MLFLOW_WARNINGS,
@@ -69,29 +69,48 @@ def test_a_log_cannot_judge_what_it_never_served(store: Path) -> None:
     assert "candidate-2" in report.text
 
 
-def test_what_the_log_cannot_judge_is_counted_as_lost(store: Path) -> None:
-    """A champion that collapsed may go although a tenth of its traffic moves into the unknown."""
+def test_what_the_log_cannot_judge_is_counted_as_lost() -> None:
+    """Under any outcomes that it may have, the challenger is at least as good as the worst case."""
+    rng = np.random.default_rng(0)
+    n, names = 3_000, ("known", "other", "new")
+    log = LoggedFeedback(rng.integers(2, size=n), np.full(n, 0.5), (rng.random(n) < 0.6) * 1.0)
+    old, new = np.tile([0.3, 0.5, 0.2], (n, 1)), np.tile([0.4, 0.2, 0.4], (n, 1))
+    text, unknown = unsupported(log, new - old, names, None)
+    assert text.startswith("moving to new in all queries")
+    assert unknown.sum(axis=0).tolist() == [0, 0, n]
+    worst, guess = worst_case(log, new - old, np.full((n, 3), 0.6), unknown)
+    lost = difference(worst, new, old, guess).mean()
+    assert lost == pytest.approx(0.1 * 0.6 - 0.3 * 0.6 + 0.2 * 0.0, abs=0.02)
+    _, unknown = unsupported(log, old - new, names, None)  # away from what is not known
+    worst, guess = worst_case(log, old - new, np.full((n, 3), 0.6), unknown)
+    left = difference(worst, old, new, guess).mean()
+    assert left == pytest.approx(-0.1 * 0.6 + 0.3 * 0.6 - 0.2 * 1.0, abs=0.02)
+
+
+def test_a_collapsed_champion_may_go_though_some_of_its_traffic_moves_into_the_unknown() -> None:
     rng = np.random.default_rng(0)
     quality = rng.choice([0.0, 1.0], size=2_000, p=[0.6, 0.4])
-    rows = PairedRows(
-        opponent="champion",
-        quality_difference=quality,
-        cost_difference=np.zeros(2_000),
-        group_id=np.arange(2_000),
-        labelled_rows=2_000,
-        candidates=("a", "b"),
-        shift=traffic_shift(np.tile([1.0, 0.0], (2_000, 1)), np.tile([0.0, 1.0], (2_000, 1))),
-        basis="",
-        queries=(),
-        unsupported="moving to b",
-        unsupported_mass=0.1,
-    )
-    verdict = Gate(mode="superior").judge(quality, np.zeros(2_000))
-    assert verdict.checks[0].estimate.low > 0.3
-    passed = check_support(rows, verdict)
-    assert passed.passed
-    assert "were all of that lost" in passed.reason
-    assert not check_support(replace(rows, unsupported_mass=0.4), verdict).passed
+
+    def judged(lost: float) -> Condition:
+        rows = PairedRows(
+            opponent="champion",
+            quality_difference=quality,
+            cost_difference=np.zeros(2_000),
+            group_id=np.arange(2_000),
+            labelled_rows=2_000,
+            candidates=("a", "b"),
+            shift=traffic_shift(np.tile([1.0, 0.0], (2_000, 1)), np.tile([0.0, 1.0], (2_000, 1))),
+            basis="",
+            queries=(),
+            unsupported="moving to b",
+            worst_quality_difference=quality - lost,
+        )
+        gate = Gate(mode="superior")
+        return check_support(rows, gate.judge(quality - lost, np.zeros(2_000)))
+
+    assert judged(0.1).passed
+    assert "if all of that were answered wrongly" in judged(0.1).reason
+    assert not judged(0.4).passed
 
 
 def test_a_gate_without_data_says_so(store: Path) -> None:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from pipelines.cli import app
-from pipelines.config import JoinConfig
+from pipelines.config import JoinConfig, TrainConfig
 from pipelines.feedback import feedback
+from pipelines.matrix import read_matrix
 from pipelines.train import read_training_table
+from pipelines.train import run as train
 from pipelines.yaml_config import load_config
 from router_ml.bundle.files import read_bundle
 from router_ml.errors import ConfigError, DataError, SchemaError
@@ -86,6 +89,10 @@ def test_evaluation_on_the_matrix_leaves_training_prompts_out(
     oracle = summary["policies"]["oracle"]["quality"]["value"]
     assert summary["policies"]["router"]["quality"]["value"] <= oracle
     assert (stages / "full" / "cost_quality.png").stat().st_size > 10_000
+    curve = summary["curve"]
+    assert 0.0 < curve["aiq"]["value"] <= oracle
+    assert curve["cost_share_at_best_single_less_1pt"]["value"] <= 1.0
+    assert "apgr" not in curve  # that is of two candidates
 
 
 def test_evaluation_on_the_log_reports_effective_sample_size(stages: Path) -> None:
@@ -200,6 +207,84 @@ def test_unknown_keys_and_missing_folders_say_what_to_do(stages: Path, tmp_path:
     missing = ("train", "--set", f"joined={tmp_path}", "--set", f"output={tmp_path / 'out'}")
     with pytest.raises((SchemaError, DataError, OSError)):
         CliRunner().invoke(app, missing, catch_exceptions=False)
+
+
+@pytest.mark.parametrize("left_out", [(), ("delta-medium",)])
+def test_a_router_of_other_candidates_than_the_log_is_judged_by_name(
+    left_out: tuple[str, ...], stages: Path, encoder_cache: Path, tmp_path: Path
+) -> None:
+    logged = read_training_table(stages / "joined")[1].names
+    names = [name for name in reversed(logged) if name not in left_out]
+    invoke(
+        "train",
+        *("--set", f"joined={stages / 'joined'}"),
+        *("--set", f"output={tmp_path / 'trained'}"),
+        *("--set", f"cache={encoder_cache}"),
+        *("--set", f"candidates={json.dumps(names)}"),
+        *("--set", "quality={name: linear}"),
+        *("--set", "policy={name: quality_floor, min_quality: 0.0}"),
+    )
+    export = ("--set", f"trained={tmp_path / 'trained'}", "--set", f"joined={stages / 'joined'}")
+    invoke("export", *export, "--set", f"output={tmp_path / 'export'}")
+    invoke("export", *export, "--set", f"output={tmp_path / 'export'}")  # again, in its place
+
+    def evaluated(bundle: Path, output: Path) -> dict[str, Any]:
+        invoke(
+            "evaluate",
+            *("--set", f"bundle={bundle}"),
+            *("--set", f"joined={stages / 'joined'}"),
+            *("--set", f"output={output}"),
+            *("--set", "max_unsupported=1.0"),
+        )
+        report: dict[str, Any] = json.loads((output / "evaluation.json").read_text())
+        return report
+
+    mine = evaluated(tmp_path / "export" / "bundle", tmp_path / "mine")
+    other = evaluated(stages / "export" / "bundle", tmp_path / "other")
+    for name in names:  # SNIPS of a constant does not depend on any router
+        assert mine["policies"][name]["quality_snips"] == pytest.approx(
+            other["policies"][name]["quality_snips"]
+        )
+    shares = mine["shares"]["router"]
+    cheapest = max(shares, key=lambda name: shares[name])
+    assert shares[cheapest] > 0.99  # so the router is worth what that constant is
+    router, constant = (mine["policies"][name]["quality_snips"]["value"]
+                        for name in ("router", cheapest))  # fmt: skip
+    assert router == pytest.approx(constant, abs=0.01)
+    assert set(mine["policies"]) == {*names, "random", "router"}
+    certified = invoke(
+        "certify",
+        *("--set", f"bundle={tmp_path / 'export' / 'bundle'}"),
+        *("--set", f"joined={stages / 'joined'}"),
+        *("--set", f"output={tmp_path / 'certified'}"),
+    )
+    assert "98" in certified
+
+
+def test_an_output_folder_that_is_not_ours_is_left_alone(stages: Path, encoder_cache: Path) -> None:
+    before = sorted(path.name for path in (stages / "joined").iterdir())
+    wrong = TrainConfig(joined=stages / "joined", output=stages / "joined", cache=encoder_cache)
+    with pytest.raises(ConfigError, match="left alone"):
+        train(wrong)
+    assert sorted(path.name for path in (stages / "joined").iterdir()) == before
+    unsolved = replace(
+        wrong,
+        output=stages / "trained",
+        quality={"name": "linear"},
+        policy={"name": "budget", "budget_usd": 1e-9},
+    )
+    kept = (stages / "trained" / "training.json").read_bytes()
+    with pytest.raises(ConfigError, match="budget_usd"):
+        train(unsolved)
+    assert (stages / "trained" / "training.json").read_bytes() == kept
+    assert not list(stages.glob(".*partial"))
+
+
+def test_a_matrix_that_is_none_is_named(stages: Path, tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("request_id,name\n")
+    for path in (tmp_path / "labels.csv", tmp_path / "nothing.parquet"):
+        with pytest.raises(SchemaError, match="full information"):
+            read_matrix(path)
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -11,6 +12,9 @@ from router_ml.errors import OverlapError, SchemaError
 from router_ml.evaluation.off_policy.estimators import effective_sample_size
 from router_ml.evaluation.off_policy.feedback import LoggedFeedback
 from router_ml.types import BoolArray, FloatArray, IntArray
+
+MIN_ROWS: Final = 10.0
+"""Effective labelled rows below which a log cannot speak about a candidate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,7 @@ def overlap(
     candidates: Sequence[str],
     region: IntArray | None = None,
     regions: Sequence[str] = ("all queries",),
-    min_rows: float = 10.0,
+    min_rows: float = MIN_ROWS,
 ) -> Overlap:
     """Diagnose the overlap of a log and a policy, by candidate and query region.
 

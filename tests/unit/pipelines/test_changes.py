@@ -77,8 +77,8 @@ def test_outdated_labels_count_as_not_offered_and_nothing_else_changes(
     assert (voided.weight[old] == 0.0).all()
     assert np.array_equal(voided.quality[~old], table.quality[~old], equal_nan=True)
     assert len(voided) == len(table)
-    assert np.array_equal(voided.current[:, 0], table.time >= changes[0].time)
-    assert voided.current[:, 1].all()
+    assert np.array_equal(voided.outdated[:, 0], table.time < changes[0].time)
+    assert not voided.outdated[:, 1].any()
     # of `small` a third of the requests can say something, and two thirds of those are labelled
     quality, cost = feedback(voided)
     small, medium = (quality.label_prob[table.served == k].mean() for k in (0, 1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from pipelines import registry
 from pipelines.config import PromoteConfig, RegisterConfig
 from router_ml.bundle.files import read_bundle
-from router_ml.errors import ConfigError, RegistryError
+from router_ml.errors import ConfigError, RegistryError, SchemaError
 from tests.promotion_world import MLFLOW_WARNINGS, exported, sqlite_store, write_matrix
 
 mlflow = pytest.importorskip("mlflow")
@@ -98,8 +99,11 @@ def test_looks_are_counted_per_champion_and_the_same_question_is_one(store: Path
     add(store / "a", "candidate-2")
     assert registry.promote(config).look == 1
     assert registry.promote(config).look == 1
+    with pytest.raises(SchemaError):
+        registry.promote(replace(config, matrix=store / "mistyped.parquet"))
+    assert registry.promote(replace(config, margin=0.02)).look == 2  # not by the failure before
     add(store / "b", "candidate-0")
-    assert registry.promote(config).look == 2
+    assert registry.promote(config).look == 3
     registry.promote(
         PromoteConfig(matrix=config.matrix, override_by="Ada", override_reason="a test")
     )
