@@ -179,7 +179,7 @@ def test_held_out_predictions_are_hashes_and_numbers_and_read_back_equal(
 def test_what_is_held_out_is_of_what_the_router_was_fitted_to(
     joined: Path, encoder_cache: Path, tmp_path: Path
 ) -> None:
-    """Doubly robust training fits pseudo-outcomes, and is not judged by a router of plain labels."""
+    """Doubly robust training is not judged by a router that was fitted to plain labels."""
     best = {"name": "cost_aware", "cost_weight": 0.0}
     kept = {
         learning: contender(
