@@ -39,19 +39,26 @@ class Tokens:
         """Tokens per sample, shape (n_samples,)."""
         return np.diff(self.offsets)
 
+    @property
+    def rows(self) -> IntArray:
+        """The sample each token belongs to, shape (n_tokens,)."""
+        return np.repeat(np.arange(len(self)), self.lengths)
+
     @classmethod
-    def from_rows(cls, rows: Sequence[Sequence[int]]) -> Tokens:
-        """Pack a list of id lists.
+    def from_rows(cls, rows: Sequence[Sequence[int] | IntArray]) -> Tokens:
+        """Pack a list of ids a sample.
 
         Examples
         --------
         >>> Tokens.from_rows([[5, 6], [], [7]]).lengths
         array([2, 0, 1])
         """
-        lengths = np.fromiter((len(row) for row in rows), dtype=np.int64, count=len(rows))
-        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        flat = np.fromiter((i for row in rows for i in row), dtype=np.int64, count=int(offsets[-1]))
-        return cls(flat, offsets)
+        offsets = np.zeros(len(rows) + 1, dtype=np.int64)
+        np.cumsum(np.fromiter(map(len, rows), np.int64, len(rows)), out=offsets[1:])
+        if not len(rows):
+            return cls(np.zeros(0, dtype=np.int64), offsets)
+        # unsafe, because an empty list is an array of floats
+        return cls(np.concatenate(rows, dtype=np.int64, casting="unsafe"), offsets)
 
     def take(self, index: IntArray) -> Tokens:
         """Rows by integer position, in that order."""

@@ -37,14 +37,15 @@ from router_ml.estimators.counts import CountsEstimator
 from router_ml.estimators.registry import make_estimator
 from router_ml.estimators.stacked import DEFAULT_MEMBERS
 from router_ml.evaluation.intervals import Estimate
-from router_ml.export.encoders import add_inputs
+from router_ml.export.encoders import add_encoder
 from router_ml.export.graph import GraphBuilder
 from router_ml.export.heads.base import add_head
 from router_ml.export.router import load_heads
 from router_ml.features.encoder import Encoder
 from router_ml.features.featurizer import Featurizer
 from router_ml.features.lexical import lexical_features
-from router_ml.types import FloatArray, IntArray
+from router_ml.runtime.inputs import graph_inputs
+from router_ml.types import FloatArray, IntArray, Tokens
 
 ESTIMATORS: Final[Mapping[str, Mapping[str, Any]]] = {
     "constant": {"name": "constant"},
@@ -320,18 +321,24 @@ class _Bench:
 
         load_heads()
         graph = GraphBuilder()
-        features = add_inputs(graph, self.encoder)
+        features = add_encoder(graph, self.encoder)
         out = add_head(estimator, graph, features)
         graph.output(out, "quality", ("batch", len(self.truth.candidates)))
         options = ort.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         session = ort.InferenceSession(graph.build().SerializeToString(), options)
+        tokenizer = self.encoder.tokenizer
         taken = []
         for i in rows:
             query = self.truth.queries[i]
             started = time.perf_counter()
-            ids = np.array([self.encoder.tokenizer.row(query)], dtype=np.int64)
-            session.run(None, {"input_ids": ids, "lexical": lexical_features(query)[None]})
+            feed = graph_inputs(
+                [value.name for value in session.get_inputs()],
+                tokens=Tokens.from_rows([tokenizer.row(query)]),
+                lexical=lexical_features(query)[None],
+                pad_id=tokenizer.layout.pad_id,
+            )
+            session.run(None, feed)
             taken.append(1000.0 * (time.perf_counter() - started))
         return float(np.median(taken))
 

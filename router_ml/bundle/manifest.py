@@ -1,12 +1,14 @@
 """The manifest: what a bundle is, for whoever reads it.
 
-Format 1
+Format 2
 --------
 ``manifest.json``, ``router.onnx``, ``tokenizer.json``, ``policy.json``, ``prices.json``; further
-files (``answer.onnx``, ``cascade.json``) are optional within format 1 and listed like the rest.
+files (``answer.onnx``, ``cascade.json``) are optional and listed like the rest. The graph takes any
+of :data:`router_ml.runtime.inputs.INPUTS`. In format 1, which is still read, its tokens came padded
+alone, as ``input_ids``; the manifest is the same.
 
-To go to format 2: raise ``FORMAT_VERSION``, keep reading 1 by an ``_upgrade_1`` that turns its
-manifest into the new shape, and add a bundle of format 1 to the tests that must still score.
+To go to format 3: raise ``FORMAT_VERSION``, keep reading the former ones by turning their manifest
+into the new shape, and keep a bundle of each among the tests that must still score.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ from typing import Any, Final
 
 from router_ml.errors import BundleError, BundleVersionError
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
+READ: Final = (1, 2)
+"""Formats that this release reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +94,9 @@ class Manifest:
             raise BundleError(
                 f"manifest.json must be a JSON object with format_version: {error}"
             ) from error
-        if version != FORMAT_VERSION:
+        if version not in READ:
             raise BundleVersionError(
-                f"this release reads bundle format {FORMAT_VERSION}, the bundle has {version!r}; "
+                f"this release reads bundle formats {READ}, the bundle has {version!r}; "
                 "export it again, or install the release that wrote it"
             )
         missing = {f.name for f in fields(cls)} - set(data)

@@ -6,18 +6,16 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 import numpy as np
 
-from router_ml.errors import ConfigError
 from router_ml.estimators.effects import Effects
 from router_ml.estimators.quality import QualityEstimator
-from router_ml.types import FloatArray, IntArray, QueryBatch, Tokens
+from router_ml.features.terms import N_TERMS, distinct_terms
+from router_ml.types import FloatArray, QueryBatch, Tokens
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 MIN_SQUARE: Final = np.float32(1e-12)
 """Squared norm that a query of unseen tokens is given."""
-PAIR_FACTOR: Final = 1_000_003
-"""A pair of ids (a, b) stands in bucket ``(a * PAIR_FACTOR + b) mod n_pairs``."""
 
 
 class TokenWeightsEstimator(QualityEstimator):
@@ -26,27 +24,20 @@ class TokenWeightsEstimator(QualityEstimator):
     .. math::
         \hat d_{ik} = b_k + \frac{\sum_{g \in G_i} f_g v_{gk}}{\sqrt{\sum_{g \in G_i} f_g^2}}
 
-    over the distinct tokens and pairs g of query i, with :math:`f_g` the inverse document frequency
-    in training, zero for what was never seen. That something occurs says more than how often. As a
-    graph it is a sort, a gather and a sum, for all candidates at once: words say what embeddings
-    smooth away.
+    over the distinct terms g of query i (:func:`router_ml.features.terms.distinct_terms`), with
+    :math:`f_g` the inverse document frequency in training, zero for what was never seen. As a graph
+    it is a gather and a sum, for all candidates at once: words say what embeddings smooth away.
 
     Parameters
     ----------
     shared_penalty, contrast_penalty : float, default=8.0 and 16.0
         Ridge penalties of the weights of common part and contrasts, in rows.
-    n_tokens, n_pairs : int, default=32768 and 131072
-        Buckets of single tokens (``id mod n_tokens``) and of pairs.
     pad_id : int, default=0
         Id that is no word: padding, and the separator of a static encoder.
     max_iterations : int, default=60
         Of conjugate gradients.
     tolerance : float, default=0.001
         Relative residual at which they stop.
-
-    References
-    ----------
-    .. [1] Weinberger et al., "Feature Hashing for Large Scale Multitask Learning", ICML 2009.
     """
 
     name: ClassVar[str] = "token_weights"
@@ -57,23 +48,17 @@ class TokenWeightsEstimator(QualityEstimator):
         *,
         shared_penalty: float = 8.0,
         contrast_penalty: float = 16.0,
-        n_tokens: int = 32768,
-        n_pairs: int = 131072,
         pad_id: int = 0,
         max_iterations: int = 60,
         tolerance: float = 0.001,
     ) -> None:
         self.shared_penalty = shared_penalty
         self.contrast_penalty = contrast_penalty
-        self.n_tokens = n_tokens
-        self.n_pairs = n_pairs
         self.pad_id = pad_id
         self.max_iterations = max_iterations
         self.tolerance = tolerance
 
     def _fit_effects(self, queries: QueryBatch, effects: Effects) -> None:
-        if min(self.n_tokens, self.n_pairs) < 1:
-            raise ConfigError(f"n_tokens and n_pairs must be at least 1, got {self!r}")
         present = self._present(queries.tokens)
         seen = np.bincount(present.indices, minlength=present.shape[1])
         idf = np.log((1.0 + len(queries)) / (1.0 + seen)) + 1.0
@@ -90,14 +75,14 @@ class TokenWeightsEstimator(QualityEstimator):
             coef[:, js], intercept[js] = self._ridge(
                 X[rows], effects.target[rows][:, js], w[rows], penalty
             )
-        # A bucket's K weights times its idf, then its squared idf: one sum over occurrences gives
-        # value and squared norm. Single precision here, double in sums, as in the graph.
+        # A term's K weights times its idf, then its squared idf: one sum over occurrences gives
+        # value and squared norm. Single precision, in the order of terms, as in the graph.
         weights = (coef[:, :1] + coef[:, 1:]) * idf[:, None]
         self.table_ = np.column_stack([weights, idf**2]).astype(np.float32)
         self.offset_ = (effects.level + intercept[0] + intercept[1:]).astype(np.float32)
 
     def _quality(self, queries: QueryBatch) -> FloatArray:
-        total = self._present(queries.tokens) @ self.table_.astype(float)
+        total = self._present(queries.tokens).astype(np.float32) @ self.table_
         norm = np.sqrt(np.maximum(total[:, -1:], MIN_SQUARE))
         quality: FloatArray = total[:, :-1] / norm + self.offset_
         return quality
@@ -107,20 +92,11 @@ class TokenWeightsEstimator(QualityEstimator):
         return np.column_stack([np.zeros(len(left)), left])
 
     def _present(self, tokens: Tokens) -> csr_matrix:
-        """One where a bucket occurs, shape (n, n_tokens + n_pairs)."""
+        """One where a term occurs, shape (n, n_terms)."""
         from scipy.sparse import csr_matrix
 
-        ids, rows = tokens.flat, np.repeat(np.arange(len(tokens)), tokens.lengths)
-        real = ids != self.pad_id
-        pair = (rows[1:] == rows[:-1]) & real[1:] & real[:-1]
-        pairs = (ids[:-1][pair] * PAIR_FACTOR + ids[1:][pair]) % self.n_pairs
-        buckets: IntArray = np.concatenate([ids[real] % self.n_tokens, self.n_tokens + pairs])
-        where = np.concatenate([rows[real], rows[1:][pair]])
-        shape = (len(tokens), self.n_tokens + self.n_pairs)
-        matrix = csr_matrix((np.ones(len(where)), (where, buckets)), shape=shape)
-        matrix.sum_duplicates()
-        matrix.data[:] = 1.0
-        return matrix
+        terms, rows = distinct_terms(tokens, self.pad_id)
+        return csr_matrix((np.ones(len(terms)), (rows, terms)), shape=(len(tokens), N_TERMS))
 
     def _ridge(
         self, X: csr_matrix, T: FloatArray, w: FloatArray, penalty: float

@@ -9,52 +9,43 @@ import onnx
 
 from router_ml.errors import ExportError
 from router_ml.export.graph import FeatureTensors, GraphBuilder
+from router_ml.export.inputs import add_input, row_sum
 from router_ml.features.encoder import Encoder
-from router_ml.features.lexical import NAMES
 from router_ml.features.static_encoder import StaticEncoder
 from router_ml.features.transformer_encoder import TransformerEncoder
 
 _DOUBLE: Final = int(onnx.TensorProto.DOUBLE)
 
 
-def add_inputs(graph: GraphBuilder, encoder: Encoder) -> FeatureTensors:
-    """Declare the graph's inputs and add the encoder.
+def add_encoder(graph: GraphBuilder, encoder: Encoder) -> FeatureTensors:
+    """Add the encoder, and declare the inputs that it and every graph has.
 
     Raises
     ------
     ExportError
         If the encoder is of a kind without a graph form.
     """
-    input_ids = graph.input("input_ids", np.int64, ("batch", "tokens"))
-    lexical = graph.input("lexical", np.float32, ("batch", len(NAMES)))
-    pad = graph.constant(np.int64(encoder.tokenizer.layout.pad_id))
-    real = graph.op("Not", graph.op("Equal", input_ids, pad))
+    lexical = add_input(graph, "lexical")
     if isinstance(encoder, StaticEncoder):
-        embedding = static_embedding(graph, graph.constant(encoder.table), input_ids, real)
+        embedding = _static_embedding(graph, encoder)
     elif isinstance(encoder, TransformerEncoder):
+        input_ids = add_input(graph, "input_ids")
         embedding = graph.add_model(encoder.model(), {"input_ids": input_ids}, "embedding")
     else:
         raise ExportError(f"no graph form for an encoder of kind {encoder.kind!r}")
-    return FeatureTensors(input_ids=input_ids, real=real, embedding=embedding, lexical=lexical)
+    return FeatureTensors(embedding=embedding, lexical=lexical)
 
 
-def static_embedding(graph: GraphBuilder, table: str, input_ids: str, real: str) -> str:
-    """Unit-length mean of the tokens' rows of ``table`` (n_tokens, d): float32, shape (batch, d).
+def _static_embedding(graph: GraphBuilder, encoder: StaticEncoder) -> str:
+    """Unit-length sum of the tokens' rows of the table: float32, shape (batch, d).
 
-    Summed in double precision, so that the sum does not depend on its order, on padding or on
-    batch-mates: a tree that splits on an embedding sees the same float32 here and in Python. A mean
-    scaled to length one is a sum scaled to length one, so nothing is divided by the count.
+    Summed in the order of the tokens as in Python, and scaled in double precision: a tree that
+    splits on an embedding sees the same float32 here and there, alone and in any batch.
     """
-    total = token_sum(graph, table, input_ids, real)
+    table = graph.constant(encoder.table)
+    vectors = graph.op("Gather", table, add_input(graph, "tokens"), axis=0)
+    total = row_sum(graph, vectors, add_input(graph, "token_rows"), width=encoder.dims)
+    total = graph.op("Cast", total, to=_DOUBLE)
     norm = graph.op("ReduceL2", total, axes=[1], keepdims=1)
     tiny = graph.op("Cast", graph.constant(np.float32(1e-12)), to=_DOUBLE)
     return graph.op("Cast", graph.op("Div", total, graph.op("Max", norm, tiny)), to=1)
-
-
-def token_sum(graph: GraphBuilder, table: str, input_ids: str, real: str) -> str:
-    """Sum over real tokens of rows of ``table`` (n_tokens, d): float64, shape (batch, d)."""
-    rows = graph.op("Cast", graph.op("Gather", table, input_ids, axis=0), to=_DOUBLE)
-    axis = graph.constant(np.array([1], dtype=np.int64))
-    # A product with the mask: ReduceSum over the middle axis is four times slower for one query.
-    weight = graph.op("Unsqueeze", graph.op("Cast", real, to=_DOUBLE), axis)
-    return graph.op("Squeeze", graph.op("MatMul", weight, rows), axis)

@@ -27,14 +27,10 @@ class FeatureTensors:
 
     Parameters
     ----------
-    input_ids : int64, (batch, tokens)
-    real : bool, (batch, tokens), False at padding and separators of a static encoder
     embedding : float32, (batch, dims), unit length
     lexical : float32, (batch, n_lexical)
     """
 
-    input_ids: str
-    real: str
     embedding: str
     lexical: str
 
@@ -61,8 +57,9 @@ class GraphBuilder:
         self._count = 0
 
     def input(self, name: str, dtype: type[np.generic], shape: Sequence[str | int]) -> str:
-        """Declare a graph input; strings are free dimensions."""
-        self._inputs.append(_value_info(name, dtype, shape))
+        """Declare a graph input, if it is not declared yet; strings are free dimensions."""
+        if all(value.name != name for value in self._inputs):
+            self._inputs.append(_value_info(name, dtype, shape))
         return name
 
     def output(

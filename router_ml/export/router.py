@@ -7,7 +7,7 @@ import pkgutil
 
 from router_ml.estimators.router import PARTS, RouterEstimator
 from router_ml.export import heads
-from router_ml.export.encoders import add_inputs
+from router_ml.export.encoders import add_encoder
 from router_ml.export.graph import GraphBuilder
 from router_ml.export.heads.base import add_head
 from router_ml.features.encoder import Encoder
@@ -25,8 +25,8 @@ def export_router(estimator: RouterEstimator, encoder: Encoder, *, n_candidates:
     Returns
     -------
     bytes
-        A serialised model: ``input_ids`` (batch, tokens) and ``lexical`` (batch, n_lexical) to
-        ``quality``, ``input_tokens``, ``output_tokens`` and ``latency_ms``, each (batch, K).
+        A serialised model: some of :data:`router_ml.runtime.inputs.INPUTS` to ``quality``,
+        ``input_tokens``, ``output_tokens`` and ``latency_ms``, each (batch, K).
 
     Raises
     ------
@@ -35,7 +35,7 @@ def export_router(estimator: RouterEstimator, encoder: Encoder, *, n_candidates:
     """
     load_heads()
     graph = GraphBuilder()
-    features = add_inputs(graph, encoder)
+    features = add_encoder(graph, encoder)
     for part in PARTS:
         tensor = add_head(getattr(estimator, part), graph, features)
         graph.output(tensor, part, ("batch", n_candidates))

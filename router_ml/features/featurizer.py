@@ -9,7 +9,7 @@ import numpy as np
 from router_ml.features.encoder import Encoder
 from router_ml.features.lexical import NAMES, lexical_features
 from router_ml.features.query import Query
-from router_ml.types import QueryBatch, Tokens
+from router_ml.types import IntArray, QueryBatch, Tokens
 
 _CHUNK = 2048
 
@@ -30,7 +30,7 @@ class Featurizer:
     ) -> QueryBatch:
         """Build the batch; ``progress`` is told how many queries each step finished."""
         lexical = np.zeros((len(queries), len(NAMES)), dtype=np.float32)
-        rows: list[list[int]] = []
+        rows: list[IntArray] = []
         for start in range(0, len(queries), _CHUNK):
             part = queries[start : start + _CHUNK]
             rows.extend(self.encoder.tokenizer.rows(part))

@@ -19,10 +19,13 @@ _EPSILON = 1e-12
 
 
 class StaticEncoder:
-    r"""Unit-length mean of token vectors.
+    r"""Unit-length mean of token vectors, which is their unit-length sum.
 
-    .. math:: e = m / \max(\lVert m \rVert, \epsilon), \quad
-              m = \frac{1}{|T|} \sum_{t \in T} W_t, \quad T = \{t : t \ne pad\}
+    .. math:: e = s / \max(\lVert s \rVert, \epsilon), \quad
+              s = \sum_{t \in T} W_t, \quad T = \{t : t \ne pad\}
+
+    The sum is taken in single precision in the order of the tokens, here as in the graph, so that
+    both give the same floats (ADR 8).
 
     Parameters
     ----------
@@ -50,7 +53,8 @@ class StaticEncoder:
     @property
     def digest(self) -> str:
         """Hash of table, tokenizer and layout."""
-        h = hashlib.blake2b(self.table.tobytes(), digest_size=16)
+        h = hashlib.blake2b(b"float32 sums in the order of tokens", digest_size=16)
+        h.update(self.table.data)
         h.update(self.tokenizer.to_json().encode())
         h.update(repr(self.tokenizer.layout).encode())
         return h.hexdigest()
@@ -69,15 +73,13 @@ class StaticEncoder:
     def _mean(self, tokens: Tokens) -> FloatArray:
         from scipy.sparse import csr_matrix
 
+        # A row's product adds its tokens' rows one after the other, as the graph does.
         keep = tokens.flat != self.tokenizer.layout.pad_id
-        counts = csr_matrix(
-            (keep.astype(np.float64), tokens.flat, tokens.offsets),
-            shape=(len(tokens), len(self.table)),
-        )
-        sizes = np.asarray(counts.sum(axis=1)).reshape(-1, 1)
-        mean = counts @ self.table.astype(np.float64) / np.maximum(sizes, 1.0)
-        norm = np.linalg.norm(mean, axis=1, keepdims=True)
-        scaled: FloatArray = mean / np.maximum(norm, _EPSILON)
+        shape = (len(tokens), len(self.table))
+        counts = csr_matrix((keep.astype(np.float32), tokens.flat, tokens.offsets), shape=shape)
+        total = (counts @ self.table).astype(np.float64)
+        norm = np.linalg.norm(total, axis=1, keepdims=True)
+        scaled: FloatArray = (total / np.maximum(norm, _EPSILON)).astype(np.float32)
         return scaled
 
     def save(self, folder: Path) -> None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
 
 from router_ml.errors import ConfigError
 from router_ml.features.query import Query
 from router_ml.features.word_cache import WordCache
+from router_ml.types import IntArray
 
-_TOOL_TEXTS = 2_048
-"""Texts of at most ``MAX_TOOLS_CHARS`` each: some 30 MB when all are that long."""
+_TOOL_TEXTS: Final = 2_048
+"""Texts of at most ``MAX_TOOLS_CHARS`` each: some 20 MB when all are that long."""
+_NONE: Final = np.zeros(0, dtype=np.int64)
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -40,19 +44,15 @@ class TokenLayout:
         if self.max_tokens < 4:
             raise ConfigError(f"max_tokens must be at least 4, got {self.max_tokens}")
 
-    def row(self, text: Sequence[int], tools: Sequence[int]) -> list[int]:
-        """One row of ids; never empty, so that a mean over it exists."""
-        ids = [] if self.prefix_id is None else [self.prefix_id]
-        ids.extend(text)
-        if tools:
-            ids.append(self.separator_id)
-            ids.extend(tools)
+    def row(self, text: IntArray, tools: IntArray) -> IntArray:
+        """One row of ids, int64; never empty, so that a mean over it exists."""
+        parts = [text] if self.prefix_id is None else [_one(self.prefix_id), text]
+        if len(tools):
+            parts += [_one(self.separator_id), tools]
+        ids = np.concatenate(parts)[: self.max_tokens - (self.suffix_id is not None)]
         if self.suffix_id is not None:
-            del ids[self.max_tokens - 1 :]
-            ids.append(self.suffix_id)
-        else:
-            del ids[self.max_tokens :]
-        return ids or [self.pad_id]
+            return np.concatenate([ids, _one(self.suffix_id)])
+        return ids if len(ids) else _one(self.pad_id)
 
 
 class QueryTokenizer:
@@ -73,7 +73,7 @@ class QueryTokenizer:
         self._tokenizer.no_padding()
         suits = WordCache.suits(self._tokenizer)
         # An application sends the same tools again and again.
-        self._tool_ids = lru_cache(_TOOL_TEXTS)(lambda text: tuple(self.encode(text)))
+        self._tool_ids = lru_cache(_TOOL_TEXTS)(self.encode)
         self._words = WordCache(tokenizer=self._tokenizer) if suits else None
 
     def to_json(self) -> str:
@@ -81,20 +81,19 @@ class QueryTokenizer:
         text: str = self._tokenizer.to_str()
         return text
 
-    def encode(self, text: str) -> list[int]:
-        """Ids of one piece of text, without special tokens."""
+    def encode(self, text: str) -> IntArray:
+        """Ids of one piece of text, without special tokens; nobody may change them."""
         known = None if self._words is None else self._words.ids(text)
         if known is not None:
             return known
-        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
-        return ids
+        return np.array(self._tokenizer.encode(text, add_special_tokens=False).ids, dtype=np.int64)
 
-    def row(self, query: Query) -> list[int]:
-        """Ids of one query."""
+    def row(self, query: Query) -> IntArray:
+        """Ids of one query, int64."""
         tools = query.tools_text
-        return self.layout.row(self.encode(query.text), self._tool_ids(tools) if tools else ())
+        return self.layout.row(self.encode(query.text), self._tool_ids(tools) if tools else _NONE)
 
-    def rows(self, queries: Iterable[Query]) -> list[list[int]]:
+    def rows(self, queries: Iterable[Query]) -> list[IntArray]:
         """Ids of many queries; without cached words, tokenises on all cores."""
         if self._words is not None:
             return [self.row(query) for query in queries]
@@ -103,6 +102,10 @@ class QueryTokenizer:
             [part for pair in pairs for part in pair], add_special_tokens=False
         )
         return [
-            self.layout.row(text.ids, tools.ids)
+            self.layout.row(np.array(text.ids, dtype=np.int64), np.array(tools.ids, dtype=np.int64))
             for text, tools in zip(encodings[::2], encodings[1::2], strict=True)
         ]
+
+
+def _one(token: int) -> IntArray:
+    return np.array([token], dtype=np.int64)

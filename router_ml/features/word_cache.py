@@ -10,8 +10,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable
-from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from router_ml.types import IntArray
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -35,11 +38,9 @@ class WordCache:
         spec = json.loads(tokenizer.to_str())
         self._lowercase = bool(spec["normalizer"]["lowercase"])
         self._special = tuple(token["content"].lower() for token in spec["added_tokens"])
-        words = _Known(lambda word: tokenizer.encode(word, add_special_tokens=False).ids)
+        words = _Known(lambda word: _packed(tokenizer.encode(word, add_special_tokens=False).ids))
         # What stands between blanks is mostly one word, so this look-up is mostly the only one.
-        self._chunks = _Known(
-            lambda chunk: chain.from_iterable(map(words.__getitem__, _WORD.findall(chunk)))
-        )
+        self._chunks = _Known(lambda chunk: b"".join(map(words.__getitem__, _WORD.findall(chunk))))
 
     @staticmethod
     def suits(tokenizer: Tokenizer) -> bool:
@@ -53,8 +54,8 @@ class WordCache:
             and spec["model"]["type"] == "WordPiece"
         )
 
-    def ids(self, text: str) -> list[int] | None:
-        """Ids as ``tokenizer.encode(text, add_special_tokens=False)`` gives them, or ``None``."""
+    def ids(self, text: str) -> IntArray | None:
+        """Ids that ``tokenizer.encode(text, add_special_tokens=False)`` gives, or ``None``."""
         if not text.isascii() or (not text.isprintable() and _CONTROL.search(text)):
             return None
         lower = text.lower()
@@ -62,18 +63,23 @@ class WordCache:
             if special in lower:
                 return None
         chunks = (lower if self._lowercase else text).split()
-        return list(chain.from_iterable(map(self._chunks.__getitem__, chunks)))
+        return np.frombuffer(b"".join(map(self._chunks.__getitem__, chunks)), dtype=np.int64)
 
 
-class _Known(dict[str, tuple[int, ...]]):
-    """Ids by text, worked out when first asked for; a dictionary looks up in C."""
+def _packed(ids: Iterable[int]) -> bytes:
+    """Ids as the bytes of an int64 array, which are joined and read without a look at each."""
+    return np.array(ids, dtype=np.int64).tobytes()
 
-    def __init__(self, ids: Callable[[str], Iterable[int]]) -> None:
+
+class _Known(dict[str, bytes]):
+    """Packed ids by text, worked out when first asked for; a dictionary looks up in C."""
+
+    def __init__(self, ids: Callable[[str], bytes]) -> None:
         super().__init__()
         self._ids = ids
 
-    def __missing__(self, text: str) -> tuple[int, ...]:
-        ids = tuple(self._ids(text))
+    def __missing__(self, text: str) -> bytes:
+        ids = self._ids(text)
         if len(text) <= _LONG:
             if len(self) >= _WORDS:
                 self.clear()

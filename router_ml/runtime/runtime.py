@@ -25,6 +25,7 @@ from router_ml.policies.cost_aware import CostAwarePolicy
 from router_ml.policies.quality_floor import QualityFloorPolicy
 from router_ml.policies.registry import from_dict
 from router_ml.runtime.constraints import Constraints, fits_context
+from router_ml.runtime.inputs import INPUTS, graph_inputs
 from router_ml.types import (
     BoolArray,
     CandidateTable,
@@ -33,11 +34,14 @@ from router_ml.types import (
     IntArray,
     Predictions,
     RankedCandidate,
+    Tokens,
 )
 
 OUTPUTS: Final = ("quality", "input_tokens", "output_tokens", "latency_ms")
 NO_CONSTRAINTS: Final = Constraints()
 _BATCH: Final = 256
+_TOKENS: Final = 16_384
+"""In one run of the graph: some 16 MB for their vectors."""
 _PADDING: Final = 256
 """Padding tokens that cost as much as another run of the graph; 128 to 512 are about as good."""
 
@@ -50,7 +54,6 @@ class Runtime:
     bundle : as :func:`router_ml.bundle.files.read_bundle` verified it
     policy : replaces the bundle's policy, as ``Policy.to_dict()`` gives it
     prices : replaces the bundle's prices, as ``prices.json`` holds them
-    threads : of ONNX Runtime; one is fastest for one request
     random_state : seeds the draws of policies that randomise; ``None`` = fresh entropy
 
     Raises
@@ -67,7 +70,6 @@ class Runtime:
         bundle: Bundle,
         policy: Mapping[str, Any] | None = None,
         prices: Mapping[str, Mapping[str, float]] | None = None,
-        threads: int = 1,
         random_state: int | None = None,
     ) -> None:
         manifest = bundle.manifest
@@ -87,7 +89,8 @@ class Runtime:
             tokenizer_json=bundle.files[TOKENIZER].decode(),
             layout=TokenLayout(**manifest.features.layout),
         )
-        self._session = _session(bundle.files[GRAPH], threads)
+        self._session = _session(bundle.files[GRAPH])
+        self._inputs = [value.name for value in self._session.get_inputs()]
         # An int8 transformer scales by the whole batch's activations: one query at a time there.
         self._batch = 1 if manifest.features.encoder.get("kind") == "transformer" else _BATCH
         self._outputs = list(OUTPUTS)
@@ -103,17 +106,19 @@ class Runtime:
     def predict(
         self, queries: Sequence[Query], *, progress: Callable[[int], None] | None = None
     ) -> Predictions:
-        """Score many queries, in batches of like length; arrays of shape (n_samples, K)."""
+        """Score many queries, in batches; arrays of shape (n_samples, K)."""
         rows = self._tokenizer.rows(queries)
+        split = _like_parts if "input_ids" in self._inputs else _parts
         order: list[int] = []
         values: list[list[FloatArray]] = []
-        for part in _parts([len(row) for row in rows], self._batch):
-            ids = _padded([rows[i] for i in part], self._tokenizer.layout.pad_id)
+        for part in split([len(row) for row in rows], self._batch):
             lexical = [lexical_values(queries[i]) for i in part]
-            values.append(self._run(ids, np.array(lexical, dtype=np.float32)))
+            values.append(self._run([rows[i] for i in part], np.array(lexical, dtype=np.float32)))
             order += part
             if progress is not None:
                 progress(len(part))
+        if len(values) == 1 and split is _parts:
+            return self._predictions(values[0])
         if not values:
             return self._predictions([np.zeros((0, len(self.candidates)))] * len(self._outputs))
         back = np.argsort(order)
@@ -121,9 +126,8 @@ class Runtime:
 
     def predict_one(self, query: Query, lexical: FloatArray | None = None) -> Predictions:
         """Score one query; arrays of shape (1, K). ``lexical``, if known, is not made again."""
-        ids = np.array([self._tokenizer.row(query)], dtype=np.int64)
         lexical = lexical_features(query) if lexical is None else lexical
-        return self._predictions(self._run(ids, lexical[None]))
+        return self._predictions(self._run([self._tokenizer.row(query)], lexical[None]))
 
     def decide(self, query: Query, constraints: Constraints = NO_CONSTRAINTS) -> Decision:
         """Choose a candidate for one query.
@@ -219,11 +223,13 @@ class Runtime:
             return QualityFloorPolicy(min_quality=floor), f"cheapest that reaches quality {floor:g}"
         return self.policy, self.policy.reason
 
-    def _run(self, ids: IntArray, lexical: FloatArray) -> list[FloatArray]:
+    def _run(self, rows: Sequence[IntArray], lexical: FloatArray) -> list[FloatArray]:
+        pad_id = self._tokenizer.layout.pad_id
+        feed = graph_inputs(
+            self._inputs, tokens=Tokens.from_rows(rows), lexical=lexical, pad_id=pad_id
+        )
         try:
-            values: list[FloatArray] = self._session.run(
-                self._outputs, {"input_ids": ids, "lexical": lexical}
-            )
+            values: list[FloatArray] = self._session.run(self._outputs, feed)
         except Exception as error:  # ONNX Runtime raises many classes without a common base
             raise ScorerUnavailableError(f"the router's graph failed: {error}") from error
         return values
@@ -234,6 +240,19 @@ class Runtime:
 
 
 def _parts(lengths: Sequence[int], size: int) -> list[list[int]]:
+    """Positions in parts of at most ``size``, and of no more tokens than fit."""
+    parts: list[list[int]] = []
+    tokens = 0
+    for i, length in enumerate(lengths):
+        tokens += length
+        if not parts or len(parts[-1]) == size or tokens > _TOKENS:
+            parts.append([])
+            tokens = length
+        parts[-1].append(i)
+    return parts
+
+
+def _like_parts(lengths: Sequence[int], size: int) -> list[list[int]]:
     """Positions in parts of at most ``size``, of like length: padding is paid for as tokens are."""
     parts: list[list[int]] = []
     padding, longest = 0, -1
@@ -245,14 +264,6 @@ def _parts(lengths: Sequence[int], size: int) -> list[list[int]]:
         parts[-1].append(i)
         longest = lengths[i]
     return parts
-
-
-def _padded(rows: Sequence[Sequence[int]], pad_id: int) -> IntArray:
-    """Dense ids of rows sorted by length, shape (n_samples, longest)."""
-    ids = np.full((len(rows), len(rows[-1])), pad_id, dtype=np.int64)
-    for target, row in zip(ids, rows, strict=True):
-        target[: len(row)] = row
-    return ids
 
 
 def _draw(probs: Sequence[float], uniform: float) -> int:
@@ -267,12 +278,12 @@ def _draw(probs: Sequence[float], uniform: float) -> int:
     return last
 
 
-def _session(graph: bytes, threads: int) -> Any:
+def _session(graph: bytes) -> Any:
     import onnxruntime as ort
 
     options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
+    # Sums over tokens are taken in their order, and one thread is fastest for one request.
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
     try:
         session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
@@ -280,9 +291,9 @@ def _session(graph: bytes, threads: int) -> Any:
         raise BundleError(f"ONNX Runtime does not accept {GRAPH}: {error}") from error
     inputs = {value.name for value in session.get_inputs()}
     lacking = set(OUTPUTS) - {value.name for value in session.get_outputs()}
-    if not inputs <= {"input_ids", "lexical"} or lacking:
+    if not inputs <= set(INPUTS) or lacking:
         raise BundleError(
-            f"{GRAPH} must take input_ids and lexical and give {OUTPUTS}; it takes {inputs} and "
+            f"{GRAPH} may take {tuple(INPUTS)} and must give {OUTPUTS}; it takes {inputs} and "
             f"lacks {lacking or 'nothing'}"
         )
     return session

@@ -19,7 +19,6 @@ ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
     "fine_tuned": {"min_steps": 30, "learning_rate": 1e-3},
     "lightgbm": {"n_trees": 20, "n_dims": 8},
     "stacked": {"members": MEMBERS},
-    "token_weights": {"n_pairs": 512, "n_tokens": 64},
 }
 """What examples need to be small; an estimator that is not here is built without arguments."""
 NAMES = sorted(load_all())

@@ -18,8 +18,10 @@ from router_ml.estimators.registry import load_all, make_estimator
 from router_ml.export.graph import FeatureTensors, GraphBuilder
 from router_ml.export.heads.base import add_head
 from router_ml.export.heads.calibration import add_calibration
+from router_ml.export.inputs import add_input
 from router_ml.export.router import load_heads
 from router_ml.features.lexical import NAMES
+from router_ml.runtime.inputs import graph_inputs
 from router_ml.types import FloatArray, QueryBatch, Tokens
 from tests.checks.test_estimators import arguments
 
@@ -43,26 +45,18 @@ def scorer(estimator: Estimator) -> ort.InferenceSession:
     """The head alone, with the embedding as an input instead of an encoder."""
     load_heads()
     graph = GraphBuilder()
-    ids = graph.input("input_ids", np.int64, ("batch", "tokens"))
-    padding = graph.op("Equal", ids, graph.constant(np.int64(0)))
     features = FeatureTensors(
-        input_ids=ids,
-        real=graph.op("Not", padding),
         embedding=graph.input("embedding", np.float32, ("batch", DIMS)),
-        lexical=graph.input("lexical", np.float32, ("batch", len(NAMES))),
+        lexical=add_input(graph, "lexical"),
     )
     graph.output(add_head(estimator, graph, features), "out", ("batch", 3))
     return ort.InferenceSession(graph.build().SerializeToString())
 
 
 def run(session: ort.InferenceSession, queries: QueryBatch) -> FloatArray:
-    wanted = {node.name for node in session.get_inputs()}
-    feed = {
-        "input_ids": queries.tokens.padded(0),
-        "embedding": queries.embedding,
-        "lexical": queries.lexical,
-    }
-    out: FloatArray = session.run(None, {k: v for k, v in feed.items() if k in wanted})[0]
+    wanted = [node.name for node in session.get_inputs() if node.name != "embedding"]
+    feed = graph_inputs(wanted, tokens=queries.tokens, lexical=queries.lexical, pad_id=0)
+    out: FloatArray = session.run(None, {"embedding": queries.embedding, **feed})[0]
     return out
 
 

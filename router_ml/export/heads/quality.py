@@ -29,7 +29,7 @@ def add_effects(graph: GraphBuilder, effects: str, level: FloatArray) -> str:
 
 def expand_levels(graph: GraphBuilder, features: FeatureTensors, level: FloatArray) -> str:
     """The same K numbers for every row, shape (batch, K)."""
-    batch = graph.op("Gather", graph.op("Shape", features.input_ids), graph.constant(np.array([0])))
+    batch = graph.op("Gather", graph.op("Shape", features.lexical), graph.constant(np.array([0])))
     shape = graph.op("Concat", batch, graph.constant(np.array([len(level)])), axis=0)
     return graph.op("Expand", graph.constant(level[None, :], np.float32), shape)
 

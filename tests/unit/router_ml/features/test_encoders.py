@@ -11,13 +11,14 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
-from router_ml.export.encoders import add_inputs
+from router_ml.export.encoders import add_encoder
 from router_ml.export.graph import GraphBuilder
 from router_ml.features.lexical import NAMES
 from router_ml.features.query import Query
 from router_ml.features.static_encoder import StaticEncoder
 from router_ml.features.tokenizer import QueryTokenizer, TokenLayout
-from router_ml.types import Tokens
+from router_ml.runtime.inputs import graph_inputs
+from router_ml.types import FloatArray, Tokens
 from tests.bundles import wordpiece
 
 # Exports MiniLM and compares it with sentence-transformers, in a process of its own: their
@@ -72,38 +73,49 @@ def test_static_survives_the_disk(tmp_path: Path) -> None:
     assert back.tokenizer.layout == static.tokenizer.layout
 
 
-def test_the_graph_gives_the_very_same_floats_alone_and_padded() -> None:
+def test_the_graph_gives_the_very_same_floats_alone_and_together() -> None:
     """Trees split on them: not close, equal."""
     static = encoder()
     graph = GraphBuilder()
-    features = add_inputs(graph, static)
+    features = add_encoder(graph, static)
     graph.output(features.embedding, "embedding", ("batch", static.dims))
     session = ort.InferenceSession(graph.build().SerializeToString())
     rng = np.random.default_rng(1)
-    rows = [rng.integers(1, len(static.table), size).tolist() for size in (1, 3, 40, 400)]
+    sizes = (1, 3, 40, 400, 1, *rng.integers(1, 1024, 60))
+    rows = [rng.integers(0, len(static.table), size).tolist() for size in sizes]
+    rows[4] = [0]
     tokens = Tokens.from_rows(rows)
-    lexical = np.zeros((len(rows), len(NAMES)), dtype=np.float32)
-    feed = {"input_ids": tokens.padded(0), "lexical": lexical}
-    wanted = {node.name for node in session.get_inputs()}
-    (batch,) = session.run(None, {key: value for key, value in feed.items() if key in wanted})
+    wanted = [node.name for node in session.get_inputs()]
+
+    def run(tokens: Tokens) -> FloatArray:
+        lexical = np.zeros((len(tokens), len(NAMES)), dtype=np.float32)
+        feed = graph_inputs(wanted, tokens=tokens, lexical=lexical, pad_id=0)
+        (vectors,) = session.run(None, feed)
+        return np.asarray(vectors)
+
+    batch = run(tokens)
     assert np.array_equal(batch, static.encode(tokens))
-    for i, row in enumerate(rows):
-        feed = {"input_ids": np.array([row]), "lexical": lexical[:1]}
-        (one,) = session.run(None, {key: value for key, value in feed.items() if key in wanted})
-        assert np.array_equal(one[0], batch[i])
+    assert not batch[4].any()
+    for i in range(len(rows)):
+        assert np.array_equal(run(tokens.take(np.array([i])))[0], batch[i])
 
 
 def test_layout_separates_cuts_and_never_is_empty() -> None:
     layout = TokenLayout(pad_id=0, separator_id=2, prefix_id=1, suffix_id=2, max_tokens=6)
-    assert layout.row([5, 6], [7]) == [1, 5, 6, 2, 7, 2]
-    assert layout.row([5] * 20, [7]) == [1, 5, 5, 5, 5, 2]
-    assert TokenLayout(pad_id=0, separator_id=0).row([], []) == [0]
+    nothing, seven = np.zeros(0, dtype=np.int64), np.array([7])
+    assert layout.row(np.array([5, 6]), seven).tolist() == [1, 5, 6, 2, 7, 2]
+    assert layout.row(np.array([5] * 20), seven).tolist() == [1, 5, 5, 5, 5, 2]
+    plain = TokenLayout(pad_id=0, separator_id=0, max_tokens=4)
+    assert plain.row(nothing, nothing).tolist() == [0]
+    assert plain.row(nothing, seven).tolist() == [0, 7]
+    assert plain.row(np.array([5] * 3), seven).tolist() == [5, 5, 5, 0]
 
 
 def test_rows_of_many_are_rows_of_one() -> None:
     tokenizer = encoder().tokenizer
     queries = [Query("mix blue"), Query(""), Query("x" * 50_000)]
-    assert tokenizer.rows(queries) == [tokenizer.row(query) for query in queries]
+    for row, query in zip(tokenizer.rows(queries), queries, strict=True):
+        assert np.array_equal(row, tokenizer.row(query))
 
 
 @pytest.mark.slow
