@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, Generic, TypeVar
 
 from router_ml.errors import InvalidRequestError
 from router_ml.types import Decision
@@ -25,23 +25,33 @@ _PATIENCE_S: Final = 0.0005
 _CALM: Final = 16
 """Batches after one that waited in vain before one more than came last is expected again."""
 
-_Waiting = tuple[Router, Ask, "asyncio.Future[Decision]"]
+T = TypeVar("T")
+_Waiting = tuple[Router, Ask, "asyncio.Future[T]"]
+_Answer = Callable[[Router, Ask, Decision], T]
 
 
-class Batcher:
-    """Collects asks during a turn of the event loop, on which alone it may be used."""
+class Batcher(Generic[T]):
+    """Collects asks during a turn of the event loop, on which alone it may be used.
 
-    def __init__(self) -> None:
-        self._waiting: list[_Waiting] = []
+    Parameters
+    ----------
+    answer : makes of a decision what the asker gets. All of a batch are made before the first is
+        sent: clients that are answered one after the other fall asleep between, and to wake one
+        takes longer than to send to one that is awake.
+    """
+
+    def __init__(self, *, answer: _Answer[T]) -> None:
+        self._answer = answer
+        self._waiting: list[_Waiting[T]] = []
         self._crowd = Crowd()
 
-    def decide(self, router: Router, ask: Ask) -> asyncio.Future[Decision]:
-        """The decision, or the error, soon."""
+    def decide(self, router: Router, ask: Ask) -> asyncio.Future[T]:
+        """The answer, or the error, soon."""
         loop = asyncio.get_running_loop()
         if not self._waiting:
             self._crowd.begin(time.perf_counter())
             loop.call_soon(self._score)
-        future: asyncio.Future[Decision] = loop.create_future()
+        future: asyncio.Future[T] = loop.create_future()
         self._waiting.append((router, ask, future))
         return future
 
@@ -55,10 +65,10 @@ class Batcher:
             part = waiting[start : start + _TOGETHER]
             router = part[0][0]
             # only around a swap is there more than one router
-            _decide(router, [item for item in part if item[0] is router])
+            _decide(router, [item for item in part if item[0] is router], self._answer)
             for item in part:
                 if item[0] is not router:
-                    _decide(item[0], [item])
+                    _decide(item[0], [item], self._answer)
         self._crowd.end(len(waiting), time.perf_counter())
 
 
@@ -103,7 +113,7 @@ class Crowd:
         self._ended = now
 
 
-def _decide(router: Router, items: Sequence[_Waiting]) -> None:
+def _decide(router: Router, items: Sequence[_Waiting[T]], answer: _Answer[T]) -> None:
     asks = [ask for _, ask, _ in items]
     results: list[Decision] | list[Decision | InvalidRequestError]
     try:
@@ -118,10 +128,13 @@ def _decide(router: Router, items: Sequence[_Waiting]) -> None:
             if not future.done():
                 future.set_exception(error)
         return
-    for result, (_, _, future) in zip(results, items, strict=True):
+    for result, (_, ask, future) in zip(results, items, strict=True):
         if future.done():  # the client is gone
             continue
-        if isinstance(result, Decision):
-            future.set_result(result)
-        else:
+        if not isinstance(result, Decision):
             future.set_exception(result)
+            continue
+        try:
+            future.set_result(answer(router, ask, result))
+        except Exception as error:
+            future.set_exception(error)

@@ -7,7 +7,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -58,7 +58,7 @@ class Service:
         self.loader = loader
         self.telemetry = telemetry
         self.log: DecisionLog | None = None
-        self._batcher = Batcher()
+        self._batcher = Batcher(answer=self._answer_bytes)
         self._tools = ToolCache()
         self._ids = DecisionIds()
         self._encode = msgspec.json.Encoder().encode
@@ -91,8 +91,7 @@ class Service:
         """``POST /v1/route``."""
         router = self._router()
         ask = read_ask(read_json(self._route, body), self._tools)
-        decision = await self._batcher.decide(router, ask)
-        return self._encode(self._answer(router, ask, decision))
+        return await self._batcher.decide(router, ask)
 
     async def route_batch(self, body: bytes) -> bytes:
         """``POST /v1/route/batch``; scored in a thread, so that single requests go on."""
@@ -186,16 +185,21 @@ class Service:
             raise ScorerUnavailableError("no router is loaded")
         return router
 
+    def _answer_bytes(self, router: Router, ask: Ask, decision: Decision) -> bytes:
+        return self._encode(self._answer(router, ask, decision))
+
     def _answer(self, router: Router, ask: Ask, decision: Decision) -> RouteResponse:
         decision_id = self._ids.next()
         self.telemetry.decisions[decision.candidate] += 1
         request = ask.request
+        # The longest part of the answer and of the row: written once.
+        ranking: Any = msgspec.Raw(self._encode(decision.ranking))
         if self.log is not None:
-            self.log.append(self._row(decision_id, router, ask, decision))
+            self.log.append(self._row(decision_id, router, ask, decision, ranking))
         return RouteResponse(
             decision_id,
             decision.candidate,
-            decision.ranking,
+            ranking,
             decision.propensity,
             decision.policy,
             router.name,
@@ -203,7 +207,9 @@ class Service:
             request.request_id,
         )
 
-    def _row(self, decision_id: str, router: Router, ask: Ask, decision: Decision) -> DecisionRow:
+    def _row(
+        self, decision_id: str, router: Router, ask: Ask, decision: Decision, ranking: Any
+    ) -> DecisionRow:
         runtime, request, text = router.runtime, ask.request, self.settings.log_text
         return DecisionRow(
             decision_id=decision_id,
@@ -221,7 +227,7 @@ class Service:
             propensity=decision.propensity,
             candidates=runtime.candidates.names,
             action_probs=decision.action_probs,
-            ranking=decision.ranking,
+            ranking=ranking,
             query=request.query if text else None,
             messages=request.messages if text else None,
             tools=ask.tools if text else None,

@@ -35,7 +35,11 @@ def ask(text: str, limits: Constraints = NO_CONSTRAINTS) -> Any:
     return SimpleNamespace(query=Query(text), limits=limits)
 
 
-async def gather(batcher: Batcher, asked: list[tuple[Any, Any]]) -> list[Any]:
+def deciding() -> Batcher[Decision]:
+    return Batcher(answer=lambda router, ask, decision: decision)
+
+
+async def gather(batcher: Batcher[Decision], asked: list[tuple[Any, Any]]) -> list[Any]:
     waiting = [batcher.decide(*pair) for pair in asked]
     return await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 20)
 
@@ -47,13 +51,13 @@ def same(a: Decision, b: Decision) -> bool:
 
 @pytest.mark.parametrize("n", [1, 2, 40])
 def test_everyone_gets_their_own(runtime: Runtime, n: int) -> None:
-    batcher = Batcher()
+    batcher = deciding()
     results = asyncio.run(gather(batcher, [(router(runtime), ask(t)) for t in TEXTS[:n]]))
     assert all(same(got, runtime.decide(Query(t))) for got, t in zip(results, TEXTS, strict=False))
 
 
 def test_a_wrong_request_fails_alone(runtime: Runtime) -> None:
-    batcher, here = Batcher(), router(runtime)
+    batcher, here = deciding(), router(runtime)
     impossible = Constraints(max_cost_usd=1e-12)
     asked = [(here, ask("a")), (here, ask("b", impossible)), (here, ask("c"))]
     first, second, third = asyncio.run(gather(batcher, asked))
@@ -66,7 +70,7 @@ def test_around_a_swap_each_router_answers_its_own(runtime: Runtime, tmp_path: P
     make_bundle(tmp_path / "other", random_state=7)
     other = Runtime.from_folder(tmp_path / "other")
     routers = [router(runtime), router(other)]
-    batcher = Batcher()
+    batcher = deciding()
     asked = [(routers[n % 2], ask(text)) for n, text in enumerate(TEXTS[:10])]
     results = asyncio.run(gather(batcher, asked))
     for (of, question), got in zip(asked, results, strict=True):
@@ -92,7 +96,7 @@ def test_those_who_wait_hear_of_a_failure_and_the_next_are_served(
     runtime: Runtime, what: str, n: int
 ) -> None:
     async def main() -> tuple[list[Any], list[Any]]:
-        batcher = Batcher()
+        batcher = deciding()
         failed = await gather(batcher, [(router(Broken(runtime, what)), ask("a"))] * n)
         served = await gather(batcher, [(router(runtime), ask("a"))] * 3)
         return failed, served
@@ -105,7 +109,7 @@ def test_those_who_wait_hear_of_a_failure_and_the_next_are_served(
 
 def test_who_left_is_not_answered(runtime: Runtime) -> None:
     async def main() -> list[Any]:
-        batcher = Batcher()
+        batcher = deciding()
         here = router(runtime)
         waiting = [batcher.decide(here, ask(text)) for text in TEXTS[:3]]
         waiting[1].cancel()
@@ -115,3 +119,16 @@ def test_who_left_is_not_answered(runtime: Runtime) -> None:
     assert isinstance(second, asyncio.CancelledError)
     assert isinstance(first, Decision)
     assert isinstance(third, Decision)
+
+
+def test_an_answer_that_fails_is_heard_of_by_its_asker(runtime: Runtime) -> None:
+    def answer(router: Any, ask: Any, decision: Decision) -> Decision:
+        if ask.query.ask == TEXTS[1]:
+            raise RuntimeError("no ink")
+        return decision
+
+    asked = [(router(runtime), ask(text)) for text in TEXTS[:3]]
+    first, second, third = asyncio.run(gather(Batcher(answer=answer), asked))
+    assert isinstance(second, RuntimeError)
+    assert same(first, runtime.decide(Query(TEXTS[0])))
+    assert same(third, runtime.decide(Query(TEXTS[2])))
