@@ -44,7 +44,8 @@ _WORD: Final = re.compile(r"\w+")
 _NUMBER: Final = re.compile(r"\d+(?:[.,]\d+)*")
 # Every branch begins with a literal, boundaries looked back at: ten times faster to search with.
 _CODE: Final = re.compile(r"```|\{|\}|;|d(?<=\bd)ef \b|r(?<=\br)eturn\b|=>|->|==|\(\)|::|</")
-_CODE_MARKS: Final = ("```", "{", "}", ";", "=>", "->", "==", "()", "::", "</")
+_CODE_SIGNS: Final = b"`{};=-(:<"
+"""Every mark of code but a word begins with one of these."""
 _MATH: Final = re.compile(r"[=+*/^<>≤≥√∫∑%$]|\\[a-z]+")
 _COMMAND: Final = re.compile(r"\\[a-z]+")
 _OPTION: Final = re.compile(r"(?m)^[^\S\n]*\(?[A-Ha-h1-9][.):]\s")
@@ -55,6 +56,7 @@ _SIGNS: Final = b"=+*/^<>%$"
 _LOWER_WORDS: Final = bytes(
     ord(chr(i).lower() if _WORD.match(chr(i)) else " ") for i in range(128)
 ) + bytes(128)
+_WORD_SIGNS: Final = bytes(i for i in range(128) if _WORD.match(chr(i)))
 _MARKS: Final = bytes(i for i in range(128) if _PUNCTUATION.match(chr(i)))
 
 
@@ -75,15 +77,15 @@ def lexical_values(query: Query) -> tuple[float, ...]:
     text = query.text
     n = max(1, len(text))
     lines = text.count("\n")
-    digits, upper, non_ascii, punctuation, code, math_marks = _character_counts(text)
-    words = _lowered(text)
+    counts = _ascii_counts(text) if text.isascii() else _counts(text)
+    words, word_chars, digits, upper, non_ascii, punctuation, code, math_marks = counts
     n_words = max(1, len(words))
     said = set(words)
     tools = parse_tools(query.tools).counts
     return (
         log1p(len(query.ask)),
         log1p(len(words)),
-        sum(map(len, words)) / n_words,
+        word_chars / n_words,
         len(said) / n_words,
         log1p(lines),
         log1p(len(_NUMBER.findall(text)) if digits or non_ascii else 0),
@@ -108,29 +110,17 @@ def lexical_values(query: Query) -> tuple[float, ...]:
     )
 
 
-def _lowered(text: str) -> list[str]:
-    """Words in lower case; split first, because that can change how long a word is."""
-    if text.isascii():  # the same words, in C
-        return text.encode().translate(_LOWER_WORDS).decode().split()
-    return [word.lower() for word in _WORD.findall(text)]
+_Counts = tuple[list[str], int, int, int, int, int, int, int]
+"""Words in lower case and their characters; digits, upper-case letters, characters beyond ASCII,
+punctuation; marks of code and maths."""
 
 
-def _character_counts(text: str) -> tuple[int, int, int, int, int, int]:
-    """Digits, upper-case letters, characters beyond ASCII, punctuation; marks of code and maths."""
-    if text.isascii():  # the same counts, by deleting in C
-        raw = text.encode()
-        n = len(raw)
-        punctuation = n - len(raw.translate(None, _MARKS))
-        signs = n - len(raw.translate(None, _SIGNS))
-        return (
-            n - len(raw.translate(None, _DIGITS)),
-            n - len(raw.translate(None, _UPPER)),
-            0,
-            punctuation,
-            len(_CODE.findall(text)) if _may_hold_code(text, punctuation) else 0,
-            signs + (len(_COMMAND.findall(text)) if "\\" in text else 0),
-        )
+def _counts(text: str) -> _Counts:
+    """Counts of any text; words are split first, because lower case can change how long one is."""
+    words = [word.lower() for word in _WORD.findall(text)]
     return (
+        words,
+        sum(map(len, words)),
         sum(map(str.isdigit, text)),
         sum(map(str.isupper, text)),
         sum(ord(c) > 127 for c in text),
@@ -140,8 +130,23 @@ def _character_counts(text: str) -> tuple[int, int, int, int, int, int]:
     )
 
 
-def _may_hold_code(text: str, punctuation: int) -> bool:
-    """Whether a search for marks of code can find any; plain prose is spared it."""
-    if "return" in text or "def " in text:
-        return True
-    return punctuation > 0 and any(mark in text for mark in _CODE_MARKS)
+def _ascii_counts(text: str) -> _Counts:
+    """The same of ASCII alone, by deleting in C."""
+    raw = text.encode()
+    n = len(raw)
+
+    def count(signs: bytes) -> int:
+        return n - len(raw.translate(None, signs))
+
+    # Plain prose is spared the search for marks of code.
+    code = "return" in text or "def " in text or count(_CODE_SIGNS)
+    return (
+        raw.translate(_LOWER_WORDS).decode().split(),
+        count(_WORD_SIGNS),
+        count(_DIGITS),
+        count(_UPPER),
+        0,
+        count(_MARKS),
+        len(_CODE.findall(text)) if code else 0,
+        count(_SIGNS) + (len(_COMMAND.findall(text)) if "\\" in text else 0),
+    )

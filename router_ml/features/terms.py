@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from router_ml.types import IntArray, Tokens
+from router_ml.types import IntArray
 
 _SINGLE_BITS: Final = 15
 _PAIR_BITS: Final = 17
@@ -16,7 +16,7 @@ N_TERMS: Final = 2**_SINGLE_BITS + 2**_PAIR_BITS
 """Terms are below this. How they are numbered is part of the bundle format."""
 
 
-def distinct_terms(tokens: Tokens, pad_id: int) -> tuple[IntArray, IntArray]:
+def distinct_terms(ids: IntArray, rows: IntArray, pad_id: int) -> tuple[IntArray, IntArray]:
     r"""The distinct terms of every query, by hashing.
 
     Token t is term :math:`t \bmod 2^{15}`, the adjacent pair (a, b) is term
@@ -24,7 +24,7 @@ def distinct_terms(tokens: Tokens, pad_id: int) -> tuple[IntArray, IntArray]:
 
     Parameters
     ----------
-    tokens : of n queries
+    ids, rows : tokens of all queries, int64, and the query each belongs to, in order
     pad_id : id that is no word: padding, and the separator of a static encoder
 
     Returns
@@ -38,18 +38,24 @@ def distinct_terms(tokens: Tokens, pad_id: int) -> tuple[IntArray, IntArray]:
 
     Examples
     --------
-    >>> terms, rows = distinct_terms(Tokens.from_rows([[5, 7, 5], [0], [7]]), pad_id=0)
+    >>> ids, rows = np.array([5, 7, 5, 0, 7]), np.array([0, 0, 0, 1, 2])
+    >>> terms, rows = distinct_terms(ids, rows, pad_id=0)
     >>> terms.tolist(), rows.tolist()
-    ([5, 7, 60631, 104158, 7], [0, 0, 0, 0, 2])
+    ([5, 7, 52054, 85978, 7], [0, 0, 0, 0, 2])
     """
-    ids, row = tokens.flat, tokens.rows << _BITS
     real = ids != pad_id
-    single = (ids & (2**_SINGLE_BITS - 1)) | row
-    pair = (((ids[:-1] * _PAIR_FACTOR + ids[1:]) & (2**_PAIR_BITS - 1)) + 2**_SINGLE_BITS) | row[1:]
-    together = real[1:] & real[:-1] & (row[1:] == row[:-1])
-    keys = np.concatenate([single[real], pair[together]])
+    together = rows[1:] == rows[:-1]
+    together &= real[1:]
+    together &= real[:-1]
+    pair = ids[:-1] * _PAIR_FACTOR
+    pair += ids[1:]
+    pair &= 2**_PAIR_BITS - 1
+    pair += 2**_SINGLE_BITS
+    # A key is its query's number above its term's, so that one sort orders both.
+    above = rows << _BITS
+    pair += above[1:]
+    above += ids & (2**_SINGLE_BITS - 1)
+    keys = np.concatenate((above[real], pair[together]))
     keys.sort()
-    first = np.ones(len(keys), dtype=bool)
-    np.not_equal(keys[1:], keys[:-1], out=first[1:])
-    keys = keys[first]
+    keys = np.concatenate((keys[:1], keys[1:][keys[1:] != keys[:-1]]))
     return keys & (2**_BITS - 1), keys >> _BITS

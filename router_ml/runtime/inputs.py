@@ -37,12 +37,13 @@ def graph_inputs(
     pad_id : of the tokenizer's layout
     """
     feed: dict[str, FloatArray | IntArray] = {"lexical": lexical}
-    if "tokens" in wanted or "token_rows" in wanted:
-        real = tokens.flat != pad_id
-        feed["tokens"], feed["token_rows"] = tokens.flat[real], tokens.rows[real][:, None]
+    ids, rows = tokens.flat, tokens.rows
+    if "tokens" in wanted:
+        real = ids != pad_id
+        feed["tokens"], feed["token_rows"] = ids[real], rows[real][:, None]
     if "terms" in wanted:
-        feed["terms"], rows = distinct_terms(tokens, pad_id)
-        feed["term_rows"] = rows[:, None]
+        feed["terms"], of = distinct_terms(ids, rows, pad_id)
+        feed["term_rows"] = of[:, None]
     if "input_ids" in wanted:
         feed["input_ids"] = tokens.padded(pad_id)
     return {name: feed[name] for name in wanted}

@@ -199,7 +199,7 @@ class Runtime:
         allowed = np.count_nonzero(eligible, axis=1).tolist()
         decisions = []
         for n, p, order, *columns in zip(allowed, *numbers[4:], *numbers[:4], strict=True):
-            lines = [RankedCandidate(*line) for line in zip(names, *columns, strict=True)]
+            lines = [*map(RankedCandidate, names, *columns)]
             chosen = order[0] if p[order[0]] == 1.0 else _draw(p, self._rng.random())
             left_out = f"; {len(names) - n} of {len(names)} ruled out" if n < len(names) else ""
             decisions.append(

@@ -22,7 +22,11 @@ PIECES += ["\n", " ", "A. ", "(b) ", "1) ", "\t", "\r", "x", "É", "²", "７"]
 def test_counts(text: str) -> None:
     row = dict(zip(NAMES, lexical_features(Query(text)).tolist(), strict=True))
     n = max(1, len(text))
+    words = [word.lower() for word in re.findall(r"\w+", text)]
     expected = {
+        "log_words": math.log1p(len(words)),
+        "mean_word_chars": sum(map(len, words)) / max(1, len(words)),
+        "distinct_word_share": len(set(words)) / max(1, len(words)),
         "log_code_marks": math.log1p(len(CODE.findall(text))),
         "log_options": math.log1p(len(OPTION.findall(text))),
         "digit_share": sum(map(str.isdigit, text)) / n,
