@@ -14,6 +14,7 @@ from tokenizers.pre_tokenizers import BertPreTokenizer
 from router_ml.bundle.files import BundleContents, write_bundle
 from router_ml.bundle.manifest import FeatureSpec, Manifest
 from router_ml.export.graph import GraphBuilder
+from router_ml.export.inputs import add_input, row_sum
 from router_ml.features.lexical import NAMES
 from router_ml.policies.base import Policy
 from router_ml.policies.cost_aware import CostAwarePolicy
@@ -37,8 +38,12 @@ def make_bundle(
     pad_id: int = 0,
     dims: int = DIMS,
     extras: Mapping[str, bytes] | None = None,
+    padded: bool = False,
 ) -> Manifest:
-    """Write a bundle whose candidates ``candidate-0 …`` grow better, dearer and slower."""
+    """Write a bundle whose candidates ``candidate-0 …`` grow better, dearer and slower.
+
+    Its graph takes tokens in one row, or ``padded`` as format 1 had them.
+    """
     text = tokenizer_json or wordpiece().to_str()
     vocabulary: int = Tokenizer.from_str(text).get_vocab_size()
     rng = np.random.default_rng(random_state)
@@ -48,7 +53,7 @@ def make_bundle(
         {name: (0.1 * 3.0**i, 0.4 * 3.0**i) for i, name in enumerate(names)}
     )
     contents = BundleContents(
-        graph=_graph(rng, vocabulary, dims, n_candidates, pad_id),
+        graph=_graph(rng, vocabulary, dims, n_candidates, pad_id if padded else None),
         tokenizer_json=text,
         features=FeatureSpec(
             lexical=NAMES,
@@ -76,21 +81,12 @@ def wordpiece() -> Tokenizer:
 
 
 def _graph(
-    rng: np.random.Generator, vocabulary: int, dims: int, n_candidates: int, pad_id: int
+    rng: np.random.Generator, vocabulary: int, dims: int, n_candidates: int, pad_id: int | None
 ) -> bytes:
     graph = GraphBuilder()
-    ids = graph.input("input_ids", np.int64, ("batch", "tokens"))
-    lexical = graph.input("lexical", np.float32, ("batch", len(NAMES)))
-    padding = graph.op("Equal", ids, graph.constant(np.int64(pad_id)))
-    mask = graph.op("Cast", graph.op("Not", padding), to=1)
-    last = graph.constant(np.array([-1], dtype=np.int64))
-    middle = graph.constant(np.array([1], dtype=np.int64))
-    vectors = graph.op(
-        "Gather", graph.constant(rng.normal(size=(vocabulary, dims)).astype(np.float32)), ids
-    )
-    kept = graph.op("Mul", vectors, graph.op("Unsqueeze", mask, last))
-    total = graph.op("ReduceSum", kept, middle, keepdims=0)
-    count = graph.op("ReduceSum", mask, middle, keepdims=1)
+    lexical = add_input(graph, "lexical")
+    table = graph.constant(rng.normal(size=(vocabulary, dims)).astype(np.float32))
+    total, count = _sums(graph, table, dims, pad_id)
     count = graph.op("Max", count, graph.constant(np.float32(1)))
     features = graph.op("Concat", graph.op("Div", total, count), lexical, axis=1)
     k = np.arange(n_candidates, dtype=np.float32)
@@ -107,3 +103,20 @@ def _graph(
         graph.output(graph.op(kind, linear), name, ("batch", n_candidates))
     data: bytes = graph.build().SerializeToString()
     return data
+
+
+def _sums(graph: GraphBuilder, table: str, dims: int, pad_id: int | None) -> tuple[str, str]:
+    """Sum of the vectors of every query's tokens, and how many there are."""
+    if pad_id is None:
+        tokens, rows = add_input(graph, "tokens"), add_input(graph, "token_rows")
+        total = row_sum(graph, graph.op("Gather", table, tokens), rows, width=dims)
+        ones = graph.op("Expand", graph.constant(np.float32(1)), graph.op("Shape", rows))
+        return total, row_sum(graph, ones, rows, width=1)
+    ids = add_input(graph, "input_ids")
+    padding = graph.op("Equal", ids, graph.constant(np.int64(pad_id)))
+    mask = graph.op("Cast", graph.op("Not", padding), to=1)
+    last = graph.constant(np.array([-1], dtype=np.int64))
+    middle = graph.constant(np.array([1], dtype=np.int64))
+    kept = graph.op("Mul", graph.op("Gather", table, ids), graph.op("Unsqueeze", mask, last))
+    total = graph.op("ReduceSum", kept, middle, keepdims=0)
+    return total, graph.op("ReduceSum", mask, middle, keepdims=1)

@@ -25,7 +25,7 @@ class StaticEncoder:
               s = \sum_{t \in T} W_t, \quad T = \{t : t \ne pad\}
 
     The sum is taken in single precision in the order of the tokens, here as in the graph, so that
-    both give the same floats (ADR 8).
+    both give the same floats (ADR 9).
 
     Parameters
     ----------
