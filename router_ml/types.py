@@ -53,6 +53,9 @@ class Tokens:
         >>> Tokens.from_rows([[5, 6], [], [7]]).lengths
         array([2, 0, 1])
         """
+        if len(rows) == 1:
+            flat = np.asarray(rows[0], dtype=np.int64)
+            return cls(flat, np.array([0, len(flat)]))
         offsets = np.zeros(len(rows) + 1, dtype=np.int64)
         np.cumsum(np.fromiter(map(len, rows), np.int64, len(rows)), out=offsets[1:])
         if not len(rows):

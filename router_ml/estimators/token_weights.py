@@ -95,7 +95,7 @@ class TokenWeightsEstimator(QualityEstimator):
         """One where a term occurs, shape (n, n_terms)."""
         from scipy.sparse import csr_matrix
 
-        terms, rows = distinct_terms(tokens.flat, tokens.rows, self.pad_id)
+        terms, rows = distinct_terms(tokens, tokens.rows, self.pad_id)
         return csr_matrix((np.ones(len(terms)), (rows, terms)), shape=(len(tokens), N_TERMS))
 
     def _ridge(

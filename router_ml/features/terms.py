@@ -6,17 +6,18 @@ from typing import Final
 
 import numpy as np
 
-from router_ml.types import IntArray
+from router_ml.types import IntArray, Tokens
 
 _SINGLE_BITS: Final = 15
 _PAIR_BITS: Final = 17
 _BITS: Final = 18
 _PAIR_FACTOR: Final = 1_000_003
+_NOTHING: Final = np.iinfo(np.int64).max
 N_TERMS: Final = 2**_SINGLE_BITS + 2**_PAIR_BITS
 """Terms are below this. How they are numbered is part of the bundle format."""
 
 
-def distinct_terms(ids: IntArray, rows: IntArray, pad_id: int) -> tuple[IntArray, IntArray]:
+def distinct_terms(tokens: Tokens, rows: IntArray, pad_id: int) -> tuple[IntArray, IntArray]:
     r"""The distinct terms of every query, by hashing.
 
     Token t is term :math:`t \bmod 2^{15}`, the adjacent pair (a, b) is term
@@ -24,7 +25,8 @@ def distinct_terms(ids: IntArray, rows: IntArray, pad_id: int) -> tuple[IntArray
 
     Parameters
     ----------
-    ids, rows : tokens of all queries, int64, and the query each belongs to, in order
+    tokens : of n queries
+    rows : ``tokens.rows``, which whoever asks has at hand
     pad_id : id that is no word: padding, and the separator of a static encoder
 
     Returns
@@ -38,24 +40,28 @@ def distinct_terms(ids: IntArray, rows: IntArray, pad_id: int) -> tuple[IntArray
 
     Examples
     --------
-    >>> ids, rows = np.array([5, 7, 5, 0, 7]), np.array([0, 0, 0, 1, 2])
-    >>> terms, rows = distinct_terms(ids, rows, pad_id=0)
+    >>> tokens = Tokens.from_rows([[5, 7, 5], [0], [7]])
+    >>> terms, rows = distinct_terms(tokens, tokens.rows, pad_id=0)
     >>> terms.tolist(), rows.tolist()
     ([5, 7, 52054, 85978, 7], [0, 0, 0, 0, 2])
     """
-    real = ids != pad_id
-    together = rows[1:] == rows[:-1]
-    together &= real[1:]
-    together &= real[:-1]
-    pair = ids[:-1] * _PAIR_FACTOR
+    ids, n = tokens.flat, len(tokens.flat)
+    # A key is its query's number above its term's, so that one sort orders both; what is no term
+    # goes to the end, to the one that stands there in any case.
+    keys = np.full(2 * n + 1, _NOTHING)
+    single, pair = keys[:n], keys[n : 2 * n - 1]
+    above = rows << _BITS
+    np.bitwise_and(ids, 2**_SINGLE_BITS - 1, out=single)
+    single += above
+    np.multiply(ids[:-1], _PAIR_FACTOR, out=pair)
     pair += ids[1:]
     pair &= 2**_PAIR_BITS - 1
     pair += 2**_SINGLE_BITS
-    # A key is its query's number above its term's, so that one sort orders both.
-    above = rows << _BITS
     pair += above[1:]
-    above += ids & (2**_SINGLE_BITS - 1)
-    keys = np.concatenate((above[real], pair[together]))
+    padding = ids == pad_id
+    single[padding] = pair[padding[1:]] = pair[padding[:-1]] = _NOTHING
+    if len(tokens) > 1:
+        pair[above[1:] != above[:-1]] = _NOTHING
     keys.sort()
-    keys = np.concatenate((keys[:1], keys[1:][keys[1:] != keys[:-1]]))
+    keys = keys[:-1][keys[1:] != keys[:-1]]
     return keys & (2**_BITS - 1), keys >> _BITS

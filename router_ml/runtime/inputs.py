@@ -42,7 +42,7 @@ def graph_inputs(
         real = ids != pad_id
         feed["tokens"], feed["token_rows"] = ids[real], rows[real][:, None]
     if "terms" in wanted:
-        feed["terms"], of = distinct_terms(ids, rows, pad_id)
+        feed["terms"], of = distinct_terms(tokens, rows, pad_id)
         feed["term_rows"] = of[:, None]
     if "input_ids" in wanted:
         feed["input_ids"] = tokens.padded(pad_id)
