@@ -17,6 +17,7 @@ from pipelines import export, join, train
 from pipelines.benchmarks.world import write_world
 from pipelines.cache import get_encoder
 from pipelines.config import ExportConfig, JoinConfig, TrainConfig
+from pipelines.held_out import HeldOut
 from pipelines.learning import fit_router
 from pipelines.training_set import TrainingSet
 from router_ml.estimators.registry import make_estimator
@@ -60,7 +61,8 @@ def measure(n_queries: int = N_QUERIES, n_candidates: int = N_CANDIDATES) -> dic
         candidates=world.candidates,
         requests=np.ones(n_queries),
     )
-    fit_router(data, make_estimator(TrainConfig(joined=CACHE, output=CACHE).quality))
+    quality = make_estimator(TrainConfig(joined=CACHE, output=CACHE).quality)
+    HeldOut.of(fit_router(data, quality), data)
     return {"seconds": time.perf_counter() - started}
 
 
