@@ -45,6 +45,7 @@ from router_ml.features.encoder import Encoder
 from router_ml.features.featurizer import Featurizer
 from router_ml.features.lexical import lexical_features
 from router_ml.runtime.inputs import graph_inputs
+from router_ml.runtime.session import open_session
 from router_ml.types import FloatArray, IntArray, Tokens
 
 ESTIMATORS: Final[Mapping[str, Mapping[str, Any]]] = {
@@ -317,16 +318,12 @@ class _Bench:
 
     def _time(self, estimator: Estimator, rows: IntArray) -> float:
         """Median milliseconds from a prompt's text to every candidate's quality, one at a time."""
-        import onnxruntime as ort
-
         load_heads()
         graph = GraphBuilder()
         features = add_encoder(graph, self.encoder)
         out = add_head(estimator, graph, features)
         graph.output(out, "quality", ("batch", len(self.truth.candidates)))
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        session = ort.InferenceSession(graph.build().SerializeToString(), options)
+        session = open_session(graph.build().SerializeToString(), "the graph")
         tokenizer = self.encoder.tokenizer
         taken = []
         for i in rows:

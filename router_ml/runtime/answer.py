@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from router_ml.errors import BundleError, ScorerUnavailableError
 from router_ml.features.answer_table import AnswerTable, n_columns
+from router_ml.runtime.session import open_session
 from router_ml.types import BoolArray, FloatArray, IntArray
 
 _BATCH: Final = 8192
@@ -20,7 +21,6 @@ class AnswerRuntime:
     ----------
     graph : the serialised model
     n_candidates : K, which fixes the columns
-    threads : of ONNX Runtime
 
     Raises
     ------
@@ -28,19 +28,8 @@ class AnswerRuntime:
         If ONNX Runtime refuses the graph, or its columns are not those of this release.
     """
 
-    def __init__(self, *, graph: bytes, n_candidates: int, threads: int = 1) -> None:
-        import onnxruntime as ort
-
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        try:
-            self._session: Any = ort.InferenceSession(
-                graph, options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # ONNX Runtime raises many classes without a common base
-            raise BundleError(f"ONNX Runtime does not accept answer.onnx: {error}") from error
+    def __init__(self, *, graph: bytes, n_candidates: int) -> None:
+        self._session = open_session(graph, "answer.onnx")
         columns = self._session.get_inputs()[0].shape[-1]
         if columns != n_columns(n_candidates):
             raise BundleError(

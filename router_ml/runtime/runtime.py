@@ -26,6 +26,7 @@ from router_ml.policies.quality_floor import QualityFloorPolicy
 from router_ml.policies.registry import from_dict
 from router_ml.runtime.constraints import Constraints, fits_context
 from router_ml.runtime.inputs import INPUTS, graph_inputs
+from router_ml.runtime.session import open_session
 from router_ml.types import (
     BoolArray,
     CandidateTable,
@@ -279,16 +280,7 @@ def _draw(probs: Sequence[float], uniform: float) -> int:
 
 
 def _session(graph: bytes) -> Any:
-    import onnxruntime as ort
-
-    options = ort.SessionOptions()
-    # Sums over tokens are taken in their order, and one thread is fastest for one request.
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    try:
-        session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime raises many classes without a common base
-        raise BundleError(f"ONNX Runtime does not accept {GRAPH}: {error}") from error
+    session = open_session(graph, GRAPH)
     inputs = {value.name for value in session.get_inputs()}
     lacking = set(OUTPUTS) - {value.name for value in session.get_outputs()}
     if not inputs <= set(INPUTS) or lacking:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-import onnxruntime as ort
 import pytest
 
 from router_ml.checks.examples import (
@@ -22,6 +23,7 @@ from router_ml.export.inputs import add_input
 from router_ml.export.router import load_heads
 from router_ml.features.lexical import NAMES
 from router_ml.runtime.inputs import graph_inputs
+from router_ml.runtime.session import open_session
 from router_ml.types import FloatArray, QueryBatch, Tokens
 from tests.checks.test_estimators import arguments
 
@@ -41,7 +43,7 @@ def odd_batch() -> QueryBatch:
     return QueryBatch(text, ("",) * len(rows), Tokens.from_rows(rows), lexical, embedding)
 
 
-def scorer(estimator: Estimator) -> ort.InferenceSession:
+def scorer(estimator: Estimator) -> Any:
     """The head alone, with the embedding as an input instead of an encoder."""
     load_heads()
     graph = GraphBuilder()
@@ -50,10 +52,10 @@ def scorer(estimator: Estimator) -> ort.InferenceSession:
         lexical=add_input(graph, "lexical"),
     )
     graph.output(add_head(estimator, graph, features), "out", ("batch", 3))
-    return ort.InferenceSession(graph.build().SerializeToString())
+    return open_session(graph.build().SerializeToString(), "a test")
 
 
-def run(session: ort.InferenceSession, queries: QueryBatch) -> FloatArray:
+def run(session: Any, queries: QueryBatch) -> FloatArray:
     wanted = [node.name for node in session.get_inputs() if node.name != "embedding"]
     feed = graph_inputs(wanted, tokens=queries.tokens, lexical=queries.lexical, pad_id=0)
     out: FloatArray = session.run(None, {"embedding": queries.embedding, **feed})[0]
@@ -91,6 +93,6 @@ def test_calibration_agrees(n: int, spread: float) -> None:
     graph = GraphBuilder()
     x = graph.input("x", np.float32, ("batch", 2))
     graph.output(add_calibration(graph, x, calibrator), "y", ("batch", 2))
-    session = ort.InferenceSession(graph.build().SerializeToString())
+    session = open_session(graph.build().SerializeToString(), "a test")
     value = np.vstack([rng.random((50, 2)), [[0.0, 1.0], [-0.1, 1.2]]]).astype(np.float32)
     np.testing.assert_allclose(session.run(None, {"x": value})[0], calibrator(value), atol=1e-5)

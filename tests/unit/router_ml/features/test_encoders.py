@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import onnxruntime as ort
 import pytest
 
 from router_ml.export.encoders import add_encoder
@@ -18,6 +17,7 @@ from router_ml.features.query import Query
 from router_ml.features.static_encoder import StaticEncoder
 from router_ml.features.tokenizer import QueryTokenizer, TokenLayout
 from router_ml.runtime.inputs import graph_inputs
+from router_ml.runtime.session import open_session
 from router_ml.types import FloatArray, Tokens
 from tests.bundles import wordpiece
 
@@ -79,7 +79,7 @@ def test_the_graph_gives_the_very_same_floats_alone_and_together() -> None:
     graph = GraphBuilder()
     features = add_encoder(graph, static)
     graph.output(features.embedding, "embedding", ("batch", static.dims))
-    session = ort.InferenceSession(graph.build().SerializeToString())
+    session = open_session(graph.build().SerializeToString(), "a test")
     rng = np.random.default_rng(1)
     sizes = (1, 3, 40, 400, 1, *rng.integers(1, 1024, 60))
     rows = [rng.integers(0, len(static.table), size).tolist() for size in sizes]
