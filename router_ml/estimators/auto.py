@@ -30,7 +30,7 @@ class Cost:
 
 COSTS: Final[dict[str, Cost]] = {
     "linear": Cost(0.005, 0.003),
-    "low_rank": Cost(0.005, 0.06),
+    "knn": Cost(0.08, 0.001),
     "deep_averaging": Cost(0.03, 0.12),
     "token_weights": Cost(0.03, 0.02),
     "lightgbm": Cost(0.06, 0.12),
@@ -104,7 +104,7 @@ class AutoEstimator(Estimator):
         Examples
         --------
         >>> list(AutoEstimator(train_s=1.0).choose(10_000, 2))
-        ['linear']
+        ['linear', 'knn']
         """
         chosen: dict[str, Any] = {}
         score = train = 0.0

@@ -23,12 +23,13 @@ from router_ml.estimators.trust import believed, lead_trust
 from router_ml.types import BoolArray, CandidateTable, FloatArray, IntArray, QueryBatch
 
 DEFAULT_MEMBERS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "knn": {"name": "knn", "max_prototypes": 4000},
     "token_weights": {"name": "token_weights"},
     "deep_averaging": {"name": "deep_averaging"},
-    "low_rank": {"name": "low_rank"},
     "lightgbm": {"name": "lightgbm", "base": {"name": "token_weights"}},
 }
-"""Trees see what token weights predict; in a graph that is computed once for both."""
+"""Trees see what token weights predict; in a graph that is computed once for both. Prototypes cost
+time by their number and are worth most where there are few."""
 MIN_JUDGED: Final = 500
 """Rows to find weights on: with GSM8K's 140 the blend with an encoder was no better than chance."""
 MIN_Z: Final = 1.0
@@ -56,7 +57,7 @@ class StackedRouter(Estimator):
     Parameters
     ----------
     members : mapping of name to unfitted estimator, or its spec ``{"name": ...}``; default:
-        token weights, deep averaging, low rank, and lightgbm on token weights
+        kNN, token weights, deep averaging, and lightgbm on token weights
     n_folds : int, default=4
         Inner folds, grouped.
     calibrate : bool, default=True

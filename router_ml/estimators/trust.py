@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import numpy as np
 
 from router_ml.types import FloatArray
-
-ERRORS: Final = 1.0
-"""Standard errors by which a slope is lowered."""
 
 
 def lead_trust(
@@ -17,16 +12,15 @@ def lead_trust(
 ) -> FloatArray:
     r"""Factor of every candidate's lead over the best constant r, in [0, 1].
 
-    .. math:: s_k = \frac{\sum_i p_{ik} t_{ik}}{\sum_i p_{ik}^2}, \qquad
-              \tau_k = \min(1, \max(0, s_k - \mathrm{se}(s_k)))
+    .. math:: \tau_k = \min\Bigl(1, \max\Bigl(0,
+              \frac{\sum_i p_{ik} t_{ik}}{\sum_i p_{ik}^2}\Bigr)\Bigr)
 
     with p the predicted lead :math:`\hat q_{ik} - \hat q_{ir}` less its mean
     :math:`\ell_k - \ell_r`, and t the true one. Whoever picks the largest of many noisy
     predictions is disappointed by it: the blend's weights hold for all pairs of candidates on
     average, and most of what candidates differ by is that some are bad. The leads that decide are
-    those over the best; where held-out rows bear them out only in part, or few rows say so, they
-    are believed in part. One where no row has both labels, as in a log, and with two candidates,
-    whose one lead is reordered by no factor.
+    those over the best; where held-out rows bear them out in part, they are believed in part. One
+    where no row has both labels, as in a log.
 
     Parameters
     ----------
@@ -43,20 +37,14 @@ def lead_trust(
     >>> lead_trust(noisy, truth, np.ones((4000, 3)), np.array([0.5, 0.5, 0.5])).round(1).tolist()
     [1.0, 0.5, 0.5]
     """
-    trust = np.ones(len(level))
-    if len(level) < 3:
-        return trust
     best = int(np.argmax(level))
     lead = level - level[best]
     p = predicted - predicted[:, [best]] - lead
     mass = np.minimum(weight, weight[:, [best]])
     t = np.where(mass > 0, Y - Y[:, [best]] - lead, 0.0)
     square = (mass * p * p).sum(axis=0)
-    told = square > 0
-    slope = (mass * p * t).sum(axis=0)[told] / square[told]
-    miss = (mass * p)[:, told] * (t[:, told] - slope * p[:, told])
-    error = np.sqrt((miss**2).sum(axis=0)) / square[told]
-    trust[told] = np.clip(slope - ERRORS * error, 0.0, 1.0)
+    slope = (mass * p * t).sum(axis=0) / np.where(square > 0, square, 1.0)
+    trust: FloatArray = np.where(square > 0, np.clip(slope, 0.0, 1.0), 1.0)
     return trust
 
 
