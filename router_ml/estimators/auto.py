@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Self
 
@@ -19,24 +20,23 @@ class Cost:
 
     Parameters
     ----------
-    score_ms : milliseconds a request, fixed part
-    score_ms_per_prototype : milliseconds per training query kept
+    score_ms : milliseconds a request
     train_s : seconds per thousand queries and candidate, one fit
     """
 
     score_ms: float
-    score_ms_per_prototype: float
     train_s: float
 
 
 COSTS: Final[dict[str, Cost]] = {
-    "linear": Cost(0.005, 0.0, 0.003),
-    "low_rank": Cost(0.005, 0.0, 0.06),
-    "deep_averaging": Cost(0.03, 0.0, 0.12),
-    "token_weights": Cost(0.03, 0.0, 0.02),
-    "knn": Cost(0.01, 2e-5, 0.001),
-    "lightgbm": Cost(0.06, 0.0, 0.06),
+    "linear": Cost(0.005, 0.003),
+    "knn": Cost(0.08, 0.001),
+    "deep_averaging": Cost(0.03, 0.12),
+    "token_weights": Cost(0.03, 0.02),
+    "lightgbm": Cost(0.06, 0.12),
 }
+POOL: Final[Mapping[str, Mapping[str, Any]]] = {"linear": {"name": "linear"}, **DEFAULT_MEMBERS}
+"""What is chosen from: the stack's own members, and the one that fits any allowance."""
 
 
 class AutoEstimator(Estimator):
@@ -89,7 +89,7 @@ class AutoEstimator(Estimator):
             members=members, n_folds=self.n_folds, random_state=self.random_state
         ).fit(queries, Y, candidates=candidates, sample_weight=sample_weight, groups=groups)
         self.oof_ = self.stack_.oof_
-        left_out = sorted(set(DEFAULT_MEMBERS) - set(members))
+        left_out = sorted(set(POOL) - set(members))
         self.report_ = {**self.stack_.report_, "left_out": left_out}
         return self
 
@@ -108,20 +108,18 @@ class AutoEstimator(Estimator):
         """
         chosen: dict[str, Any] = {}
         score = train = 0.0
-        order = sorted(DEFAULT_MEMBERS, key=lambda m: COSTS[DEFAULT_MEMBERS[m]["name"]].train_s)
-        for member in order:
-            cost = COSTS[DEFAULT_MEMBERS[member]["name"]]
-            ms = cost.score_ms + cost.score_ms_per_prototype * min(n, 12_000)
+        for member in sorted(POOL, key=lambda name: COSTS[name].train_s):
+            cost = COSTS[member]
             seconds = cost.train_s * n / 1_000 * (k + 1) * (self.n_folds + 1)
-            if score + ms <= self.score_ms and train + seconds <= self.train_s:
-                chosen[member] = DEFAULT_MEMBERS[member]
-                score, train = score + ms, train + seconds
+            if score + cost.score_ms <= self.score_ms and train + seconds <= self.train_s:
+                chosen[member] = POOL[member]
+                score, train = score + cost.score_ms, train + seconds
         if not chosen:
             raise ConfigError(
                 f"no member fits score_ms={self.score_ms} and train_s={self.train_s} with {n} "
                 "queries; raise an allowance"
             )
-        return {name: chosen[name] for name in DEFAULT_MEMBERS if name in chosen}
+        return {name: chosen[name] for name in POOL if name in chosen}
 
     def predict(self, queries: QueryBatch, candidates: CandidateTable) -> FloatArray:
         """The stack's predictions, shape (n, K); see :meth:`Estimator.predict`."""

@@ -27,8 +27,8 @@ class FineTunedEstimator(QualityEstimator):
 
     .. math:: \mathrm{logit}\,\hat q_{ik} = \mathrm{logit}\,\ell_k + a_k + e_i^\top (u_0 + u_k)
 
-    with e the mean of the last layer's token states. Embeddings and the lower layers stay as they
-    were pretrained; the upper ones, :math:`a` and :math:`u` follow the labels by AdamW on
+    with e the mean of the last layer's token states. Embeddings and lower layers, if any, stay as
+    they were pretrained; the upper ones, :math:`a` and :math:`u` follow the labels by AdamW on
     cross-entropy, with warm-up and linear decay. It costs minutes to train and milliseconds to
     score: a teacher for :class:`DistilledEstimator`, or a member of a stack where milliseconds do
     not matter.
@@ -41,15 +41,15 @@ class FineTunedEstimator(QualityEstimator):
     model : str, default="sentence-transformers/all-MiniLM-L6-v2"
         Any BERT-like sentence-transformers model, by name or path; the tokens of the batch must be
         its own, or those of the static encoder distilled from it.
-    n_trained_layers : int, default=2
-        Upper layers that are trained.
+    n_trained_layers : int, default=6
+        Upper layers that are trained; all of the default model.
     n_epochs : int, default=2
     min_steps : int, default=80
         Batches at least, when there are few labels.
     max_tokens : int, default=128
         Longer queries keep their first third and their end.
     batch_size : int, default=32
-    learning_rate, head_rate : float, default=1e-4 and 1e-3
+    learning_rate, head_rate : float, default=5e-5 and 1e-3
         Of the layers, and of the output.
     random_state : int, default=0
 
@@ -66,12 +66,12 @@ class FineTunedEstimator(QualityEstimator):
         self,
         *,
         model: str = MODEL,
-        n_trained_layers: int = 2,
+        n_trained_layers: int = 6,
         n_epochs: int = 2,
         min_steps: int = 80,
         max_tokens: int = 128,
         batch_size: int = 32,
-        learning_rate: float = 1e-4,
+        learning_rate: float = 5e-5,
         head_rate: float = 1e-3,
         random_state: int = 0,
     ) -> None:

@@ -19,16 +19,17 @@ from router_ml.estimators.calibration import (
 from router_ml.estimators.crossfit import advantage, group_folds, out_of_fold, squared_errors
 from router_ml.estimators.effects import split_effects, split_predictions
 from router_ml.estimators.specs import Spec, as_estimator, as_spec
+from router_ml.estimators.trust import believed, lead_trust
 from router_ml.types import BoolArray, CandidateTable, FloatArray, IntArray, QueryBatch
 
 DEFAULT_MEMBERS: Final[Mapping[str, Mapping[str, Any]]] = {
-    "linear": {"name": "linear"},
-    "knn": {"name": "knn"},
+    "knn": {"name": "knn", "max_prototypes": 4000},
     "token_weights": {"name": "token_weights"},
     "deep_averaging": {"name": "deep_averaging"},
-    "low_rank": {"name": "low_rank"},
-    "lightgbm": {"name": "lightgbm"},
+    "lightgbm": {"name": "lightgbm", "base": {"name": "token_weights"}},
 }
+"""Trees see what token weights predict; in a graph that is computed once for both. Prototypes cost
+time by their number and are worth most where there are few."""
 MIN_JUDGED: Final = 500
 """Rows to find weights on: with GSM8K's 140 the blend with an encoder was no better than chance."""
 MIN_Z: Final = 1.0
@@ -45,8 +46,9 @@ class StackedRouter(Estimator):
     part and for contrasts, so a member may be believed on how hard a query is and not on who
     answers it best. They need not sum to one: zero weights are the constant router. If held-out
     contrasts do not lower the squared error at all reliably, they are set to zero, and
-    ``report_`` says that no router beats the best constant. The maps :math:`g_k` are calibrations
-    fitted on the same held-out blend.
+    ``report_`` says that no router beats the best constant. Leads over the best constant are then
+    believed as far as held-out rows bear them out (:func:`lead_trust`). The map :math:`g` is a
+    calibration fitted on the same held-out blend.
 
     With a costly member (a fine-tuned encoder) only as many inner folds are held out as it takes to
     find weights and calibration on some 500 rows. Where the first is enough, a costly member is
@@ -54,8 +56,8 @@ class StackedRouter(Estimator):
 
     Parameters
     ----------
-    members : mapping of name to unfitted estimator, or its spec ``{"name": ...}``; default: linear,
-        knn, token weights, deep averaging, low rank and lightgbm
+    members : mapping of name to unfitted estimator, or its spec ``{"name": ...}``; default:
+        kNN, token weights, deep averaging, and lightgbm on token weights
     n_folds : int, default=4
         Inner folds, grouped.
     calibrate : bool, default=True
@@ -157,7 +159,11 @@ class StackedRouter(Estimator):
         return State(
             name=self.name,
             params={**self.get_params(deep=False), "members": specs},
-            arrays={"level_": self.level_, "calibrator_": self.calibrator_.array},
+            arrays={
+                "level_": self.level_,
+                "trust_": self.trust_,
+                "calibrator_": self.calibrator_.array,
+            },
             values={
                 "candidates": list(self.candidates_),
                 "weights": {name: list(pair) for name, pair in self.weights_.items()},
@@ -174,6 +180,8 @@ class StackedRouter(Estimator):
         self.weights_ = {name: (a, b) for name, (a, b) in state.values["weights"].items()}
         self.report_ = state.values["report"]
         self.level_ = state.arrays["level_"]
+        # States from before leads were trusted in part have none.
+        self.trust_ = state.arrays.get("trust_", np.ones(len(self.level_)))
         self.calibrator_ = calibrator_from_array(state.arrays["calibrator_"])
         self.members_ = {name: load_estimator(child) for name, child in state.children.items()}
         return self
@@ -195,9 +203,10 @@ class StackedRouter(Estimator):
         weight: FloatArray,
         groups: IntArray,
     ) -> None:
-        """Solve for weights, drop contrasts that do not earn their place, and calibrate."""
+        """Solve for weights, drop contrasts that do not earn their place; trust, and calibrate."""
         from scipy.optimize import nnls
 
+        self.trust_: FloatArray = np.ones(len(self.level_))
         names = list(held_out)
         seen = weight > 0
         parts = [split_predictions(held_out[name], self.level_) for name in names]
@@ -220,6 +229,7 @@ class StackedRouter(Estimator):
         self.gain_, self.z_ = advantage(full, flat, groups)
         if self.z_ >= MIN_Z:
             self.weights_ = kept
+        self.trust_ = lead_trust(self._combine(held_out), Y, weight, self.level_)
         self.calibrator_: Calibrator = IDENTITY
         if self.calibrate:
             self.calibrator_ = fit_calibrator(self._combine(held_out), Y, weight)
@@ -257,12 +267,12 @@ class StackedRouter(Estimator):
     def _combine(self, predictions: Mapping[str, FloatArray], n: int | None = None) -> FloatArray:
         """Blend of members' predictions about the levels, shape (n, K)."""
         rows = len(next(iter(predictions.values()))) if n is None else n
-        total = np.tile(self.level_, (rows, 1))
+        left = np.zeros((rows, len(self.level_)))
         for name, quality in predictions.items():
             common, contrast = split_predictions(quality, self.level_)
             a, b = self.weights_[name]
-            total += a * common + b * contrast
-        return np.clip(total, 0.0, 1.0)
+            left += a * common + b * contrast
+        return np.clip(self.level_ + believed(left, self.trust_, self.level_), 0.0, 1.0)
 
     def _report(
         self,
@@ -287,6 +297,10 @@ class StackedRouter(Estimator):
             },
             "weights": {name: [round(x, 4) for x in pair] for name, pair in self.weights_.items()},
             "contrast_z": round(self.z_, 2),
+            "trust": {
+                name: round(float(x), 4)
+                for name, x in zip(self.candidates_, self.trust_, strict=True)
+            },
             "verdict": (
                 f"contrasts between candidates lower the held-out squared error (z = {self.z_:.1f})"
                 if beaten

@@ -1,0 +1,53 @@
+"""Leads over the best constant are believed as far as held-out rows bear them out."""
+
+import numpy as np
+import pytest
+
+from router_ml.checks.examples import example_batch
+from router_ml.estimators.base import load_estimator
+from router_ml.estimators.stacked import StackedRouter
+from router_ml.estimators.trust import believed, lead_trust
+from router_ml.types import CandidateTable
+
+LEVEL = np.array([0.5, 0.6, 0.4])
+
+
+def test_a_lead_that_comes_true_is_believed_and_noise_is_not() -> None:
+    rng = np.random.default_rng(0)
+    true = LEVEL + rng.normal(0.0, 0.1, (5000, 3))
+    predicted = true.copy()
+    predicted[:, 2] = LEVEL[2] + true[:, 1] - LEVEL[1] + rng.normal(0.0, 0.1, 5000)
+    trust = lead_trust(predicted, true, np.ones((5000, 3)), LEVEL)
+    assert trust[:2].tolist() == pytest.approx([1.0, 1.0])
+    assert trust[2] < 4 / np.sqrt(5000)
+
+
+def test_a_log_is_left_as_it_is() -> None:
+    rng = np.random.default_rng(2)
+    predicted, Y = rng.random((300, 3)), rng.random((300, 3))
+    asked = np.eye(3)[rng.integers(0, 3, 300)]
+    assert lead_trust(predicted, np.where(asked > 0, Y, np.nan), asked, LEVEL).tolist() == [1] * 3
+
+
+def test_trust_moves_leads_and_not_the_best_constant() -> None:
+    left = np.array([[0.1, 0.2, -0.3]])
+    moved = believed(left, np.array([0.5, 0.0, 0.0]), LEVEL)
+    assert moved[0].tolist() == pytest.approx([0.15, 0.2, 0.2])
+
+
+def test_a_stack_keeps_its_trust_and_an_older_one_trusts_all() -> None:
+    queries = example_batch(300)
+    table = CandidateTable.from_prices({"a": (1.0, 1.0), "b": (2.0, 2.0), "c": (3.0, 3.0)})
+    rng = np.random.default_rng(3)
+    Y = np.clip(queries.lexical[:, :1] * [[0.1, 0.2, 0.3]] + rng.normal(0.0, 0.1, (300, 3)), 0, 1)
+    stack = StackedRouter(members={"linear": {"name": "linear", "contrast_penalty": 10.0}})
+    stack.fit(queries, Y, candidates=table)
+    stack.trust_ = np.array([0.5, 0.2, 1.0])
+    state = stack.get_state()
+    twin = load_estimator(state)
+    np.testing.assert_array_equal(twin.predict(queries, table), stack.predict(queries, table))
+    del state.arrays["trust_"]  # type: ignore[attr-defined]  # a dict in fact
+    older = load_estimator(state)
+    assert isinstance(older, StackedRouter)
+    assert older.trust_.tolist() == [1.0, 1.0, 1.0]
+    assert not np.allclose(older.predict(queries, table), stack.predict(queries, table))
