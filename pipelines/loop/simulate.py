@@ -254,8 +254,8 @@ def _print(ledger: Ledger) -> None:
 
 
 def _gate(ledger: Ledger, number: int) -> str:
-    """What the gate said at the end of a round."""
-    (row,) = [r for r in ledger.retrainings if r["round"] == number and not r["overridden"]]
+    """What the gate said at the end of a round; what was announced was retrained before it."""
+    row = [r for r in ledger.retrainings if r["round"] == number][-1]
     found = ", ".join(f"{change['candidate']} changed" for change in row["changes"])
     said = f"version {row['version']} promoted" if row["promoted"] else "champion stays"
     return said + (f" ({found})" if found else "")
