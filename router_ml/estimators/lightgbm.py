@@ -40,6 +40,9 @@ class LightGBMEstimator(QualityEstimator):
     base : estimator or its spec ``{"name": ...}``, default=None
         Trees also see this estimator's predictions, out of fold in training: what a linear model
         of tokens knows, they need not find.
+    max_base_rows : int, default=20_000
+        Labelled queries above which they do without: it takes six fits of the base, longer than the
+        trees, and so many labels they were not measured with it.
     random_state : int, default=0
 
     References
@@ -59,6 +62,7 @@ class LightGBMEstimator(QualityEstimator):
         leaf_penalty: float = 10.0,
         n_dims: int = 16,
         base: Spec | None = None,
+        max_base_rows: int = 20_000,
         random_state: int = 0,
     ) -> None:
         self.n_trees = n_trees
@@ -68,13 +72,15 @@ class LightGBMEstimator(QualityEstimator):
         self.leaf_penalty = leaf_penalty
         self.n_dims = n_dims
         self.base = base
+        self.max_base_rows = max_base_rows
         self.random_state = random_state
 
     def _fit_effects(self, queries: QueryBatch, effects: Effects) -> None:
         import lightgbm
 
         X = tree_features(queries, self.n_dims)
-        if self.base is not None:
+        self.base_: QualityEstimator | None = None
+        if self.base is not None and len(queries) <= self.max_base_rows:
             X = np.hstack([X, self._fit_base(queries, effects)])
         self.boosters_: list[Any] = []
         for j in range(effects.target.shape[1]):
@@ -93,7 +99,7 @@ class LightGBMEstimator(QualityEstimator):
 
     def _effects(self, queries: QueryBatch) -> FloatArray:
         X = tree_features(queries, self.n_dims)
-        if self.base is not None:
+        if self.base_ is not None:
             X = np.hstack([X, _single(np.clip(self.base_._quality(queries), 0.0, 1.0))])
         effects = np.zeros((len(queries), len(self.boosters_)))
         for j, booster in enumerate(self.boosters_):
@@ -109,7 +115,7 @@ class LightGBMEstimator(QualityEstimator):
             for j, booster in enumerate(self.boosters_)
             if booster is not None
         }
-        children = {} if self.base is None else {"base": self.base_.get_state()}
+        children = {} if self.base_ is None else {"base": self.base_.get_state()}
         params = {**state.params, "base": None if self.base is None else as_spec(self.base)}
         return State(state.name, params, state.arrays, state.values, texts, children)
 
@@ -143,7 +149,8 @@ class LightGBMEstimator(QualityEstimator):
         import lightgbm
 
         self = super().from_state(state)
-        if self.base is not None:
+        self.base_ = None
+        if "base" in state.children:
             base = load_estimator(state.children["base"])
             if not isinstance(base, QualityEstimator):
                 raise ConfigError(f"base must be an estimator of effects, got {base!r}")

@@ -19,7 +19,7 @@ def _(estimator: LightGBMEstimator, graph: GraphBuilder, features: FeatureTensor
         if booster is not None:
             forest.add(booster.dump_model(), [j])
     columns = [features.lexical, features.embedding]
-    if estimator.base is not None:
+    if estimator.base_ is not None:
         # A slice, not a gather: an encoder may have fewer dimensions than are asked for.
         start, stop = graph.constant(np.array([0])), graph.constant(np.array([estimator.n_dims]))
         axis = graph.constant(AXIS_1)

@@ -46,6 +46,20 @@ def test_trees_on_a_base_survive_their_state() -> None:
     np.testing.assert_array_equal(twin.predict(queries, TABLE), model.predict(queries, TABLE))
 
 
+def test_trees_on_many_queries_do_without_their_base() -> None:
+    queries, candidates = example_batch(200), example_candidates(3)
+    spec = {"name": "lightgbm", "base": {"name": "token_weights"}, "n_trees": 5}
+    few = make_estimator({**spec, "max_base_rows": 199})
+    few.fit(queries, example_labels(queries, 3), candidates=candidates)
+    plain = make_estimator({"name": "lightgbm", "n_trees": 5})
+    plain.fit(queries, example_labels(queries, 3), candidates=candidates)
+    back = load_estimator(few.get_state())
+    for model in (few, back):
+        assert np.array_equal(
+            model.predict(queries, candidates), plain.predict(queries, candidates)
+        )
+
+
 def test_a_base_of_another_kind_is_refused() -> None:
     model = LightGBMEstimator(base={"name": "stacked"})
     with pytest.raises(ConfigError, match="base must be"):
