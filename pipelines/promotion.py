@@ -16,6 +16,7 @@ from router_ml.evaluation.gate import Gate, GateReport
 from router_ml.export.parity import MIN_EQUAL_DECISIONS, TOLERANCE
 from router_ml.features.query import Query
 from router_ml.runtime.runtime import Runtime
+from router_ml.types import FloatArray
 
 _REPEATS: Final = 3
 
@@ -149,29 +150,25 @@ def judge(
         target_power=config.target_power,
         peeking=config.peeking,
     )
-    verdict = gate.judge(
-        rows.quality_difference,
-        rows.cost_difference,
-        group_id=rows.group_id,
-        labelled_rows=rows.labelled_rows,
-        look=look,
-    )
-    worst = None
-    if rows.worst_quality_difference is not None:
-        worst = gate.judge(
-            rows.worst_quality_difference,
+
+    def compare(quality_difference: FloatArray) -> GateReport:
+        return gate.judge(
+            quality_difference,
             rows.cost_difference,
             group_id=rows.group_id,
             labelled_rows=rows.labelled_rows,
             look=look,
         )
+
+    verdict = compare(rows.quality_difference)
+    unjudged = rows.worst_quality_difference
     return PromotionReport(
         challenger=names[0],
         champion=f"version {names[1]}" if champion is not None else f"constant {rows.opponent}",
         conditions=(
             check_parity_report(parity, challenger.manifest.bundle_id),
             check_latency(challenger, rows.queries, config),
-            check_support(rows, worst),
+            check_support(rows, None if unjudged is None else compare(unjudged)),
         ),
         gate=verdict,
         look=look,

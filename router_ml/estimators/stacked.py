@@ -180,8 +180,7 @@ class StackedRouter(Estimator):
         self.weights_ = {name: (a, b) for name, (a, b) in state.values["weights"].items()}
         self.report_ = state.values["report"]
         self.level_ = state.arrays["level_"]
-        # States from before leads were trusted in part have none.
-        self.trust_ = state.arrays.get("trust_", np.ones(len(self.level_)))
+        self.trust_ = state.arrays["trust_"]
         self.calibrator_ = calibrator_from_array(state.arrays["calibrator_"])
         self.members_ = {name: load_estimator(child) for name, child in state.children.items()}
         return self
