@@ -40,7 +40,7 @@ class LightGBMEstimator(QualityEstimator):
     base : estimator or its spec ``{"name": ...}``, default=None
         Trees also see this estimator's predictions, out of fold in training: what a linear model
         of tokens knows, they need not find.
-    max_base_rows : int, default=20_000
+    max_base_rows : int, default=20000
         Labelled queries above which they do without: it takes six fits of the base, longer than the
         trees, and so many labels they were not measured with it.
     random_state : int, default=0

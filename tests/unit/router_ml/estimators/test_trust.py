@@ -26,6 +26,7 @@ def test_a_log_is_left_as_it_is() -> None:
     rng = np.random.default_rng(2)
     predicted, Y = rng.random((300, 3)), rng.random((300, 3))
     asked = np.eye(3)[rng.integers(0, 3, 300)]
+    asked[:100, LEVEL.argmax()] = 1.0  # some were asked twice
     assert lead_trust(predicted, np.where(asked > 0, Y, np.nan), asked, LEVEL).tolist() == [1] * 3
 
 
