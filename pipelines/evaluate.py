@@ -11,8 +11,6 @@ import numpy as np
 import pandas as pd
 
 from pipelines import cascade_evaluation, figures
-from pipelines.benchmarks import quality_metrics
-from pipelines.benchmarks.quality_metrics import Metrics
 from pipelines.comparison import (
     as_dict,
     budget_policies,
@@ -30,8 +28,10 @@ from pipelines.tables import all_candidates, read_outcomes, to_matrices
 from router_ml.bundle.files import Bundle, read_bundle
 from router_ml.errors import DataError
 from router_ml.estimators.router import count_bias
+from router_ml.evaluation import quality_metrics
 from router_ml.evaluation.calibration import ece_estimate, reliability
 from router_ml.evaluation.curves import zero_router
+from router_ml.evaluation.quality_metrics import Metrics
 from router_ml.runtime.runtime import Runtime
 from router_ml.types import CandidateTable, Predictions
 

@@ -16,7 +16,6 @@ from typing import Any, Final
 
 import numpy as np
 
-from pipelines.benchmarks import quality_metrics as metrics
 from pipelines.benchmarks.quality_data import (
     BFCL,
     LLMROUTER,
@@ -36,6 +35,7 @@ from router_ml.estimators.base import Estimator
 from router_ml.estimators.counts import CountsEstimator
 from router_ml.estimators.registry import make_estimator
 from router_ml.estimators.stacked import DEFAULT_MEMBERS
+from router_ml.evaluation import quality_metrics as metrics
 from router_ml.evaluation.intervals import Estimate
 from router_ml.export.encoders import add_encoder
 from router_ml.export.graph import GraphBuilder

@@ -11,10 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pipelines.benchmarks.quality_data import MMLU, Workload, label_count
-from pipelines.benchmarks.quality_metrics import curve_points, operating_points
 from pipelines.figures import BASELINE, INK, MUTED, ORACLE, ROUTER, save
 from router_ml.evaluation.calibration import reliability
 from router_ml.evaluation.curves import Curve, zero_router
+from router_ml.evaluation.quality_metrics import curve_points, operating_points
 from router_ml.types import FloatArray
 
 _SHIPPED: Final = "fast"

@@ -14,7 +14,7 @@ from router_ml.features.query import Query
 from router_ml.runtime.constraints import Constraints
 from router_ml.runtime.runtime import NO_CONSTRAINTS, Runtime
 from router_ml.types import Decision
-from serving.batcher import Batcher
+from serving.batcher import Batcher, Crowd
 from tests.bundles import make_bundle
 
 TEXTS = [f"Mix {'very ' * (n % 7)}blue paint {n}" for n in range(40)]
@@ -132,3 +132,42 @@ def test_an_answer_that_fails_is_heard_of_by_its_asker(runtime: Runtime) -> None
     assert isinstance(second, RuntimeError)
     assert same(first, runtime.decide(Query(TEXTS[0])))
     assert same(third, runtime.decide(Query(TEXTS[2])))
+
+
+def test_a_crowd_waits_for_as_many_as_were_there_and_one_more() -> None:
+    crowd = Crowd()
+    crowd.begin(0.0)
+    assert not crowd.wait(1, 0.0)  # nobody else is expected
+    crowd.end(4, 0.001)
+    crowd.begin(0.0012)
+    assert crowd.wait(4, 0.0013)  # four were there, so a fifth may come
+    assert not crowd.wait(5, 0.0013)
+
+
+def test_a_crowd_that_waited_in_vain_expects_no_more_than_came() -> None:
+    crowd = Crowd()
+    crowd.begin(0.0)
+    crowd.end(4, 0.001)
+    crowd.begin(0.0011)
+    assert crowd.wait(3, 0.0012)
+    assert not crowd.wait(3, 0.0018)  # patience is over
+    crowd.end(3, 0.0019)
+    crowd.begin(0.002)
+    assert crowd.wait(2, 0.002)
+    assert not crowd.wait(3, 0.002)  # not one more: the last wait was for nothing
+
+
+def test_a_crowd_is_forgotten_after_a_moment() -> None:
+    crowd = Crowd()
+    crowd.begin(0.0)
+    crowd.end(8, 0.001)
+    crowd.begin(0.01)
+    assert not crowd.wait(1, 0.01)
+
+
+def test_a_crowd_never_expects_more_than_one_batch_holds() -> None:
+    crowd = Crowd()
+    crowd.begin(0.0)
+    crowd.end(32, 0.001)
+    crowd.begin(0.0011)
+    assert not crowd.wait(32, 0.0011)

@@ -1,4 +1,4 @@
-"""Metrics of the quality benchmark, each with a 95 % interval."""
+"""Metrics of predicted quality against full information, each with a 95 % interval."""
 
 from __future__ import annotations
 
