@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from pipelines.benchmarks.kept import described, kept
 from pipelines.benchmarks.quality_data import (
     BFCL,
     LLMROUTER,
@@ -33,7 +34,6 @@ from pipelines.console import print_table, progress
 from router_ml.errors import ConfigError
 from router_ml.estimators.base import Estimator
 from router_ml.estimators.counts import CountsEstimator
-from router_ml.estimators.registry import make_estimator
 from router_ml.estimators.stacked import DEFAULT_MEMBERS
 from router_ml.evaluation import quality_metrics as metrics
 from router_ml.evaluation.intervals import Estimate
@@ -76,7 +76,7 @@ ABLATION: Final[Mapping[str, Mapping[str, Any]]] = {
     for left_out in DEFAULT_MEMBERS
 }
 """What every member of the blend is worth: the blend without it."""
-_RECIPE: Final = "11"
+_RECIPE: Final = "12"
 """Raise it when an estimator's code changes, so that predictions kept from before are not used."""
 N_FOLDS: Final = 5
 """Folds of the cross-validation, and draws of few labels."""
@@ -90,12 +90,12 @@ class Scored:
     Parameters
     ----------
     quality, cost_usd : shape (n_test, K); costs are NaN where the workload has none
-    score_ms : milliseconds to tokenise, count and score one prompt
+    score_ms : milliseconds to tokenise, count and score each of some prompts; none where not timed
     """
 
     quality: FloatArray
     cost_usd: FloatArray
-    score_ms: float
+    score_ms: FloatArray
 
 
 def run(
@@ -223,7 +223,7 @@ class _Bench:
         for method in ("random", "oracle"):
             parts = [self._reference(method, f) for f in range(len(self.splits))]
             row = self._summary(parts)
-            drop = ("ece", "brier", "score_ms")
+            drop = ("ece", "brier")
             table[method] = {key: value for key, value in row.items() if key not in drop}
         return table, drawings
 
@@ -238,12 +238,11 @@ class _Bench:
             pooled = Scored(
                 self._pooled([part.quality for part in parts]),
                 self._pooled([part.cost_usd for part in parts]),
-                0.0,
+                np.zeros(0),
             )
             row = self._metrics(pooled, self._tested())
-        speeds = np.array([part.score_ms for part in parts])
-        speed = Estimate(float(np.median(speeds)), speeds.min(), speeds.max(), _TIMED)
-        return {**row, "score_ms": speed}
+        times = np.concatenate([part.score_ms for part in parts])
+        return {**row, "score_ms": _median(times)} if len(times) else row
 
     def _metrics(self, scored: Scored, rows: IntArray) -> metrics.Metrics:
         truth, groups = self.truth.quality[rows], self.groups[rows]
@@ -276,7 +275,7 @@ class _Bench:
         quality = truth
         if method == "random":
             quality = np.random.default_rng(fold).random(truth.shape)
-        return Scored(quality, self.truth.cost_usd[rows], 0.0)
+        return Scored(quality, self.truth.cost_usd[rows], np.zeros(0))
 
     def _scored(
         self, method: str, spec: Mapping[str, Any], fold: int, advance: Callable[[int], None]
@@ -284,24 +283,28 @@ class _Bench:
         split = self.splits[fold]
         path = self.cache / self.name / f"{method}-{fold}-{self._key(spec, split)}.npz"
         if not path.is_file():
-            scored = self._fit(make_estimator(spec), split)
+            scored = self._fit(self._estimator(spec), split, timed=fold == 0)
             path.parent.mkdir(parents=True, exist_ok=True)
             partial = path.with_suffix(".partial.npz")
             np.savez(partial, quality=scored.quality, cost=scored.cost_usd, ms=scored.score_ms)
             partial.rename(path)
-        with np.load(path) as kept:
+        with np.load(path) as before:
             advance(1)
-            return Scored(kept["quality"], kept["cost"], float(kept["ms"]))
+            return Scored(before["quality"], before["cost"], before["ms"])
 
     def _key(self, spec: Mapping[str, Any], split: Split) -> str:
         """Hash of all that decides the predictions but the code, which ``_RECIPE`` is for."""
-        head = "|".join([_RECIPE, _described(spec), self.encoder.digest])
+        head = "|".join([_RECIPE, described(spec), self.encoder.digest])
         digest = hashlib.blake2b(head.encode(), digest_size=12)
         for array in (split.train, split.test, self.truth.quality, self.batch.tokens.flat):
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
 
-    def _fit(self, estimator: Estimator, split: Split) -> Scored:
+    def _estimator(self, spec: Mapping[str, Any]) -> Estimator:
+        """With its members' predictions kept apart, so that blends share them."""
+        return kept(spec, self.cache / self.name / "members", f"{_RECIPE}|{self.encoder.digest}")
+
+    def _fit(self, estimator: Estimator, split: Split, *, timed: bool) -> Scored:
         truth, train, test = self.truth, split.train, split.test
         learn, judge = self.batch.take(train), self.batch.take(test)
         table = truth.candidates
@@ -313,11 +316,14 @@ class _Bench:
             sent.fit(learn, truth.input_tokens[train], candidates=table)
             got.fit(learn, truth.output_tokens[train], candidates=table)
             cost = table.cost_usd(sent.predict(judge, table), got.predict(judge, table))
-        milliseconds = self._time(estimator, test[:: max(1, len(test) // _TIMED)][:_TIMED])
-        return Scored(estimator.predict(judge, table), cost, milliseconds)
+        quality = estimator.predict(judge, table)
+        times: FloatArray = np.zeros(0)
+        if timed:
+            times = self._time(estimator, test[:: max(1, len(test) // _TIMED)][:_TIMED])
+        return Scored(quality, cost, times)
 
-    def _time(self, estimator: Estimator, rows: IntArray) -> float:
-        """Median milliseconds from a prompt's text to every candidate's quality, one at a time."""
+    def _time(self, estimator: Estimator, rows: IntArray) -> FloatArray:
+        """Milliseconds from a prompt's text to every candidate's quality, one at a time."""
         load_heads()
         graph = GraphBuilder()
         features = add_encoder(graph, self.encoder)
@@ -337,18 +343,18 @@ class _Bench:
             )
             session.run(None, feed)
             taken.append(1000.0 * (time.perf_counter() - started))
-        return float(np.median(taken))
+        return np.array(taken)
 
 
-def _described(value: object) -> str:
-    """A spec or estimator with all its arguments, defaults and members' arguments among them."""
-    if isinstance(value, Estimator):
-        return f"{type(value).__name__}({_described(value.get_params(deep=False))})"
-    if isinstance(value, Mapping):
-        if "name" in value:
-            return _described(make_estimator(value))
-        return "{" + ", ".join(f"{key}: {_described(value[key])}" for key in sorted(value)) + "}"
-    return repr(value)
+def _median(times: FloatArray) -> Estimate:
+    """Median, between the order statistics that hold it 19 times in 20."""
+    from scipy.stats import binom
+
+    low, high = binom.ppf([0.025, 0.975], len(times), 0.5).astype(int)
+    ordered = np.sort(times)
+    return Estimate(
+        float(np.median(times)), ordered[low], ordered[min(high, len(times) - 1)], len(times)
+    )
 
 
 def _joined(train: Workload, test: Workload) -> Workload:

@@ -13,6 +13,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from pipelines.benchmarks import quality
+from pipelines.benchmarks.kept import described
 from pipelines.benchmarks.quality_data import (
     LLMROUTER,
     MMLU,
@@ -174,11 +175,11 @@ def test_run_writes_the_schema_and_resumes(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_kept_predictions_depend_on_defaults_of_members(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = quality._described({"name": "stacked"})
+    before = described({"name": "stacked"})
     defaults = dict(DeepAveragingEstimator.__init__.__kwdefaults__ or {})
     changed = {**defaults, "min_steps": defaults["min_steps"] + 1}
     monkeypatch.setattr(DeepAveragingEstimator.__init__, "__kwdefaults__", changed)
-    assert quality._described({"name": "stacked"}) != before
+    assert described({"name": "stacked"}) != before
 
 
 @pytest.mark.skipif("ROUTER_ML_DATA" not in os.environ, reason="ROUTER_ML_DATA is not set")
