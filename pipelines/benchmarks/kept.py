@@ -11,6 +11,7 @@ import numpy as np
 
 from router_ml.errors import ConfigError
 from router_ml.estimators.base import Estimator, State
+from router_ml.estimators.distillation import DistilledEstimator
 from router_ml.estimators.specs import Spec, as_estimator
 from router_ml.estimators.stacked import StackedRouter
 from router_ml.export.graph import FeatureTensors, GraphBuilder
@@ -26,6 +27,8 @@ def described(value: object) -> str:
     >>> described({"name": "constant"})
     'ConstantEstimator({})'
     """
+    if isinstance(value, KeptEstimator):
+        return described(value.inner)
     if isinstance(value, Estimator):
         return f"{type(value).__name__}({described(value.get_params(deep=False))})"
     if isinstance(value, Mapping):
@@ -112,7 +115,8 @@ class KeptEstimator(Estimator):
 def kept(spec: Spec, folder: Path, key: str) -> Estimator:
     """The estimator of a spec, with the predictions of every member kept.
 
-    A stack's own fit takes moments once its members' predictions are there, and is done each time.
+    A stack's own fit takes moments once its members' predictions are there, and is done each time;
+    a student's teacher is such a stack.
     """
     estimator = as_estimator(spec)
     if isinstance(estimator, StackedRouter):
@@ -120,6 +124,8 @@ def kept(spec: Spec, folder: Path, key: str) -> Estimator:
             name: kept(member, folder, key) for name, member in estimator.members.items()
         }
         return estimator.set_params(members=members)
+    if isinstance(estimator, DistilledEstimator):
+        estimator.set_params(teacher=kept(estimator.teacher, folder, key))
     return KeptEstimator(inner=estimator, folder=folder, key=key)
 
 

@@ -69,13 +69,16 @@ BEST: Final[Mapping[str, Any]] = {
 Where there are many labels the encoder is fitted once and weights come from one inner fold: two
 members have four weights, not fourteen."""
 ABLATION: Final[Mapping[str, Mapping[str, Any]]] = {
-    f"fast without {left_out}": {
-        "name": "stacked",
-        "members": {name: spec for name, spec in DEFAULT_MEMBERS.items() if name != left_out},
-    }
-    for left_out in DEFAULT_MEMBERS
+    **{
+        f"fast without {left_out}": {
+            "name": "stacked",
+            "members": {name: spec for name, spec in DEFAULT_MEMBERS.items() if name != left_out},
+        }
+        for left_out in DEFAULT_MEMBERS
+    },
+    "distilled": {"name": "distilled", "student": {"name": "deep_averaging"}},
 }
-"""What every member of the blend is worth: the blend without it."""
+"""What every member is worth: the blend without it; and what one student keeps of the blend."""
 _RECIPE: Final = "12"
 """Raise it when an estimator's code changes, so that predictions kept from before are not used."""
 N_FOLDS: Final = 5
@@ -126,7 +129,7 @@ def run(
     tier : ``best`` adds a stack with a fine-tuned encoder; see ``docs/quality.md`` for its time
     cache : folder for the encoder and for predictions
     methods : estimator specs by name; ``random`` and ``oracle`` come in any case
-    ablation : also the blend without each of its members
+    ablation : also the blend without each of its members, and a student taught by the blend
     folds : test on the first so many of the folds or draws, when time is short
 
     Raises

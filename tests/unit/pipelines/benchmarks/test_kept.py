@@ -73,3 +73,15 @@ def test_it_is_a_device_of_the_benchmark_only(tmp_path: Path) -> None:
     estimator.fit(queries, example_labels(queries, 2), candidates=table)
     with pytest.raises(ConfigError, match="no part of a bundle"):
         estimator.get_state()
+
+
+def test_a_student_is_taught_by_a_kept_teacher(tmp_path: Path, fits: list[int]) -> None:
+    spec = {"name": "distilled", "teacher": STACK, "student": {"name": "linear"}, "n_folds": 2}
+    queries, table = example_batch(80), example_candidates(2)
+    Y = example_labels(queries, 2)
+    plain = make_estimator(spec).fit(queries, Y, candidates=table).predict(queries, table)
+    for folder in ("one", "other"):  # where it is kept is no part of what it is
+        estimator = kept(spec, tmp_path / folder, "key").fit(queries, Y, candidates=table)
+        np.testing.assert_array_equal(estimator.predict(queries, table), plain)
+    one, other = ({p.name for p in (tmp_path / f).iterdir()} for f in ("one", "other"))
+    assert one == other
