@@ -70,8 +70,9 @@ class KeptEstimator(Estimator):
         groups: IntArray | None = None,
     ) -> Self:
         """Note what to fit to; see :meth:`Estimator.fit`."""
+        unfitted = self.inner.clone()  # and not self: what refers to itself is kept for long
         self._fitted_: Estimator | None = None
-        self._fit_: Callable[[], Estimator] = lambda: self.inner.clone().fit(
+        self._fit_: Callable[[], Estimator] = lambda: unfitted.fit(
             queries, Y, candidates=candidates, sample_weight=sample_weight, groups=groups
         )
         parts = [Y, sample_weight, groups]
