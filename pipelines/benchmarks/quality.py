@@ -79,8 +79,11 @@ ABLATION: Final[Mapping[str, Mapping[str, Any]]] = {
     "distilled": {"name": "distilled", "student": {"name": "deep_averaging"}},
 }
 """What every member is worth: the blend without it; and what one student keeps of the blend."""
-_RECIPE: Final = "12"
-"""Raise it when an estimator's code changes, so that predictions kept from before are not used."""
+_MEMBERS: Final = "12"
+"""Raise it when the code of an estimator changes that is no stack, so that none of the predictions
+kept from before are used."""
+_STACKS: Final = "1"
+"""Raise it when the code of stacks, trust or calibration changes; members are used again."""
 N_FOLDS: Final = 5
 """Folds of the cross-validation, and draws of few labels."""
 _TIMED: Final = 200
@@ -296,8 +299,8 @@ class _Bench:
             return Scored(before["quality"], before["cost"], before["ms"])
 
     def _key(self, spec: Mapping[str, Any], split: Split) -> str:
-        """Hash of all that decides the predictions but the code, which ``_RECIPE`` is for."""
-        head = "|".join([_RECIPE, described(spec), self.encoder.digest])
+        """Hash of all that decides the predictions; of the code, what was raised by hand."""
+        head = "|".join([_MEMBERS, _STACKS, described(spec), self.encoder.digest])
         digest = hashlib.blake2b(head.encode(), digest_size=12)
         for array in (split.train, split.test, self.truth.quality, self.batch.tokens.flat):
             digest.update(np.ascontiguousarray(array).tobytes())
@@ -305,7 +308,7 @@ class _Bench:
 
     def _estimator(self, spec: Mapping[str, Any]) -> Estimator:
         """With its members' predictions kept apart, so that blends share them."""
-        return kept(spec, self.cache / self.name / "members", f"{_RECIPE}|{self.encoder.digest}")
+        return kept(spec, self.cache / self.name / "members", f"{_MEMBERS}|{self.encoder.digest}")
 
     def _fit(self, estimator: Estimator, split: Split, *, timed: bool) -> Scored:
         truth, train, test = self.truth, split.train, split.test

@@ -61,6 +61,7 @@ class IsotonicCalibrator:
 
     Isotonic regression gives steps, and steps are ties that a router can't rank. Joining the
     centres of the steps keeps the fit and is strictly increasing between its ends.
+    :func:`fit_isotonic` moves it only as far from the identity as the labels bear out.
 
     Parameters
     ----------
@@ -145,17 +146,27 @@ def fit_beta(
 
 
 def fit_isotonic(p: FloatArray, y: FloatArray, weight: FloatArray) -> IsotonicCalibrator:
-    """Pool adjacent violators over equal-mass bins; join the centres of the blocks.
+    """Pool adjacent violators over equal-mass bins, join the centres, shrink towards the identity.
+
+    What is calibrated already is best left alone: the steps of an isotonic fit are then noise, and
+    noise in a slope scales the very differences that a router decides by. So the map is moved from
+    the identity only by the James-Stein share of what the bins miss by, ``1 - (B - 2) / chi2``,
+    with ``chi2`` the sum of squared misses of the B bins in standard errors.
 
     Parameters
     ----------
     p, y, weight : shape (n,)
+
+    References
+    ----------
+    .. [1] James and Stein, "Estimation with Quadratic Loss", Berkeley Symposium 1961.
     """
     edges = np.quantile(p, np.linspace(0.0, 1.0, _MAX_KNOTS + 1)[1:-1])
     code = np.unique(np.searchsorted(edges, p, side="right"), return_inverse=True)[1]
     mass = np.bincount(code, weight)
     x = np.bincount(code, weight * p) / mass
     value = np.bincount(code, weight * y) / mass
+    noise = np.bincount(code, (weight * (y - p - (value - x)[code])) ** 2) / mass**2
     blocks: list[list[float]] = []  # mass, centre, value
     for m, centre, level in zip(mass, x, value, strict=True):
         blocks.append([m, centre, level])
@@ -167,7 +178,17 @@ def fit_isotonic(p: FloatArray, y: FloatArray, weight: FloatArray) -> IsotonicCa
             total = m1 + m2
             blocks.append([total, (m1 * x1 + m2 * x2) / total, (m1 * v1 + m2 * v2) / total])
     centres = np.array([block[1:] for block in blocks]).T
-    return IsotonicCalibrator(_with_ends(centres, p))
+    at, mapped = _with_ends(centres, p)
+    share = _james_stein(value - x, noise)
+    return IsotonicCalibrator(np.stack([at, (1.0 - share) * at + share * mapped]))
+
+
+def _james_stein(missed: FloatArray, noise: FloatArray) -> float:
+    """Share of what bins miss by that is more than noise, in [0, 1]; all of it for one or two."""
+    if len(missed) <= 2:
+        return 1.0
+    chi2 = float((missed**2 / np.maximum(noise, 1e-12)).sum())
+    return max(0.0, 1.0 - (len(missed) - 2) / max(chi2, 1e-12))
 
 
 def calibrator_from_array(array: FloatArray) -> Calibrator:
@@ -179,7 +200,7 @@ def _with_ends(centres: FloatArray, p: FloatArray) -> FloatArray:
     """Continue the outer lines to the smallest and largest prediction seen, inside [0, 1]."""
     x, value = centres
     if len(x) == 1:
-        return centres
+        return np.clip(centres, 0.0, 1.0)
     slope = np.diff(value) / np.diff(x)
     low, high = min(float(p.min()), x[0]), max(float(p.max()), x[-1])
     ends = [value[0] - slope[0] * (x[0] - low), value[-1] + slope[-1] * (high - x[-1])]
