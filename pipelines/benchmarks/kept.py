@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, NoReturn, Self
+from typing import Any, NoReturn, Self
 
 import numpy as np
 
@@ -41,14 +41,14 @@ def described(value: object) -> str:
 class KeptEstimator(Estimator):
     """Fits when it must: what was predicted before, for the same rows from the same, is read.
 
+    A device of the benchmark: it has no name, so that no spec can ask for it, and no state.
+
     Parameters
     ----------
     inner : unfitted estimator
     folder : where predictions are kept
     key : of the code and the features that they are made with
     """
-
-    name: ClassVar[str] = "kept"
 
     def __init__(self, *, inner: Estimator, folder: Path, key: str) -> None:
         self.inner = inner
@@ -104,13 +104,13 @@ class KeptEstimator(Estimator):
         return kept
 
     def get_state(self) -> NoReturn:
-        """A benchmark's device has none."""
+        """There is none."""
         raise ConfigError("kept predictions are no part of a bundle; export the estimator inside")
 
     @classmethod
     def from_state(cls, state: State) -> NoReturn:
         """See :meth:`get_state`."""
-        raise ConfigError(f"nothing is saved as {cls.name!r}")
+        raise ConfigError(f"no state is a {cls.__name__}'s, and one named {state.name!r} was given")
 
 
 def kept(spec: Spec, folder: Path, key: str) -> Estimator:
