@@ -164,7 +164,8 @@ def run(
         out.write_text(json.dumps(results, indent=1), encoding="utf-8")
         _print(name, table)
         if plots is not None:
-            draw(name, bench.tested_truth(), drawings, plots)
+            shown = {k: v for k, v in drawings.items() if k.split(":")[0] not in ABLATION}
+            draw(name, bench.tested_truth(), shown, plots)
     if plots is not None:
         draw_learning_curve(results["workloads"], plots)
     return out

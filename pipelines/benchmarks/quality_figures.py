@@ -18,7 +18,10 @@ from router_ml.evaluation.quality_metrics import curve_points, operating_points
 from router_ml.types import FloatArray
 
 _SHIPPED: Final = "fast"
-_SIZE: Final = (7.0, 4.5)
+_TEACHER: Final = "best"
+_SIZE: Final = (8.0, 4.5)
+_HEADROOM: Final = 0.15
+"""Above the best curve, as a share of what is drawn below; the oracle may leave the frame."""
 _MIN_PROMPTS: Final = 20
 """Of a domain that is drawn."""
 
@@ -73,7 +76,7 @@ def draw_learning_curve(workloads: Mapping[str, Any], folder: Path) -> None:
     axes.set_xlabel("labelled prompts to learn from")
     axes.set_ylabel("APGR on the rest")
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=8)
+    _legend(axes)
     save(figure, folder / f"{MMLU}-learning-curve.png")
 
 
@@ -84,30 +87,49 @@ def _deferral(
     share = np.linspace(0.0, 1.0, len(truth) + 1)
     axes.plot([0, 1], [weak.mean(), strong.mean()], color=BASELINE, ls="--", label="random")
     scores = {method: np.diff(predictions[method])[:, 0] for method in methods}
+    low, high = sorted((weak.mean(), strong.mean()))
     for method, score in {**scores, "oracle": strong - weak}.items():
         order = np.argsort(-score, kind="stable")
         gain = np.concatenate([[0.0], np.cumsum((strong - weak)[order])])
-        axes.plot(share, weak.mean() + gain / len(truth), **_look(method))
+        quality = weak.mean() + gain / len(truth)
+        look = _look(method)
+        if method == "oracle":
+            look["label"] = f"oracle (up to {quality.max():.3f})"
+        else:
+            high = max(high, quality.max())
+        axes.plot(share, quality, **look)
+    room = _HEADROOM * (high - low)
+    axes.set_ylim(low - room, high + room)
     axes.set_xlabel("share of requests to the strong candidate")
     axes.set_ylabel("quality")
-    axes.legend(frameon=False, fontsize=8)
+    _legend(axes)
 
 
 def _cost_quality(
     axes: Axes, truth: Workload, predictions: Mapping[str, FloatArray], methods: list[str]
 ) -> None:
     zero = zero_router(truth.cost_usd, truth.quality)
-    axes.plot(1000 * zero.cost_usd, zero.quality, color=BASELINE, ls="--", label="zero router")
-    axes.scatter(1000 * truth.cost_usd.mean(axis=0), truth.quality.mean(axis=0), color=MUTED, s=18)
+    _hull(axes, zero, color=BASELINE, ls="--", label="zero router")
+    alone = 1000 * truth.cost_usd.mean(axis=0)
+    axes.scatter(alone, truth.quality.mean(axis=0), color=MUTED, s=18, label="constants")
+    best = truth.quality.max(axis=1)
+    cheapest = np.where(truth.quality >= best[:, None], truth.cost_usd, np.inf).min(axis=1)
+    axes.scatter(1000 * cheapest.mean(), best.mean(), color=ORACLE, marker="*", label="oracle")
     for method in methods:
         choices = operating_points(predictions[method], predictions[f"{method}:cost"])
         quality, cost = curve_points(choices, truth.quality, truth.cost_usd)
-        curve = Curve(cost.mean(axis=0), quality.mean(axis=0)).hull()
-        axes.plot(1000 * curve.cost_usd, curve.quality, **_look(method))
+        _hull(axes, Curve(cost.mean(axis=0), quality.mean(axis=0)), **_look(method))
     axes.set_xscale("log")
     axes.set_xlabel("US dollars per 1,000 requests")
     axes.set_ylabel("quality")
-    axes.legend(frameon=False, fontsize=8)
+    _legend(axes)
+
+
+def _hull(axes: Axes, curve: Curve, **look: Any) -> None:
+    """Mixing two points is a straight line in dollars, so a curve on the log axis."""
+    least, most = (float(usd) for usd in curve.hull().cost_usd[[0, -1]])
+    spend = np.geomspace(least, most, 200).clip(least, most)
+    axes.plot(1000 * spend, [curve.quality_at_cost(usd) for usd in spend], **look)
 
 
 def _bars(
@@ -123,7 +145,7 @@ def _bars(
         axes.axvline(value, color=color, ls="--", label=label)
     axes.set_xlim(left=0.9 * min(routed))
     axes.set_xlabel("routed quality")
-    axes.legend(frameon=False, fontsize=8)
+    _legend(axes)
 
 
 def _reliability(truth: Workload, predicted: FloatArray) -> Figure:
@@ -157,9 +179,16 @@ def _reliability_by_domain(axes: Axes, truth: Workload, predicted: FloatArray) -
     axes.set_title(f"by candidate and domain ({len(shown)}), 95 %", loc="left", color=INK)
 
 
+def _legend(axes: Axes) -> None:
+    """Beside the axes, where it hides no curve."""
+    axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+
+
 def _look(method: str) -> dict[str, Any]:
     if method == _SHIPPED:
         return {"color": ROUTER, "lw": 2.2, "label": method, "zorder": 4}
+    if method == _TEACHER:
+        return {"color": INK, "lw": 1.6, "label": method, "zorder": 3}
     if method == "oracle":
         return {"color": ORACLE, "lw": 1.2, "label": method}
     return {"lw": 0.8, "alpha": 0.8, "label": method}
