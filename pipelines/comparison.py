@@ -168,11 +168,12 @@ def verdict(table: Table, baseline: str, routers: Sequence[str], *, margin: floa
         )
     closest = max(routers, key=lambda name: table[name]["quality_difference"].low)
     gain, ratio = table[closest]["quality_difference"], table[closest]["cost_ratio"]
-    times = max(1.0, (gain.half_width / margin) ** 2)
+    times = (gain.half_width / margin) ** 2
+    queries = f"{times:.1f} times the test queries" if times > 1.0 else "as many test queries again"
     outlook = (
         "That is a loss, not a lack of test queries: more labels to learn from are needed."
         if gain.high < 0.0
-        else f"If it is in truth equal, {times:.1f} times the test queries would show it."
+        else f"If it is in truth equal, {queries} would show it."
     )
     return (
         f"This data does not show that the router is within {margin * 100:g} point of {baseline} "
