@@ -82,7 +82,7 @@ ABLATION: Final[Mapping[str, Mapping[str, Any]]] = {
 _MEMBERS: Final = "12"
 """Raise it when the code of an estimator changes that is no stack, so that none of the predictions
 kept from before are used."""
-_STACKS: Final = "1"
+_STACKS: Final = "2"
 """Raise it when the code of stacks, trust or calibration changes; members are used again."""
 N_FOLDS: Final = 5
 """Folds of the cross-validation, and draws of few labels."""

@@ -33,7 +33,8 @@ time by their number and are worth most where there are few."""
 MIN_JUDGED: Final = 500
 """Rows to find weights on: with GSM8K's 140 the blend with an encoder was no better than chance."""
 MIN_Z: Final = 1.0
-"""Contrasts are kept when they lower held-out squared error by this many standard errors."""
+"""Contrasts, and costly members, are kept when they lower held-out squared error by this many
+standard errors."""
 IDENTITY: Final = IsotonicCalibrator(np.array([[0.0, 1.0], [0.0, 1.0]]))
 
 
@@ -52,7 +53,9 @@ class StackedRouter(Estimator):
 
     With a costly member (a fine-tuned encoder) only as many inner folds are held out as it takes to
     find weights and calibration on some 500 rows. Where the first is enough, a costly member is
-    fitted once, without that fold, and serves as it is.
+    fitted once, without that fold, and serves as it is. Costly members that do not lower the
+    held-out squared error of the blend reliably are left out: they would cost milliseconds for
+    nothing.
 
     Parameters
     ----------
@@ -120,6 +123,8 @@ class StackedRouter(Estimator):
         )
         held_out = {name: quality[judged] for name, quality in held_out.items()}
         truth, mass = np.where(observed, Y, np.nan)[judged], weight[judged]
+        if not self._worth(costly, held_out, truth, mass, code[judged]):
+            held_out = {name: q for name, q in held_out.items() if name not in costly}
         self._blend(held_out, truth, mass, code[judged])
         judgement = (
             self._judge(held_out)
@@ -142,7 +147,7 @@ class StackedRouter(Estimator):
                 groups=code[used],
             )
             for name, member in built.items()
-            if self.weights_[name] != (0.0, 0.0)
+            if self.weights_.get(name, (0.0, 0.0)) != (0.0, 0.0)
         }
         return self
 
@@ -194,6 +199,27 @@ class StackedRouter(Estimator):
     def _folds_to_judge(self, observed: BoolArray) -> int:
         n = np.count_nonzero(observed.any(axis=1))
         return min(self.n_folds, max(1, math.ceil(MIN_JUDGED * self.n_folds / n)))
+
+    def _worth(
+        self,
+        costly: set[str],
+        held_out: Mapping[str, FloatArray],
+        Y: FloatArray,
+        weight: FloatArray,
+        groups: IntArray,
+    ) -> bool:
+        """Whether costly members lower the squared error of the blend reliably."""
+        self.costly_z_: float | None = None
+        cheap = {name: quality for name, quality in held_out.items() if name not in costly}
+        if not costly or not cheap:
+            return True
+        parts = group_folds(groups, n_folds=self.n_folds, random_state=self.random_state)
+        with_them, without = (
+            squared_errors(self._judge_apart(them, Y, weight, groups, parts), Y, weight)
+            for them in (held_out, cheap)
+        )
+        _, self.costly_z_ = advantage(with_them, without, groups)
+        return self.costly_z_ >= MIN_Z
 
     def _blend(
         self,
@@ -296,6 +322,7 @@ class StackedRouter(Estimator):
             },
             "weights": {name: [round(x, 4) for x in pair] for name, pair in self.weights_.items()},
             "contrast_z": round(self.z_, 2),
+            **({} if self.costly_z_ is None else {"costly_z": round(self.costly_z_, 2)}),
             "trust": {
                 name: round(float(x), 4)
                 for name, x in zip(self.candidates_, self.trust_, strict=True)

@@ -99,9 +99,27 @@ def test_a_costly_member_is_fitted_as_often_as_judging_takes(
     monkeypatch.setattr(LinearEstimator, "_fit_effects", counted)
     monkeypatch.setattr(LinearEstimator, "costly", True)
     monkeypatch.setattr(stacked, "MIN_JUDGED", to_judge)
+    monkeypatch.setattr(stacked, "MIN_Z", -np.inf)  # it is worth its price
     members = {"dear": {"name": "linear"}, "knn": {"name": "knn"}}
     model = StackedRouter(members=members, n_folds=6).fit(queries, Y, candidates=candidates)
     assert sizes == fits
     assert hasattr(model, "oof_") == (len(fits) > 6)
     twin = load_estimator(model.get_state())
     assert np.array_equal(twin.predict(queries, candidates), model.predict(queries, candidates))
+
+
+@pytest.mark.parametrize("to_judge", [300, 600, 10_000])
+@pytest.mark.parametrize("useful", [True, False])
+def test_a_costly_member_must_be_worth_it(
+    to_judge: int, useful: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queries, candidates = example_batch(1_200), example_candidates(3)
+    Y = example_labels(queries, 3)
+    if not useful:  # whatever it learns is noise
+        Y = Y[np.random.default_rng(0).permutation(len(Y))]
+    monkeypatch.setattr(LinearEstimator, "costly", True)
+    monkeypatch.setattr(stacked, "MIN_JUDGED", to_judge)
+    members = {"dear": {"name": "linear"}, "constant": {"name": "constant"}}
+    model = StackedRouter(members=members).fit(queries, Y, candidates=candidates)
+    assert ("dear" in model.members_) == useful
+    assert (model.report_["costly_z"] >= stacked.MIN_Z) == useful
