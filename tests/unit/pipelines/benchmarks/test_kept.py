@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from router_ml.checks.examples import example_batch, example_candidates, example
 from router_ml.errors import ConfigError
 from router_ml.estimators.linear import LinearEstimator
 from router_ml.estimators.registry import make_estimator
+from router_ml.types import FloatArray, QueryBatch
 
 STACK = {"name": "stacked", "members": {"linear": {"name": "linear"}, "knn": {"name": "knn"}}}
 
@@ -22,9 +24,11 @@ def fits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     rows: list[int] = []
     fit = LinearEstimator.fit
 
-    def counted(self: LinearEstimator, queries: object, Y: object, **given: object) -> object:
-        rows.append(len(queries))  # type: ignore[arg-type]
-        return fit(self, queries, Y, **given)  # type: ignore[arg-type]
+    def counted(
+        self: LinearEstimator, queries: QueryBatch, Y: FloatArray, **given: Any
+    ) -> LinearEstimator:
+        rows.append(len(queries))
+        return fit(self, queries, Y, **given)
 
     monkeypatch.setattr(LinearEstimator, "fit", counted)
     return rows

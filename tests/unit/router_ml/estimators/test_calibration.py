@@ -21,7 +21,7 @@ def test_calibrated_predictions_are_left_nearly_alone() -> None:
     for seed in range(20):
         truth, labels = sample(4_000, seed)
         moved.append(np.abs(fit_calibrator(truth, labels)(truth) - truth).mean())
-    # Isotonic regression alone moves them by 0.012 on average.
+    # Isotonic regression alone moves them by 0.016 on average.
     assert np.median(moved) < 0.003
 
 
