@@ -69,7 +69,7 @@ def join(
     as_of: Annotated[str | None, typer.Option(help="Hide labels later than this time.")] = None,
 ) -> None:
     """Request log, labels and prices to outcomes, rejects and a report."""
-    from pipelines import join as stage
+    from pipelines.stages import join as stage
 
     with shares() as advance:
         resolved = read_config(JoinConfig, config, overrides, as_of=as_of)
@@ -81,7 +81,7 @@ def join(
 @app.command()
 def train(config: ConfigFile = None, overrides: Overrides = None) -> None:
     """Outcomes to fitted estimators and a solved policy."""
-    from pipelines import train as stage
+    from pipelines.stages import train as stage
 
     folder = stage.run(read_config(TrainConfig, config, overrides))
     report = json.loads((folder / stage.REPORT).read_text(encoding="utf-8"))
@@ -92,7 +92,7 @@ def train(config: ConfigFile = None, overrides: Overrides = None) -> None:
 @app.command()
 def export(config: ConfigFile = None, overrides: Overrides = None) -> None:
     """Fitted estimators to a bundle, parity proven."""
-    from pipelines import export as stage
+    from pipelines.stages import export as stage
 
     bundle = stage.run(read_config(ExportConfig, config, overrides))
     console.print_json((bundle.parent / stage.PARITY).read_text(encoding="utf-8"))
@@ -102,7 +102,7 @@ def export(config: ConfigFile = None, overrides: Overrides = None) -> None:
 @app.command()
 def evaluate(config: ConfigFile = None, overrides: Overrides = None) -> None:
     """A bundle judged on full information, or on a log's test split."""
-    from pipelines import evaluate as stage
+    from pipelines.stages import evaluate as stage
 
     folder = stage.run(read_config(EvaluateConfig, config, overrides))
     console.print(f"written to {folder}")
@@ -111,7 +111,7 @@ def evaluate(config: ConfigFile = None, overrides: Overrides = None) -> None:
 @app.command()
 def certify(config: ConfigFile = None, overrides: Overrides = None) -> None:
     """The cheapest operating point that keeps a quality floor with confidence, as a new bundle."""
-    from pipelines import certify as stage
+    from pipelines.stages import certify as stage
 
     bundle = stage.run(read_config(CertifyConfig, config, overrides))
     report = json.loads((bundle.parent / stage.CERTIFICATE).read_text(encoding="utf-8"))
@@ -122,7 +122,7 @@ def certify(config: ConfigFile = None, overrides: Overrides = None) -> None:
 @app.command()
 def register(config: ConfigFile = None, overrides: Overrides = None) -> None:
     """A bundle becomes a version in the registry, with the alias challenger."""
-    from pipelines import registry
+    from pipelines.registry import registry
 
     version = registry.register(read_config(RegisterConfig, config, overrides))
     console.print(f"registered as version {version}, alias challenger")
@@ -131,7 +131,7 @@ def register(config: ConfigFile = None, overrides: Overrides = None) -> None:
 @app.command()
 def promote(config: ConfigFile = None, overrides: Overrides = None) -> None:
     """The challenger becomes the champion, if the gate lets it."""
-    from pipelines import registry
+    from pipelines.registry import registry
 
     report = registry.promote(read_config(PromoteConfig, config, overrides))
     report.require_promoted()
@@ -145,7 +145,7 @@ def rollback(
     reason: Annotated[str, typer.Option(help="Why.")] = "",
 ) -> None:
     """The champion before this one becomes the champion again."""
-    from pipelines import registry
+    from pipelines.registry import registry
 
     version = registry.rollback(name, by=by, reason=reason)
     console.print(f"champion is version {version} again")
@@ -203,7 +203,7 @@ def demo(
     cache: Path = Path(".cache"),
 ) -> None:
     """From a log to a promoted router that answers, and the table that says what it saves."""
-    from pipelines.demo import DemoConfig, run
+    from pipelines.stages.demo import DemoConfig, run
 
     run(DemoConfig(data=data, output=output, cache=cache))
 

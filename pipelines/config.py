@@ -8,8 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from pipelines.cascade_config import CascadeConfig
 from pipelines.yaml_config import dump_config, load_config, resolved
+from router_ml.cascade.spec import CascadeConfig
 from router_ml.errors import ConfigError
 
 __all__ = [
@@ -42,7 +42,7 @@ class JoinConfig:
         ``requests`` is needed.
     output : folder to write to
     request_fields, label_fields : column -> path or paths in the record; the first with a value
-        wins, and what is not named keeps its default (``pipelines.sources.requests.LITELLM``)
+        wins, and what is not named keeps its default (``pipelines.join.sources.requests.LITELLM``)
     label_sources : most trusted first; a label of any other source is rejected
     label_combine : ``priority``: weighted mean inside the most trusted source that has a label;
         ``mean``: weighted mean over all of them
@@ -289,7 +289,7 @@ class PromoteConfig:
     cost_weight : quality per dollar, fixed before looking
     gain : true utility gain for which power is stated
     target_power : power that the stated number of rows would give
-    peeking : see :class:`router_ml.evaluation.gate.Gate`; ``spending`` keeps ``alpha`` over all
+    peeking : see ``Gate``; ``spending`` keeps ``alpha`` over all
         challengers of one champion together
     support_by_region : a log must support a candidate in every query region that would move to it;
         false: over all queries, for logs of a few hundred labels, which have few in any region

@@ -20,7 +20,7 @@
        └─ ScorerUnavailableError    the service can't score now
 
 A message says what was expected, what came, where, and what to do. The library knows no HTTP:
-``serving.errors`` maps these classes to statuses.
+``serving.http.errors`` maps these classes to statuses.
 """
 
 from __future__ import annotations

@@ -14,13 +14,13 @@ from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
 
 from router_ml import __version__
-from serving import openapi
-from serving.errors import MEDIA_TYPE, problem, problem_of
-from serving.loader import Loader
+from serving.http import openapi
+from serving.http.errors import MEDIA_TYPE, problem, problem_of
+from serving.loading.loader import Loader
+from serving.loading.sources import check_source
 from serving.routes import add_operations, json_routes
 from serving.service import Service
 from serving.settings import Settings
-from serving.sources import check_source
 from serving.telemetry import Telemetry
 
 

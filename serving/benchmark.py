@@ -11,7 +11,7 @@ import os
 from starlette.routing import Route
 
 from serving.app import create_app, serve
-from serving.endpoint import JsonEndpoint
+from serving.http.endpoint import JsonEndpoint
 from serving.settings import Settings
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
-from router_ml.runtime.cascade import Attempt, CascadeRuntime
+from router_ml.cascade.runtime.cascade import Attempt, CascadeRuntime
 from serving.requests import read_ask
 from serving.schemas import Name, RouteRequest
 from serving.tool_cache import ToolCache

@@ -1,4 +1,4 @@
-"""A client of ``/v1/cascade/next``, for :class:`router_ml.runtime.cascade_client.CascadeClient`."""
+"""A client of ``/v1/cascade/next``, for :class:`router_ml.cascade.client.CascadeClient`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 
+from router_ml.cascade.runtime.cascade import Attempt, NextStep
 from router_ml.errors import InvalidRequestError, ScorerUnavailableError
 from router_ml.features.query import Query
-from router_ml.runtime.cascade import Attempt, NextStep
 from router_ml.runtime.constraints import Constraints
 from router_ml.runtime.runtime import NO_CONSTRAINTS
 from serving.cascade import CascadeResponse

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI, Response
 from starlette.routing import Route
 
-from serving.endpoint import JsonEndpoint
+from serving.http.endpoint import JsonEndpoint
 from serving.service import Service
 from serving.telemetry import Collector
 

@@ -13,14 +13,14 @@ import msgspec
 
 from router_ml.bundle.files import prices_to_dict
 from router_ml.errors import InvalidRequestError, ScorerUnavailableError
-from router_ml.types import Decision
-from serving.batcher import Batcher
-from serving.bodies import read_json
+from router_ml.types.decisions import Decision
+from serving.batching import Batcher
 from serving.cascade import CascadeRequest, CascadeResponse, next_step
-from serving.decision_log import CascadeRow, DecisionLog, DecisionRow, FeedbackRow
-from serving.errors import HttpError
-from serving.ids import DecisionIds
-from serving.loader import Loader, Router
+from serving.http.bodies import read_json
+from serving.http.errors import HttpError
+from serving.loading.loader import Loader, Router
+from serving.log.decision_log import CascadeRow, DecisionLog, DecisionRow, FeedbackRow
+from serving.log.ids import DecisionIds
 from serving.requests import Ask, read_ask
 from serving.schemas import (
     BatchRequest,

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from serving.decision_log import DecisionLog
-from serving.loader import Loader
+from serving.loading.loader import Loader
+from serving.log.decision_log import DecisionLog
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry

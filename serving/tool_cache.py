@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from router_ml.features.tools import ToolList, parse_tools
-from serving.bodies import read_json
+from serving.http.bodies import read_json
 
 KEPT_BYTES: Final = 8_000_000
 """Of JSON; what is made of it takes some five times as much."""

@@ -18,7 +18,7 @@ from router_ml.export.inputs import add_input, row_sum
 from router_ml.features.lexical import NAMES
 from router_ml.policies.base import Policy
 from router_ml.policies.cost_aware import CostAwarePolicy
-from router_ml.types import CandidateTable
+from router_ml.types.candidates import CandidateTable
 
 DIMS = 16
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789.,;:?!()[]{}<>+-*/=_'\"#$%&@|~^`\\"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from router_ml.estimators.answer import AnswerScorer
-from router_ml.export.answer import export_answer
-from router_ml.features.answer_table import AnswerTable
+from router_ml.cascade.answers.table import AnswerTable
+from router_ml.cascade.export import export_answer
+from router_ml.cascade.policies.cascade import CascadePolicy
+from router_ml.cascade.policies.sequential import Score, SequentialPolicy
+from router_ml.cascade.runtime.cascade import cascade_files
+from router_ml.cascade.scorer import AnswerScorer
 from router_ml.features.query import Query
-from router_ml.policies.cascade import CascadePolicy
-from router_ml.policies.sequential import Score, SequentialPolicy
-from router_ml.runtime.cascade import cascade_files
-from router_ml.types import BoolArray, FloatArray, IntArray
+from router_ml.types.arrays import BoolArray, FloatArray, IntArray
 
 COST = np.array([0.001, 0.003, 0.02])
 

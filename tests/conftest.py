@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.benchmarks.world import write_world
+from router_ml.data.synthetic_log import write_world
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -21,7 +21,7 @@ def encoder_cache() -> Path:
     # In a process of its own: distillation imports torch and transformers, whose warnings are
     # theirs, and tests take every warning for an error.
     code = (
-        "from pathlib import Path; from pipelines.cache import get_encoder; "
+        "from pathlib import Path; from pipelines.encoders import get_encoder; "
         f"get_encoder(cache=Path({str(cache)!r}))"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import orjson
 
-from serving.decision_log import DecisionRow, FeedbackRow
+from serving.log.decision_log import DecisionRow, FeedbackRow
 
 START = datetime(2026, 3, 1, 12, 0)
 AS_OF = START + timedelta(days=5)

@@ -14,7 +14,7 @@ import pandas as pd
 from mlflow.tracking import MlflowClient
 
 from pipelines.config import JoinConfig
-from pipelines.join import run as join
+from pipelines.stages.join import run as join
 from router_ml.export.parity import ParityReport
 from router_ml.policies.base import Policy
 from router_ml.policies.constant import ConstantPolicy

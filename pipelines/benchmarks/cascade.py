@@ -14,13 +14,13 @@ from pipelines.benchmarks.cascade_data import BFCL, GSM8K, CascadeData, join, lo
 from pipelines.benchmarks.cascade_figures import draw
 from pipelines.benchmarks.cascade_methods import Inputs, run_fold
 from pipelines.benchmarks.cascade_metrics import pooled_points, summarise
-from pipelines.cache import get_encoder
-from router_ml.estimators.answer import AnswerScorer
+from pipelines.encoders import get_encoder
+from router_ml.cascade.answers.table import AnswerTable
+from router_ml.cascade.scorer import AnswerScorer
 from router_ml.estimators.registry import make_estimator
-from router_ml.features.answer_table import AnswerTable
 from router_ml.features.featurizer import Featurizer
 from router_ml.features.query import Query
-from router_ml.types import IntArray
+from router_ml.types.arrays import IntArray
 
 WORKLOADS: Final = (BFCL, GSM8K)
 ROUTER: Final[Mapping[str, Any]] = {"name": "stacked"}

@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 
 from router_ml.errors import SchemaError
 from router_ml.features.query import Query, group_id, parse_query
-from router_ml.types import CandidateTable, FloatArray, IntArray
+from router_ml.types.arrays import FloatArray, IntArray
+from router_ml.types.candidates import CandidateTable
 
 BFCL: Final = "bfcl-12"
 GSM8K: Final = "routellm-gsm8k"

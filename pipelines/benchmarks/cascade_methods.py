@@ -10,16 +10,17 @@ import numpy as np
 
 from pipelines.benchmarks.cascade_data import GSM8K, CascadeData
 from pipelines.benchmarks.frugal import FrugalScorers, play, search
+from router_ml.cascade.answers.table import AnswerTable
+from router_ml.cascade.evaluation import run_cascade
+from router_ml.cascade.policies.cascade import CascadePoint, choose, frontier
+from router_ml.cascade.policies.cascade_routing import CascadeRoutingPolicy
+from router_ml.cascade.policies.sequential import Score, ScoreCache, SequentialPolicy
+from router_ml.cascade.scorer import AnswerScorer
 from router_ml.errors import ConfigError
-from router_ml.estimators.answer import AnswerScorer
 from router_ml.estimators.base import Estimator
 from router_ml.estimators.counts import CountsEstimator
-from router_ml.evaluation.cascades import run_cascade
-from router_ml.features.answer_table import AnswerTable
-from router_ml.policies.cascade import CascadePoint, choose, frontier
-from router_ml.policies.cascade_routing import CascadeRoutingPolicy
-from router_ml.policies.sequential import Score, ScoreCache, SequentialPolicy
-from router_ml.types import BoolArray, FloatArray, IntArray, QueryBatch
+from router_ml.types.arrays import BoolArray, FloatArray, IntArray
+from router_ml.types.queries import QueryBatch
 
 Point = tuple[FloatArray, FloatArray]
 """Quality and dollars of every test query, at one operating point."""

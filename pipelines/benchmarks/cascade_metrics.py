@@ -11,10 +11,10 @@ from sklearn.metrics import roc_auc_score
 
 from pipelines.benchmarks.cascade_data import GSM8K, CascadeData
 from pipelines.benchmarks.cascade_methods import Fold, Point, Points, judged_answers
+from router_ml.cascade.policies.cascade_routing import CascadeRoutingPolicy
 from router_ml.evaluation.curves import Curve
 from router_ml.evaluation.intervals import Estimate, bootstrap
-from router_ml.policies.cascade_routing import CascadeRoutingPolicy
-from router_ml.types import BoolArray, FloatArray, IntArray
+from router_ml.types.arrays import BoolArray, FloatArray, IntArray
 
 Metrics = dict[str, Estimate]
 

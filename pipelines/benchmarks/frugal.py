@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from router_ml.types import FloatArray
+from router_ml.types.arrays import FloatArray
 
 DEPTH: Final = 3
 

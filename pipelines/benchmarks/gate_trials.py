@@ -8,10 +8,10 @@ import numpy as np
 
 from pipelines.benchmarks.population import DrawnLog, Population, draw_log
 from pipelines.benchmarks.trials import mean_of_trials, p_value, share_of_trials
-from router_ml.evaluation.gate import Gate, Peeking
+from router_ml.evaluation.gate.gate import Gate, Peeking
 from router_ml.evaluation.intervals import Estimate
 from router_ml.evaluation.off_policy.estimators import doubly_robust
-from router_ml.types import FloatArray
+from router_ml.types.arrays import FloatArray
 
 Progress = Callable[[Iterable[int], str], Iterable[int]]
 MARGIN = 0.01

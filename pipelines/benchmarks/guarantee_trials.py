@@ -10,7 +10,7 @@ from pipelines.benchmarks.population import Population, draw_feedback
 from pipelines.benchmarks.trials import mean_of_trials, p_value, share_of_trials
 from router_ml.evaluation.guarantee import Certificate, certify, floor_loss
 from router_ml.evaluation.intervals import Estimate
-from router_ml.types import FloatArray
+from router_ml.types.arrays import FloatArray
 
 Progress = Callable[[Iterable[int], str], Iterable[int]]
 FLOOR = 0.98

@@ -13,7 +13,7 @@ import duckdb
 import orjson
 
 from pipelines.config import JoinConfig, dump_config
-from pipelines.engine import quote
+from pipelines.join.engine import quote
 from router_ml.errors import DataError
 
 SIZES: Final = (1_000_000, 10_000_000)
@@ -26,7 +26,7 @@ DIRT: Final = 1_000
 _CHILD: Final = """
 import resource, sys, time
 from pipelines.config import JoinConfig, load_config
-from pipelines.join import run
+from pipelines.stages.join import run
 config = load_config(JoinConfig, sys.argv[1])
 begin = time.perf_counter()
 run(config)
@@ -36,7 +36,7 @@ print(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
 def benchmark(*, sizes: tuple[int, int] = SIZES, random_state: int = 0) -> dict[str, float]:
-    """Time :func:`pipelines.join.run` on canonical Parquet of two sizes, each in its own process.
+    """Time ``join`` on canonical Parquet of two sizes, each in its own process.
 
     Everything counts: checks, rejects, splits, report, and writing the outcomes. The second size
     should be ten times the first.

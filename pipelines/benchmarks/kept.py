@@ -16,7 +16,9 @@ from router_ml.estimators.specs import Spec, as_estimator
 from router_ml.estimators.stacked import StackedRouter
 from router_ml.export.graph import FeatureTensors, GraphBuilder
 from router_ml.export.heads.base import add_head
-from router_ml.types import CandidateTable, FloatArray, IntArray, QueryBatch
+from router_ml.types.arrays import FloatArray, IntArray
+from router_ml.types.candidates import CandidateTable
+from router_ml.types.queries import QueryBatch
 
 
 def described(value: object) -> str:

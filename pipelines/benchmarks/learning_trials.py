@@ -11,25 +11,20 @@ import numpy as np
 
 from pipelines.benchmarks.population import bfcl_population
 from pipelines.benchmarks.trials import mean_of_trials
+from router_ml.data.synthetic import SyntheticWorld
 from router_ml.estimators.base import Estimator
-from router_ml.estimators.crossfit import group_folds, out_of_fold
+from router_ml.estimators.cross_fitting import group_folds, out_of_fold
 from router_ml.estimators.registry import load_all, make_estimator
 from router_ml.evaluation.intervals import Estimate
 from router_ml.evaluation.off_policy.direct import learn_budget_policy
 from router_ml.evaluation.off_policy.pseudo_outcomes import pseudo_outcomes
-from router_ml.evaluation.synthetic import SyntheticWorld
 from router_ml.features.lexical import NAMES
 from router_ml.policies.base import Policy
 from router_ml.policies.budget import BudgetPolicy
-from router_ml.types import (
-    BoolArray,
-    CandidateTable,
-    FloatArray,
-    IntArray,
-    Predictions,
-    QueryBatch,
-    Tokens,
-)
+from router_ml.types.arrays import BoolArray, FloatArray, IntArray
+from router_ml.types.candidates import CandidateTable
+from router_ml.types.predictions import Predictions
+from router_ml.types.queries import QueryBatch, Tokens
 
 Progress = Callable[[Iterable[int], str], Iterable[int]]
 N_REQUESTS: Final = 12_000

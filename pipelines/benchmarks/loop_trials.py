@@ -16,7 +16,7 @@ from pipelines.benchmarks.trials import share_of_trials
 from pipelines.loop import simulate
 from pipelines.loop.config import SimulateConfig
 from router_ml.evaluation.intervals import Estimate
-from router_ml.types import FloatArray
+from router_ml.types.arrays import FloatArray
 
 Progress = Callable[[Iterable[int], str], Iterable[int]]
 FIRST_SEED: Final = 6

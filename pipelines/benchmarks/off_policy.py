@@ -31,7 +31,7 @@ from router_ml.evaluation.off_policy.estimators import (
     snips,
 )
 from router_ml.evaluation.off_policy.shrinkage import shrunken_doubly_robust
-from router_ml.types import BoolArray, FloatArray
+from router_ml.types.arrays import BoolArray, FloatArray
 
 Metrics = dict[str, Estimate]
 ESTIMATORS = ("DM", "IPW", "SNIPS", "DR", "DR-full", "DR-clip", "DR-SWITCH")

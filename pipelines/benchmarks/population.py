@@ -13,11 +13,11 @@ from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.preprocessing import StandardScaler
 
+from router_ml.data.synthetic import SyntheticWorld
 from router_ml.errors import DataError
 from router_ml.evaluation.off_policy.feedback import LoggedFeedback
 from router_ml.evaluation.off_policy.nuisance import cross_fit, outcome_model
-from router_ml.evaluation.synthetic import SyntheticWorld
-from router_ml.types import FloatArray, IntArray
+from router_ml.types.arrays import FloatArray, IntArray
 
 N_TOPICS = 24
 """Dimensions of the query features that nuisance models see."""

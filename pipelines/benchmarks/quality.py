@@ -29,8 +29,8 @@ from pipelines.benchmarks.quality_data import (
     read_workload,
 )
 from pipelines.benchmarks.quality_figures import draw, draw_learning_curve
-from pipelines.cache import get_encoder
 from pipelines.console import print_table, progress
+from pipelines.encoders import get_encoder
 from router_ml.errors import ConfigError
 from router_ml.estimators.base import Estimator
 from router_ml.estimators.counts import CountsEstimator
@@ -46,7 +46,8 @@ from router_ml.features.featurizer import Featurizer
 from router_ml.features.lexical import lexical_features
 from router_ml.runtime.inputs import graph_inputs
 from router_ml.runtime.session import open_session
-from router_ml.types import FloatArray, IntArray, Tokens
+from router_ml.types.arrays import FloatArray, IntArray
+from router_ml.types.queries import Tokens
 
 ESTIMATORS: Final[Mapping[str, Mapping[str, Any]]] = {
     "constant": {"name": "constant"},

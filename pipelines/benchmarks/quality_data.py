@@ -12,10 +12,11 @@ import numpy as np
 import orjson
 import pandas as pd
 
-from pipelines.matrix import read_matrix
+from router_ml.data.full_information import read_matrix
 from router_ml.errors import ConfigError, SchemaError
 from router_ml.features.query import Query, group_id, parse_query
-from router_ml.types import CandidateTable, FloatArray, IntArray
+from router_ml.types.arrays import FloatArray, IntArray
+from router_ml.types.candidates import CandidateTable
 
 MMLU: Final = "routellm-mmlu"
 MMLU_1500: Final = "routellm-mmlu-1500"

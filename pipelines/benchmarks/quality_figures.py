@@ -15,7 +15,7 @@ from pipelines.figures import BASELINE, INK, MUTED, ORACLE, ROUTER, save
 from router_ml.evaluation.calibration import reliability
 from router_ml.evaluation.curves import Curve, zero_router
 from router_ml.evaluation.quality_metrics import curve_points, operating_points
-from router_ml.types import FloatArray
+from router_ml.types.arrays import FloatArray
 
 _SHIPPED: Final = "fast"
 _TEACHER: Final = "best"

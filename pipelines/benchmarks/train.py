@@ -13,18 +13,18 @@ from typing import Final
 
 import numpy as np
 
-from pipelines import export, join, train
-from pipelines.benchmarks.world import write_world
-from pipelines.cache import get_encoder
 from pipelines.config import ExportConfig, JoinConfig, TrainConfig
-from pipelines.held_out import HeldOut
-from pipelines.learning import fit_router
-from pipelines.training_set import TrainingSet
+from pipelines.encoders import get_encoder
+from pipelines.stages import export, join, train
+from router_ml.data.synthetic import SyntheticWorld
+from router_ml.data.synthetic_log import write_world
 from router_ml.estimators.registry import make_estimator
 from router_ml.estimators.router import Outcomes
-from router_ml.evaluation.synthetic import SyntheticWorld
 from router_ml.features.featurizer import Featurizer
 from router_ml.features.query import Query
+from router_ml.learning.held_out import HeldOut
+from router_ml.learning.targets import fit_router
+from router_ml.learning.training_set import TrainingSet
 
 N_QUERIES: Final = 100_000
 N_CANDIDATES: Final = 12

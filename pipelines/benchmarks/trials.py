@@ -7,7 +7,7 @@ from scipy.special import stdtrit
 from scipy.stats import binomtest
 
 from router_ml.evaluation.intervals import Estimate
-from router_ml.types import BoolArray, FloatArray
+from router_ml.types.arrays import BoolArray, FloatArray
 
 
 def share_of_trials(hits: BoolArray) -> Estimate:

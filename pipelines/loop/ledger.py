@@ -10,7 +10,7 @@ import numpy as np
 from pipelines.loop.operator import Retraining
 from pipelines.loop.traffic import Served
 from pipelines.loop.world import World
-from router_ml.types import FloatArray
+from router_ml.types.arrays import FloatArray
 
 LOOP: Final = "loop"
 NEVER: Final = "never_retraining"

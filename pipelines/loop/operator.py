@@ -12,12 +12,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from pipelines import export, join, registry, train
 from pipelines.config import ExportConfig, JoinConfig, PromoteConfig, RegisterConfig, TrainConfig
 from pipelines.loop.config import SimulateConfig
 from pipelines.loop.world import Moment
+from pipelines.registry import registry
+from pipelines.stages import export, join, train
 from router_ml.runtime.runtime import Runtime
-from router_ml.types import CandidateTable
+from router_ml.types.candidates import CandidateTable
 
 OPERATOR: Final = "the operator"
 MODEL: Final = "router"

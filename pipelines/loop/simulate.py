@@ -11,7 +11,6 @@ from typing import Final
 
 import numpy as np
 
-from pipelines.benchmarks.world import write_world
 from pipelines.console import console, print_table, progress
 from pipelines.figures import save
 from pipelines.loop.config import SimulateConfig
@@ -27,11 +26,12 @@ from pipelines.loop.world import (
     read_world,
     write_history,
 )
-from pipelines.pairing import action_probs
 from pipelines.service import running_service
+from router_ml.data.synthetic_log import write_world
+from router_ml.evaluation.gate.pairing import action_probs
 from router_ml.policies.cost_aware import CostAwarePolicy
 from router_ml.runtime.runtime import Runtime
-from router_ml.types import BoolArray, FloatArray, IntArray
+from router_ml.types.arrays import BoolArray, FloatArray, IntArray
 
 RESULT: Final = "loop.json"
 FIGURE: Final = "loop.png"

@@ -11,11 +11,11 @@ from typing import Any, Final
 import numpy as np
 
 from pipelines.loop.world import Moment
-from pipelines.matrix import FullInformation
 from pipelines.service import Client
+from router_ml.data.full_information import FullInformation
 from router_ml.errors import ScorerUnavailableError
 from router_ml.features.query import Query
-from router_ml.types import BoolArray, IntArray
+from router_ml.types.arrays import BoolArray, IntArray
 
 _PATIENCE_S: Final = 120.0
 _LOOK_S: Final = 0.02

@@ -12,10 +12,11 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.matrix import FullInformation, read_matrix
-from pipelines.sources.prices import price_rows
+from pipelines.join.sources.prices import price_rows
+from router_ml.data.full_information import FullInformation, read_matrix
 from router_ml.errors import ConfigError
-from router_ml.types import BoolArray, CandidateTable, FloatArray, IntArray
+from router_ml.types.arrays import BoolArray, FloatArray, IntArray
+from router_ml.types.candidates import CandidateTable
 
 Kind = Literal["added", "degraded", "repriced"]
 MIN_CANDIDATES: Final = 4

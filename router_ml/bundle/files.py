@@ -16,7 +16,7 @@ import numpy as np
 
 from router_ml.bundle.manifest import FeatureSpec, Manifest
 from router_ml.errors import BundleError, BundleIntegrityError, ConfigError
-from router_ml.types import CandidateTable
+from router_ml.types.candidates import CandidateTable
 
 GRAPH: Final = "router.onnx"
 TOKENIZER: Final = "tokenizer.json"

@@ -19,7 +19,9 @@ from router_ml.checks.examples import example_batch, example_candidates, example
 from router_ml.checks.require import close, raises, require
 from router_ml.errors import ConfigError, SchemaError
 from router_ml.estimators.base import Estimator, State, load_estimator
-from router_ml.types import CandidateTable, FloatArray, QueryBatch
+from router_ml.types.arrays import FloatArray
+from router_ml.types.candidates import CandidateTable
+from router_ml.types.queries import QueryBatch
 
 EstimatorCheck = Callable[[Estimator], None]
 

@@ -7,7 +7,10 @@ from typing import Final
 import numpy as np
 
 from router_ml.features.lexical import NAMES
-from router_ml.types import CandidateTable, FloatArray, Predictions, QueryBatch, Tokens
+from router_ml.types.arrays import FloatArray
+from router_ml.types.candidates import CandidateTable
+from router_ml.types.predictions import Predictions
+from router_ml.types.queries import QueryBatch, Tokens
 
 N_TOKENS: Final = 60
 """Token ids of example batches are below this; 0 pads."""

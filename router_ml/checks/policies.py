@@ -11,7 +11,7 @@ from router_ml.checks.require import close, raises, require
 from router_ml.errors import InvalidRequestError
 from router_ml.policies.base import Policy
 from router_ml.policies.registry import from_dict
-from router_ml.types import Predictions
+from router_ml.types.predictions import Predictions
 
 PolicyCheck = Callable[[Policy], None]
 

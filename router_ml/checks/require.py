@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from router_ml.types import FloatArray
+from router_ml.types.arrays import FloatArray
 
 _TOLERANCE: Final = 1e-6
 

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from router_ml.types import FloatArray, IntArray
+from router_ml.types.arrays import FloatArray, IntArray
 
 _FIRST: Final = 0.9
 _SECOND: Final = 0.999

@@ -11,7 +11,9 @@ import numpy as np
 from router_ml.errors import ConfigError
 from router_ml.estimators.base import Estimator, State, check_fit, load_estimator
 from router_ml.estimators.stacked import DEFAULT_MEMBERS, StackedRouter
-from router_ml.types import CandidateTable, FloatArray, IntArray, QueryBatch
+from router_ml.types.arrays import FloatArray, IntArray
+from router_ml.types.candidates import CandidateTable
+from router_ml.types.queries import QueryBatch
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,9 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from router_ml.errors import ConfigError, SchemaError
-from router_ml.types import BoolArray, CandidateTable, FloatArray, IntArray, QueryBatch
+from router_ml.types.arrays import BoolArray, FloatArray, IntArray
+from router_ml.types.candidates import CandidateTable
+from router_ml.types.queries import QueryBatch
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from router_ml.errors import SchemaError
-from router_ml.types import FloatArray
+from router_ml.types.arrays import FloatArray
 
 EPSILON: Final = 1e-4
 """Predictions are kept this far from 0 and 1 before a logarithm is taken."""

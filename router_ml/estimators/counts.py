@@ -9,7 +9,9 @@ import numpy as np
 from router_ml.errors import ConfigError
 from router_ml.estimators.base import Estimator, State, check_fit, columns, spread
 from router_ml.features.lexical import NAMES
-from router_ml.types import BoolArray, CandidateTable, FloatArray, IntArray, QueryBatch
+from router_ml.types.arrays import BoolArray, FloatArray, IntArray
+from router_ml.types.candidates import CandidateTable
+from router_ml.types.queries import QueryBatch
 
 Link = Literal["identity", "log"]
 

@@ -11,7 +11,8 @@ from router_ml.estimators.adam import Adam
 from router_ml.estimators.base import spread
 from router_ml.estimators.effects import Effects
 from router_ml.estimators.quality import QualityEstimator
-from router_ml.types import FloatArray, IntArray, QueryBatch, Tokens
+from router_ml.types.arrays import FloatArray, IntArray
+from router_ml.types.queries import QueryBatch, Tokens
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix

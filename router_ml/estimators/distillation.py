@@ -9,9 +9,11 @@ import numpy as np
 
 from router_ml.errors import ConfigError
 from router_ml.estimators.base import Estimator, State, check_fit, load_estimator
-from router_ml.estimators.crossfit import group_folds, out_of_fold, squared_errors
+from router_ml.estimators.cross_fitting import group_folds, out_of_fold, squared_errors
 from router_ml.estimators.specs import Spec, as_estimator, as_spec
-from router_ml.types import CandidateTable, FloatArray, IntArray, QueryBatch
+from router_ml.types.arrays import FloatArray, IntArray
+from router_ml.types.candidates import CandidateTable
+from router_ml.types.queries import QueryBatch
 
 TEACHER: Final[Mapping[str, str]] = {"name": "stacked"}
 STUDENT: Final[Mapping[str, str]] = {"name": "token_weights"}

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from router_ml.types import BoolArray, FloatArray
+from router_ml.types.arrays import BoolArray, FloatArray
 
 _ITERATIONS: Final = 20
 

@@ -9,7 +9,8 @@ import numpy as np
 from router_ml.errors import ConfigError
 from router_ml.estimators.effects import Effects
 from router_ml.estimators.quality import QualityEstimator
-from router_ml.types import FloatArray, QueryBatch
+from router_ml.types.arrays import FloatArray
+from router_ml.types.queries import QueryBatch
 
 _CHUNK: Final = 1024
 

@@ -8,11 +8,12 @@ import numpy as np
 
 from router_ml.errors import ConfigError
 from router_ml.estimators.base import State, load_estimator
-from router_ml.estimators.crossfit import group_folds
+from router_ml.estimators.cross_fitting import group_folds
 from router_ml.estimators.effects import Effects
 from router_ml.estimators.quality import QualityEstimator
 from router_ml.estimators.specs import Spec, as_estimator, as_spec
-from router_ml.types import FloatArray, QueryBatch
+from router_ml.types.arrays import FloatArray
+from router_ml.types.queries import QueryBatch
 
 N_BASE_FOLDS: Final = 3
 MIN_LABELS: Final = 40

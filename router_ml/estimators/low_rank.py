@@ -9,7 +9,9 @@ import numpy as np
 from router_ml.errors import ConfigError
 from router_ml.estimators.base import Estimator, State, check_fit, columns
 from router_ml.estimators.constant import shrunk_means
-from router_ml.types import BoolArray, CandidateTable, FloatArray, IntArray, QueryBatch
+from router_ml.types.arrays import BoolArray, FloatArray, IntArray
+from router_ml.types.candidates import CandidateTable
+from router_ml.types.queries import QueryBatch
 
 _FITTED: Final = ("mean_", "scale_", "intercept_", "demand_", "ability_")
 _PRIOR_WEIGHT: Final = 10.0

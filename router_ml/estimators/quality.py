@@ -10,7 +10,9 @@ import numpy as np
 from router_ml.errors import SchemaError
 from router_ml.estimators.base import Estimator, State, check_fit, columns
 from router_ml.estimators.effects import Effects, split_effects
-from router_ml.types import BoolArray, CandidateTable, FloatArray, IntArray, QueryBatch
+from router_ml.types.arrays import BoolArray, FloatArray, IntArray
+from router_ml.types.candidates import CandidateTable
+from router_ml.types.queries import QueryBatch
 
 
 class QualityEstimator(Estimator):

@@ -16,11 +16,13 @@ from router_ml.estimators.calibration import (
     calibrator_from_array,
     fit_calibrator,
 )
-from router_ml.estimators.crossfit import advantage, group_folds, out_of_fold, squared_errors
+from router_ml.estimators.cross_fitting import advantage, group_folds, out_of_fold, squared_errors
 from router_ml.estimators.effects import split_effects, split_predictions
 from router_ml.estimators.specs import Spec, as_estimator, as_spec
 from router_ml.estimators.trust import believed, lead_trust
-from router_ml.types import BoolArray, CandidateTable, FloatArray, IntArray, QueryBatch
+from router_ml.types.arrays import BoolArray, FloatArray, IntArray
+from router_ml.types.candidates import CandidateTable
+from router_ml.types.queries import QueryBatch
 
 DEFAULT_MEMBERS: Final[Mapping[str, Mapping[str, Any]]] = {
     "knn": {"name": "knn", "max_prototypes": 4000},

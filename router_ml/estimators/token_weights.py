@@ -9,7 +9,8 @@ import numpy as np
 from router_ml.estimators.effects import Effects
 from router_ml.estimators.quality import QualityEstimator
 from router_ml.features.terms import N_TERMS, distinct_terms
-from router_ml.types import FloatArray, QueryBatch, Tokens
+from router_ml.types.arrays import FloatArray
+from router_ml.types.queries import QueryBatch, Tokens
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix

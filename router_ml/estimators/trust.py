@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from router_ml.types import FloatArray
+from router_ml.types.arrays import FloatArray
 
 
 def lead_trust(

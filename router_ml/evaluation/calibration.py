@@ -8,7 +8,7 @@ import numpy as np
 
 from router_ml.errors import DataError, SchemaError
 from router_ml.evaluation.intervals import Estimate, bootstrap
-from router_ml.types import FloatArray, IntArray
+from router_ml.types.arrays import FloatArray, IntArray
 
 
 @dataclass(frozen=True, slots=True)

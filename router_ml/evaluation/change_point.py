@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from router_ml.types import FloatArray
+from router_ml.types.arrays import FloatArray
 
 
 def last_change(values: FloatArray, *, threshold: float = 4.5, min_rows: int = 15) -> int:

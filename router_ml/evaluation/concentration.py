@@ -7,7 +7,7 @@ from scipy.special import bdtr
 
 from router_ml.errors import DataError
 from router_ml.evaluation.intervals import Estimate, group_sums
-from router_ml.types import FloatArray, IntArray
+from router_ml.types.arrays import FloatArray, IntArray
 
 
 def cluster_values(

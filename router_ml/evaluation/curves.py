@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from router_ml.errors import SchemaError
-from router_ml.types import FloatArray
+from router_ml.types.arrays import FloatArray
 
 
 @dataclass(frozen=True, slots=True)

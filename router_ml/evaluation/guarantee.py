@@ -14,7 +14,7 @@ from router_ml.evaluation.concentration import (
     cluster_values,
     hoeffding_bentkus_p_value,
 )
-from router_ml.types import BoolArray, FloatArray, IntArray
+from router_ml.types.arrays import BoolArray, FloatArray, IntArray
 
 Method = Literal["betting", "hoeffding-bentkus"]
 

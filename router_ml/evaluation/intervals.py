@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from router_ml.errors import DataError, SchemaError
-from router_ml.types import FloatArray, IntArray
+from router_ml.types.arrays import FloatArray, IntArray
 
 _BLOCK: Final = 4_000_000
 """Counts held at once while resampling (32 MB)."""

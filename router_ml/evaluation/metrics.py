@@ -9,7 +9,7 @@ import numpy as np
 
 from router_ml.errors import SchemaError
 from router_ml.evaluation.intervals import Estimate, bootstrap
-from router_ml.types import FloatArray, IntArray
+from router_ml.types.arrays import FloatArray, IntArray
 
 ROUTELLM_BINS: Final = 10
 """RouteLLM sweeps the edges of ten equal-mass bins of the score: eleven thresholds."""

@@ -11,7 +11,7 @@ from router_ml.evaluation.calibration import brier, ece_debiased, ece_estimate
 from router_ml.evaluation.curves import Curve
 from router_ml.evaluation.intervals import Estimate, bootstrap, bootstrap_mean
 from router_ml.evaluation.metrics import routellm_metrics
-from router_ml.types import FloatArray, IntArray
+from router_ml.types.arrays import FloatArray, IntArray
 
 Metrics = dict[str, Estimate]
 N_RESAMPLES: Final = 1_000

@@ -10,7 +10,7 @@ import numpy as np
 from router_ml.errors import ConfigError
 from router_ml.evaluation.intervals import Estimate, bootstrap
 from router_ml.evaluation.metrics import expected
-from router_ml.types import FloatArray, IntArray
+from router_ml.types.arrays import FloatArray, IntArray
 
 
 def compare_policies(

@@ -13,7 +13,8 @@ from router_ml.estimators.router import PARTS, RouterEstimator
 from router_ml.features.featurizer import Featurizer
 from router_ml.features.query import Query
 from router_ml.runtime.runtime import Runtime
-from router_ml.types import FloatArray, IntArray, Predictions
+from router_ml.types.arrays import FloatArray, IntArray
+from router_ml.types.predictions import Predictions
 
 TOLERANCE: Final = 1e-4
 MIN_EQUAL_DECISIONS: Final = 0.999

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Protocol
 
 from router_ml.features.tokenizer import QueryTokenizer
-from router_ml.types import FloatArray, Tokens
+from router_ml.types.arrays import FloatArray
+from router_ml.types.queries import Tokens
 
 
 class Encoder(Protocol):
@@ -30,7 +31,7 @@ class Encoder(Protocol):
         ...
 
     def save(self, folder: Path) -> None:
-        """Write plain files that :func:`pipelines.cache.load_encoder` reads."""
+        """Write plain files that :func:`pipelines.encoders.load_encoder` reads."""
         ...
 
     def encode(self, tokens: Tokens) -> FloatArray:

@@ -9,7 +9,8 @@ import numpy as np
 from router_ml.features.encoder import Encoder
 from router_ml.features.lexical import NAMES, lexical_features
 from router_ml.features.query import Query
-from router_ml.types import IntArray, QueryBatch, Tokens
+from router_ml.types.arrays import IntArray
+from router_ml.types.queries import QueryBatch, Tokens
 
 _CHUNK = 2048
 

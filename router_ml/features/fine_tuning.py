@@ -17,7 +17,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from router_ml.errors import ConfigError
 from router_ml.features.distill import quiet, resolve_model
-from router_ml.types import FloatArray, IntArray, QueryBatch, Tokens
+from router_ml.types.arrays import FloatArray, IntArray
+from router_ml.types.queries import QueryBatch, Tokens
 
 PAD_ID: Final = 0
 _UNUSED: Final = "[unused"

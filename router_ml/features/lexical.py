@@ -10,7 +10,7 @@ import numpy as np
 
 from router_ml.features.query import Query
 from router_ml.features.tools import parse_tools
-from router_ml.types import FloatArray
+from router_ml.types.arrays import FloatArray
 
 NAMES: Final = (
     "log_ask_chars",

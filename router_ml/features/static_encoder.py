@@ -12,7 +12,8 @@ import numpy as np
 
 from router_ml.errors import ConfigError
 from router_ml.features.tokenizer import QueryTokenizer, TokenLayout
-from router_ml.types import FloatArray, Tokens
+from router_ml.types.arrays import FloatArray
+from router_ml.types.queries import Tokens
 
 _CHUNK_TOKENS = 1_000_000
 _EPSILON = 1e-12

@@ -6,7 +6,8 @@ from typing import Final
 
 import numpy as np
 
-from router_ml.types import IntArray, Tokens
+from router_ml.types.arrays import IntArray
+from router_ml.types.queries import Tokens
 
 _SINGLE_BITS: Final = 15
 _PAIR_BITS: Final = 17

@@ -12,7 +12,7 @@ import numpy as np
 from router_ml.errors import ConfigError
 from router_ml.features.query import Query
 from router_ml.features.word_cache import WordCache
-from router_ml.types import IntArray
+from router_ml.types.arrays import IntArray
 
 _TOOL_TEXTS: Final = 2_048
 """Texts of at most ``MAX_TOOLS_CHARS`` each: some 20 MB when all are that long."""

@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from router_ml.features.tokenizer import QueryTokenizer, TokenLayout
-from router_ml.types import FloatArray, Tokens
+from router_ml.types.arrays import FloatArray
+from router_ml.types.queries import Tokens
 
 
 class TransformerEncoder:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from router_ml.types import IntArray
+from router_ml.types.arrays import IntArray
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

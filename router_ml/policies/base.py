@@ -8,7 +8,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from router_ml.errors import InvalidRequestError
-from router_ml.types import BoolArray, CandidateTable, FloatArray, IntArray, Predictions
+from router_ml.types.arrays import BoolArray, FloatArray, IntArray
+from router_ml.types.candidates import CandidateTable
+from router_ml.types.predictions import Predictions
 
 
 class Policy(ABC):

@@ -9,7 +9,9 @@ import numpy as np
 
 from router_ml.errors import ConfigError
 from router_ml.policies.base import Policy, one_hot, rank
-from router_ml.types import BoolArray, CandidateTable, FloatArray, Predictions
+from router_ml.types.arrays import BoolArray, FloatArray
+from router_ml.types.candidates import CandidateTable
+from router_ml.types.predictions import Predictions
 
 _BISECTIONS = 80
 _GAP = 1e-4

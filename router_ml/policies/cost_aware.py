@@ -8,7 +8,9 @@ import numpy as np
 
 from router_ml.errors import ConfigError
 from router_ml.policies.base import Policy
-from router_ml.types import CandidateTable, FloatArray, Predictions
+from router_ml.types.arrays import FloatArray
+from router_ml.types.candidates import CandidateTable
+from router_ml.types.predictions import Predictions
 
 
 class CostAwarePolicy(Policy):

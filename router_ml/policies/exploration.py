@@ -11,7 +11,9 @@ import numpy as np
 
 from router_ml.errors import ConfigError
 from router_ml.policies.base import Policy, one_hot, rank
-from router_ml.types import BoolArray, CandidateTable, FloatArray, IntArray, Predictions
+from router_ml.types.arrays import BoolArray, FloatArray, IntArray
+from router_ml.types.candidates import CandidateTable
+from router_ml.types.predictions import Predictions
 
 _NODES: Final = 48
 """Gauss–Hermite nodes of the Thompson quadrature."""

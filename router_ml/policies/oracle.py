@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import ClassVar
 
 from router_ml.policies.base import Policy
-from router_ml.types import CandidateTable, FloatArray, Predictions
+from router_ml.types.arrays import FloatArray
+from router_ml.types.candidates import CandidateTable
+from router_ml.types.predictions import Predictions
 
 
 class OraclePolicy(Policy):

@@ -7,7 +7,9 @@ from typing import ClassVar
 import numpy as np
 
 from router_ml.policies.base import Policy
-from router_ml.types import BoolArray, CandidateTable, FloatArray, Predictions
+from router_ml.types.arrays import BoolArray, FloatArray
+from router_ml.types.candidates import CandidateTable
+from router_ml.types.predictions import Predictions
 
 
 class RandomPolicy(Policy):

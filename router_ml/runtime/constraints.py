@@ -9,7 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from router_ml.errors import InvalidRequestError
-from router_ml.types import BoolArray, CandidateTable, FloatArray, Predictions
+from router_ml.types.arrays import BoolArray, FloatArray
+from router_ml.types.candidates import CandidateTable
+from router_ml.types.predictions import Predictions
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ import numpy as np
 
 from router_ml.features.lexical import NAMES
 from router_ml.features.terms import distinct_terms
-from router_ml.types import FloatArray, IntArray, Tokens
+from router_ml.types.arrays import FloatArray, IntArray
+from router_ml.types.queries import Tokens
 
 INPUTS: Final[dict[str, tuple[type[np.generic], tuple[str | int, ...]]]] = {
     "lexical": (np.float32, ("batch", len(NAMES))),

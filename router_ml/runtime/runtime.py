@@ -27,16 +27,11 @@ from router_ml.policies.registry import from_dict
 from router_ml.runtime.constraints import Constraints, fits_context
 from router_ml.runtime.inputs import INPUTS, graph_inputs
 from router_ml.runtime.session import open_session
-from router_ml.types import (
-    BoolArray,
-    CandidateTable,
-    Decision,
-    FloatArray,
-    IntArray,
-    Predictions,
-    RankedCandidate,
-    Tokens,
-)
+from router_ml.types.arrays import BoolArray, FloatArray, IntArray
+from router_ml.types.candidates import CandidateTable
+from router_ml.types.decisions import Decision, RankedCandidate
+from router_ml.types.predictions import Predictions
+from router_ml.types.queries import Tokens
 
 OUTPUTS: Final = ("quality", "input_tokens", "output_tokens", "latency_ms")
 NO_CONSTRAINTS: Final = Constraints()

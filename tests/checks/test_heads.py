@@ -25,7 +25,8 @@ from router_ml.export.router import load_heads
 from router_ml.features.lexical import NAMES
 from router_ml.runtime.inputs import graph_inputs
 from router_ml.runtime.session import open_session
-from router_ml.types import FloatArray, QueryBatch, Tokens
+from router_ml.types.arrays import FloatArray
+from router_ml.types.queries import QueryBatch, Tokens
 from tests.checks.test_estimators import arguments
 
 DIMS = 8

@@ -8,7 +8,7 @@ import pytest
 from router_ml.evaluation.calibration import brier, ece
 from router_ml.evaluation.curves import Curve, aiq
 from router_ml.evaluation.metrics import routellm_metrics
-from router_ml.types import FloatArray
+from router_ml.types.arrays import FloatArray
 
 
 def uniforms(seed: int, n: int) -> FloatArray:

@@ -10,10 +10,10 @@ import pytest
 
 from router_ml.bundle.files import BundleContents, read_bundle, write_bundle
 from router_ml.bundle.manifest import FeatureSpec
+from router_ml.data.synthetic import SyntheticWorld
 from router_ml.errors import BundleIntegrityError, BundleVersionError, ParityError
 from router_ml.estimators.registry import make_estimator
 from router_ml.estimators.router import Outcomes, RouterEstimator
-from router_ml.evaluation.synthetic import SyntheticWorld
 from router_ml.export.parity import check_parity, odd_queries
 from router_ml.export.router import export_router
 from router_ml.features.featurizer import Featurizer

@@ -14,10 +14,10 @@ from pipelines.cli import app
 from pipelines.config import TrainConfig
 from pipelines.yaml_config import load_config
 from router_ml.bundle.files import read_bundle
+from router_ml.cascade.policies.cascade import CascadePolicy
+from router_ml.cascade.runtime.cascade import Attempt, CascadeRuntime
 from router_ml.errors import ConfigError
 from router_ml.features.query import Query
-from router_ml.policies.cascade import CascadePolicy
-from router_ml.runtime.cascade import Attempt, CascadeRuntime
 from router_ml.runtime.runtime import Runtime
 
 

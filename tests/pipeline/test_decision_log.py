@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from pipelines.config import JoinConfig, load_config
-from pipelines.join import run
-from pipelines.tables import read_outcomes, to_matrices
+from pipelines.stages.join import run
+from router_ml.data.outcomes import read_outcomes, to_matrices
 from router_ml.errors import ConfigError, JoinError, SchemaError
 from tests.dirty_decisions import (
     AS_OF,

@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.config import JoinConfig, load_config
-from pipelines.join import run
-from pipelines.schemas import OUTCOMES, REJECTS
-from pipelines.tables import read_outcomes
+from pipelines.stages.join import run
+from router_ml.data.outcomes import read_outcomes
+from router_ml.data.schemas import OUTCOMES, REJECTS
 from router_ml.errors import JoinError
 from tests.dirty_log import AS_OF, START, DirtyLog, write_dirty_log
 

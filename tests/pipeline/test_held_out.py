@@ -14,17 +14,17 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.config import ExportConfig, JoinConfig, RegisterConfig, TrainConfig
-from pipelines.export import run as export
-from pipelines.held_out import HELD_OUT, HeldOut
-from pipelines.join import run as join
-from pipelines.pairing import Contender, PairedRows, best_logged, pair
-from pipelines.registry import register
-from pipelines.tables import read_outcomes, to_matrices
-from pipelines.train import load_trained, read_training_table
-from pipelines.train import run as train
-from pipelines.training_set import training_set
+from pipelines.registry.registry import register
+from pipelines.stages.export import run as export
+from pipelines.stages.join import run as join
+from pipelines.stages.train import load_trained, read_training_table
+from pipelines.stages.train import run as train
+from router_ml.data.outcomes import read_outcomes, to_matrices
 from router_ml.errors import ConfigError, DataError, SchemaError
+from router_ml.evaluation.gate.pairing import Contender, PairedRows, best_logged, pair
 from router_ml.evaluation.intervals import cluster_mean
+from router_ml.learning.held_out import HELD_OUT, HeldOut
+from router_ml.learning.training_set import training_set
 from router_ml.runtime.runtime import Runtime
 
 LINEAR: Mapping[str, Any] = {"name": "linear"}

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines import registry
 from pipelines.config import PromoteConfig, RegisterConfig
-from pipelines.pairing import PairedRows, difference, unsupported, worst_case
-from pipelines.promotion import Condition, check_support
+from pipelines.registry import registry
+from pipelines.registry.promotion import Condition, check_support
 from pipelines.service import post, running_service
 from router_ml.errors import DataError
-from router_ml.evaluation.gate import Gate
+from router_ml.evaluation.gate.gate import Gate
+from router_ml.evaluation.gate.pairing import PairedRows, difference, unsupported, worst_case
 from router_ml.evaluation.off_policy.feedback import LoggedFeedback
 from router_ml.evaluation.report import traffic_shift
 from tests.promotion_world import (

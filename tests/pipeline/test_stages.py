@@ -13,13 +13,13 @@ from typer.testing import CliRunner
 
 from pipelines.cli import app
 from pipelines.config import JoinConfig, TrainConfig
-from pipelines.feedback import feedback
-from pipelines.matrix import read_matrix
-from pipelines.train import read_training_table
-from pipelines.train import run as train
+from pipelines.stages.train import read_training_table
+from pipelines.stages.train import run as train
 from pipelines.yaml_config import load_config
 from router_ml.bundle.files import read_bundle
+from router_ml.data.full_information import read_matrix
 from router_ml.errors import ConfigError, DataError, SchemaError
+from router_ml.evaluation.off_policy.log_feedback import feedback
 
 
 def invoke(*arguments: str) -> str:

@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 from router_ml.evaluation.curves import Curve, zero_router
 from router_ml.evaluation.intervals import bootstrap_mean, group_sums
 from router_ml.evaluation.metrics import expected, oracle_gap_closed, regret
-from router_ml.types import FloatArray
+from router_ml.types.arrays import FloatArray
 
 unit = st.floats(0.0, 1.0, allow_nan=False, width=32)
 points = st.integers(1, 12).flatmap(lambda n: arrays(np.float64, (n, 2), elements=unit))

@@ -14,7 +14,7 @@ from router_ml.evaluation.off_policy.estimators import (
 )
 from router_ml.evaluation.off_policy.feedback import LoggedFeedback
 from router_ml.evaluation.off_policy.sensitivity import sensitivity_bounds, worst_case_bounds
-from router_ml.types import FloatArray, IntArray
+from router_ml.types.arrays import FloatArray, IntArray
 
 N, K = 8, 3
 unit = st.floats(0.0, 1.0, width=32)

@@ -12,7 +12,8 @@ from router_ml.policies.base import Policy
 from router_ml.policies.budget import BudgetPolicy
 from router_ml.policies.cost_aware import CostAwarePolicy
 from router_ml.policies.quality_floor import QualityFloorPolicy
-from router_ml.types import CandidateTable, Predictions
+from router_ml.types.candidates import CandidateTable
+from router_ml.types.predictions import Predictions
 
 N, K = 30, 5
 

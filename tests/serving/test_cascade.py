@@ -10,10 +10,10 @@ import httpx
 import numpy as np
 import pytest
 
+from router_ml.cascade.client import CascadeClient
+from router_ml.cascade.runtime.cascade import Attempt
 from router_ml.errors import InvalidRequestError, ScorerUnavailableError
 from router_ml.features.query import Query, parse_query
-from router_ml.runtime.cascade import Attempt
-from router_ml.runtime.cascade_client import CascadeClient
 from serving.cascade_endpoint import CascadeEndpoint
 from tests.bundles import make_bundle
 from tests.cascades import cascade_extras

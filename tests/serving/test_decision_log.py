@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from pipelines.config import JoinConfig
-from pipelines.join import run as join
+from pipelines.stages.join import run as join
 from router_ml.policies.uniform import RandomPolicy
 from tests.bundles import make_bundle
 from tests.cascades import cascade_extras

@@ -55,7 +55,7 @@ def test_serve_only(tmp_path: Path) -> None:
     client = mlflow.tracking.MlflowClient(uri)
     client.create_registered_model("router")
     client.create_model_version("router", source=(tmp_path / "model").as_uri())
-    watch = [python, "-m", "serving.registry_watch", "models:/router/1", "--interval", "1"]
+    watch = [python, "-m", "serving.loading.registry_watch", "models:/router/1", "--interval", "1"]
     done = subprocess.run(
         [*watch, "--cache", tmp_path / "cache"],
         cwd=tmp_path,

@@ -25,7 +25,7 @@ from router_ml.evaluation.off_policy.sensitivity import (
     worst_case_bounds,
 )
 from router_ml.evaluation.off_policy.shrinkage import shrunken_doubly_robust
-from router_ml.types import FloatArray, IntArray
+from router_ml.types.arrays import FloatArray, IntArray
 
 FEW_ROWS: Final = 50.0
 """Effective rows below which a warning says that intervals are not to be leaned on."""

@@ -12,7 +12,9 @@ from router_ml.errors import SchemaError
 from router_ml.evaluation.intervals import cluster_mean
 from router_ml.evaluation.off_policy.nuisance import fold_of
 from router_ml.policies.budget import BudgetPolicy
-from router_ml.types import CandidateTable, FloatArray, IntArray, Predictions
+from router_ml.types.arrays import FloatArray, IntArray
+from router_ml.types.candidates import CandidateTable
+from router_ml.types.predictions import Predictions
 
 TEMPERATURE: Final = 0.03
 """Utility at which the maximised softmax policy hesitates; chosen, as the next, on worlds apart."""

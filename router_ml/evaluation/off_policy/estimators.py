@@ -17,7 +17,7 @@ from scipy.special import ndtri
 from router_ml.errors import ConfigError, OverlapError, SchemaError
 from router_ml.evaluation.intervals import Estimate, bootstrap_ratios, cluster_mean
 from router_ml.evaluation.off_policy.feedback import LoggedFeedback
-from router_ml.types import FloatArray, IntArray
+from router_ml.types.arrays import FloatArray, IntArray
 
 
 @dataclass(frozen=True, slots=True)

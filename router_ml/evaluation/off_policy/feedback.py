@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from router_ml.errors import OverlapError, SchemaError
-from router_ml.types import BoolArray, FloatArray, IntArray
+from router_ml.types.arrays import BoolArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True, slots=True)

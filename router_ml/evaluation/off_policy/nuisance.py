@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import expit
 
 from router_ml.errors import DataError
-from router_ml.types import FloatArray, IntArray
+from router_ml.types.arrays import FloatArray, IntArray
 
 FitPredict = Callable[[IntArray, IntArray], FloatArray]
 _NEWTON_STEPS: Final = 25

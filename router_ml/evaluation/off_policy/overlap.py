@@ -11,7 +11,7 @@ import numpy as np
 from router_ml.errors import OverlapError, SchemaError
 from router_ml.evaluation.off_policy.estimators import effective_sample_size
 from router_ml.evaluation.off_policy.feedback import LoggedFeedback
-from router_ml.types import BoolArray, FloatArray, IntArray
+from router_ml.types.arrays import BoolArray, FloatArray, IntArray
 
 MIN_ROWS: Final = 10.0
 """Effective labelled rows below which a log cannot speak about a candidate."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from router_ml.errors import SchemaError
-from router_ml.types import FloatArray
+from router_ml.types.arrays import FloatArray
 
 
 def per_decision_ipw(ratio: FloatArray, reward: FloatArray) -> FloatArray:

@@ -8,7 +8,7 @@ import numpy as np
 
 from router_ml.errors import ConfigError
 from router_ml.evaluation.off_policy.feedback import LoggedFeedback
-from router_ml.types import FloatArray
+from router_ml.types.arrays import FloatArray
 
 
 @dataclass(frozen=True, slots=True)

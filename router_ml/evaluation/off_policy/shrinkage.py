@@ -9,7 +9,7 @@ import numpy as np
 from router_ml.evaluation.intervals import cluster_mean
 from router_ml.evaluation.off_policy.estimators import RowValues, direct_method, doubly_robust
 from router_ml.evaluation.off_policy.feedback import LoggedFeedback
-from router_ml.types import FloatArray
+from router_ml.types.arrays import FloatArray
 
 
 def shrunken_doubly_robust(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from router_ml.export.graph import FeatureTensors, GraphBuilder
-from router_ml.types import FloatArray
+from router_ml.types.arrays import FloatArray
 
 AXIS_1 = np.array([1], dtype=np.int64)
 

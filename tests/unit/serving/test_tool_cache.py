@@ -9,7 +9,7 @@ import pytest
 
 from router_ml.errors import InvalidRequestError
 from router_ml.features.tools import parse_tools
-from serving.errors import HttpError
+from serving.http.errors import HttpError
 from serving.tool_cache import ToolCache
 
 TOOL = {"type": "function", "function": {"name": "mix", "description": "Mix two colours."}}

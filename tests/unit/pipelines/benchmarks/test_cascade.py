@@ -14,9 +14,9 @@ from pipelines.benchmarks import cascade
 from pipelines.benchmarks.cascade_data import BFCL, GSM8K, CascadeData, load
 from pipelines.benchmarks.cascade_methods import Fold, Option, Points, _planned
 from pipelines.benchmarks.cascade_metrics import summarise
+from router_ml.cascade.policies.cascade import CascadePolicy
 from router_ml.features.query import Query
-from router_ml.policies.cascade import CascadePolicy
-from router_ml.types import CandidateTable
+from router_ml.types.candidates import CandidateTable
 from tests.cascades import arithmetic_world
 
 METHODS = ("router", "frugal_gpt", "cascade", "cascade_routing")

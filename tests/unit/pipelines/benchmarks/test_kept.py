@@ -13,7 +13,8 @@ from router_ml.checks.examples import example_batch, example_candidates, example
 from router_ml.errors import ConfigError
 from router_ml.estimators.linear import LinearEstimator
 from router_ml.estimators.registry import make_estimator
-from router_ml.types import FloatArray, QueryBatch
+from router_ml.types.arrays import FloatArray
+from router_ml.types.queries import QueryBatch
 
 STACK = {"name": "stacked", "members": {"linear": {"name": "linear"}, "knn": {"name": "knn"}}}
 

@@ -25,13 +25,14 @@ from pipelines.benchmarks.quality_data import (
 )
 from router_ml.checks.examples import example_batch, example_candidates, example_labels
 from router_ml.errors import ConfigError
-from router_ml.estimators.crossfit import out_of_fold
+from router_ml.estimators.cross_fitting import out_of_fold
 from router_ml.estimators.deep_averaging import DeepAveragingEstimator
 from router_ml.estimators.registry import make_estimator
 from router_ml.evaluation.quality_metrics import best_of_all, curve_metrics, two_candidates
 from router_ml.features.static_encoder import StaticEncoder
 from router_ml.features.tokenizer import QueryTokenizer, TokenLayout
-from router_ml.types import FloatArray, IntArray, QueryBatch
+from router_ml.types.arrays import FloatArray, IntArray
+from router_ml.types.queries import QueryBatch
 from tests.bundles import wordpiece
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.benchmarks.world import write_world
 from pipelines.loop.config import SimulateConfig
 from pipelines.loop.ledger import LOOP, NEVER, ORACLE, Ledger
 from pipelines.loop.operator import PriceList
@@ -19,6 +18,7 @@ from pipelines.loop.world import (
     default_cost_weight,
     read_world,
 )
+from router_ml.data.synthetic_log import write_world
 from router_ml.errors import ConfigError
 
 

@@ -17,7 +17,8 @@ from router_ml.estimators.linear import LinearEstimator
 from router_ml.estimators.registry import make_estimator
 from router_ml.estimators.specs import as_spec
 from router_ml.estimators.stacked import StackedRouter
-from router_ml.types import CandidateTable, QueryBatch
+from router_ml.types.candidates import CandidateTable
+from router_ml.types.queries import QueryBatch
 
 TABLE = CandidateTable.from_prices({"a": (1.0, 1.0), "b": (2.0, 2.0), "c": (3.0, 3.0)})
 

@@ -7,7 +7,7 @@ from router_ml.checks.examples import example_batch
 from router_ml.estimators.base import load_estimator
 from router_ml.estimators.stacked import StackedRouter
 from router_ml.estimators.trust import believed, lead_trust
-from router_ml.types import CandidateTable
+from router_ml.types.candidates import CandidateTable
 
 LEVEL = np.array([0.5, 0.6, 0.4])
 

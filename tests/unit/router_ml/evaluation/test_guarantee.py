@@ -11,7 +11,7 @@ from router_ml.evaluation.concentration import (
     hoeffding_bentkus_p_value,
 )
 from router_ml.evaluation.guarantee import certify, floor_loss
-from router_ml.types import FloatArray
+from router_ml.types.arrays import FloatArray
 
 POINTS = np.array([0.0, -0.005, -0.010, -0.0182, -0.025])
 """Quality lost by each operating point against a reference of quality 0.91; the floor of 0.98

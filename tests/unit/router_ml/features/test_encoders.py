@@ -18,7 +18,8 @@ from router_ml.features.static_encoder import StaticEncoder
 from router_ml.features.tokenizer import QueryTokenizer, TokenLayout
 from router_ml.runtime.inputs import graph_inputs
 from router_ml.runtime.session import open_session
-from router_ml.types import FloatArray, Tokens
+from router_ml.types.arrays import FloatArray
+from router_ml.types.queries import Tokens
 from tests.bundles import wordpiece
 
 # Exports MiniLM and compares it with sentence-transformers, in a process of its own: their
@@ -27,7 +28,7 @@ _TRANSFORMER = """
 import json, sys
 from pathlib import Path
 from sentence_transformers import SentenceTransformer
-from pipelines.cache import get_encoder
+from pipelines.encoders import get_encoder
 from router_ml.features.distill import DEFAULT_MODEL, resolve_model
 from router_ml.features.query import Query
 from router_ml.types import Tokens

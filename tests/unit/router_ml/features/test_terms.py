@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router_ml.features.terms import N_TERMS, distinct_terms
-from router_ml.types import Tokens
+from router_ml.types.queries import Tokens
 
 PAD = 0
 ROW = st.lists(st.sampled_from([PAD, 1, 2, 3, 29_000, 250_000]), max_size=12)

@@ -15,7 +15,8 @@ from router_ml.policies.exploration import (
     _normal_cdf,
 )
 from router_ml.policies.registry import from_dict
-from router_ml.types import CandidateTable, Predictions
+from router_ml.types.candidates import CandidateTable
+from router_ml.types.predictions import Predictions
 
 TABLE = CandidateTable.from_prices({"a": (0.1, 0.4), "b": (1.0, 4.0), "c": (5.0, 20.0)})
 ALL: list[ExploringPolicy] = [

@@ -13,7 +13,7 @@ from router_ml.features.query import Query
 from router_ml.runtime import runtime as module
 from router_ml.runtime.inputs import INPUTS, graph_inputs
 from router_ml.runtime.runtime import Runtime
-from router_ml.types import Tokens
+from router_ml.types.queries import Tokens
 from tests.bundles import make_bundle
 
 TOKENS = Tokens.from_rows([[5, 0, 7], [0], [9, 9]])

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from router_ml.data.synthetic import SyntheticWorld
 from router_ml.errors import OverlapError
 from router_ml.evaluation.off_policy.assessment import assess
 from router_ml.evaluation.off_policy.feedback import LoggedFeedback
-from router_ml.evaluation.synthetic import SyntheticWorld
 
 K = 4
 NAMES = ("a", "b", "c", "d")

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from router_ml.data.synthetic import SyntheticLog, SyntheticQueries, SyntheticWorld
 from router_ml.errors import ConfigError, DataError, OverlapError, SchemaError
 from router_ml.evaluation.off_policy.estimators import direct_method, doubly_robust, ipw, snips
 from router_ml.evaluation.off_policy.feedback import LoggedFeedback
@@ -14,8 +15,7 @@ from router_ml.evaluation.off_policy.nuisance import (
     outcome_model,
 )
 from router_ml.evaluation.off_policy.overlap import overlap, require_overlap
-from router_ml.evaluation.synthetic import SyntheticLog, SyntheticQueries, SyntheticWorld
-from router_ml.types import FloatArray, IntArray
+from router_ml.types.arrays import FloatArray, IntArray
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,9 @@ from router_ml.evaluation.off_policy.estimators import direct_method, doubly_rob
 from router_ml.evaluation.off_policy.feedback import LoggedFeedback
 from router_ml.evaluation.off_policy.pseudo_outcomes import pseudo_outcomes
 from router_ml.evaluation.off_policy.shrinkage import shrunken_doubly_robust
-from router_ml.types import CandidateTable, FloatArray, Predictions
+from router_ml.types.arrays import FloatArray
+from router_ml.types.candidates import CandidateTable
+from router_ml.types.predictions import Predictions
 
 N, K = 6_000, 3
 TABLE = CandidateTable.from_prices({"a": (1.0, 1.0), "b": (2.0, 2.0), "c": (8.0, 8.0)})

@@ -1,0 +1,1 @@
+"""Request logs, labels and prices to outcomes: sources, SQL, engine."""

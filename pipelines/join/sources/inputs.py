@@ -1,0 +1,222 @@
+"""Make the join's inputs known to an engine: staged in Python where text must be read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipelines.config import JoinConfig
+from pipelines.join.engine import DuckDBEngine, quote
+from pipelines.join.sources import decisions as decision_source
+from pipelines.join.sources import labels as label_source
+from pipelines.join.sources import requests as request_source
+from pipelines.join.sources.files import (
+    Progress,
+    Record,
+    csv_header,
+    expand,
+    format_of,
+    read_records,
+)
+from pipelines.join.sources.parquet import parquet_names, parquet_sql
+from pipelines.join.sources.prices import check_windows, price_rows
+from pipelines.join.sources.staging import Staging, stage
+from router_ml.data.schemas import FEEDBACK, LABELS, PRICES, PROVENANCE, REQUESTS, Table
+from router_ml.errors import SchemaError
+
+Fields = Mapping[str, tuple[str, ...]]
+Rows = Callable[[Iterable[Record], Fields, Path], Iterator[dict[str, Any]]]
+
+_BATCH: Final = 5_000
+
+
+def add_inputs(
+    engine: DuckDBEngine, config: JoinConfig, progress: Progress | None = None
+) -> dict[str, int]:
+    """Register ``requests``, ``labels``, ``prices`` and the settings; give the rows of each.
+
+    With a decision log, ``requests`` and ``labels`` are what ``sql/decisions.sql`` makes of
+    ``logged_requests``, ``label_files``, ``decisions`` and ``feedback``, which are registered.
+
+    Raises
+    ------
+    SchemaError
+        If a file is missing, empty or damaged, lacks a column, or price windows overlap.
+    """
+    _add_settings(engine, config)
+    rows_in = {
+        "requests": _add_requests(engine, config, progress),
+        "labels": _add_labels(engine, config, progress),
+        "prices": _add_prices(engine, config),
+    }
+    if config.decisions:
+        rows_in |= _add_decisions(engine, config, rows_in, progress)
+    return rows_in
+
+
+def _add_decisions(
+    engine: DuckDBEngine,
+    config: JoinConfig,
+    rows_in: Mapping[str, int],
+    progress: Progress | None,
+) -> dict[str, int]:
+    """Both kinds of rows, numbered on from the requests and labels that they are put beside."""
+    files = decision_source.log_files(config.decisions)
+    paths = {
+        "decisions": engine.work / "staged_decisions.parquet",
+        "feedback": engine.work / "staged_feedback.parquet",
+    }
+    with (
+        Staging(REQUESTS, paths["decisions"], first_row_id=rows_in["requests"]) as decisions,
+        Staging(FEEDBACK, paths["feedback"], first_row_id=rows_in["labels"]) as feedback,
+    ):
+        staging = {"decisions": decisions, "feedback": feedback}
+        for path in files:
+            for kind, row in decision_source.log_rows(read_records(path, progress), path):
+                staging[kind].add(row)
+    for name, path in paths.items():
+        engine.add_view(name, f"SELECT * FROM read_parquet({quote(path)})")
+    return {name: part.written for name, part in staging.items()}
+
+
+def _add_requests(engine: DuckDBEngine, config: JoinConfig, progress: Progress | None) -> int:
+    parts, total = [], 0
+    for path in expand(config.requests, "requests"):
+        kind = format_of(path)
+        known = request_source.LITELLM if kind in ("jsonl", "json") else request_source.CANONICAL
+        fields = request_source.with_overrides(known, config.request_fields)
+        if kind == "parquet" and _hashed(path, fields):
+            parts.append(parquet_sql(engine, path, REQUESTS, fields, first_row_id=total))
+            total += _parquet_rows(path)
+            continue
+        if kind in ("csv", "parquet"):
+            _require(REQUESTS, fields, path, kind)
+        records = _parquet_records(path) if kind == "parquet" else read_records(path, progress)
+        rows = request_source.request_rows(records, fields, path)
+        sql, count = _stage(engine, rows, REQUESTS, total)
+        parts.append(sql)
+        total += count
+    if not parts:
+        parts.append(_stage(engine, [], REQUESTS, 0)[0])
+    name = "logged_requests" if config.decisions else "requests"
+    engine.add_view(name, " UNION ALL BY NAME ".join(parts))
+    if total == 0 and not config.decisions:
+        raise SchemaError(f"requests: no row in {', '.join(config.requests)}; export the log again")
+    return total
+
+
+def _add_labels(engine: DuckDBEngine, config: JoinConfig, progress: Progress | None) -> int:
+    fields = label_source.with_overrides(config.label_fields)
+    parts, total = [], 0
+    for path in expand(config.labels, "labels"):
+        if format_of(path) == "parquet":
+            parts.append(parquet_sql(engine, path, LABELS, fields, first_row_id=total))
+            total += _parquet_rows(path)
+            continue
+        if format_of(path) == "csv":
+            _require(LABELS, fields, path, "csv")
+        rows = label_source.label_rows(read_records(path, progress), fields, path)
+        sql, count = _stage(engine, rows, LABELS, total)
+        parts.append(sql)
+        total += count
+    if parts and total == 0:
+        raise SchemaError(
+            f"labels: no row in {', '.join(config.labels)}; leave labels out, or export them again"
+        )
+    if not parts:
+        parts.append(_stage(engine, [], LABELS, 0)[0])
+    name = "label_files" if config.decisions else "labels"
+    engine.add_view(name, " UNION ALL BY NAME ".join(parts))
+    return total
+
+
+def _add_prices(engine: DuckDBEngine, config: JoinConfig) -> int:
+    rows = [row for path in expand(config.prices, "prices") for row in price_rows(path)]
+    if not rows:
+        raise SchemaError(f"prices: no row in {', '.join(config.prices)}; export them again")
+    check_windows(rows)
+    sql, count = _stage(engine, rows, PRICES, 0)
+    engine.add_view("prices", sql)
+    return count
+
+
+def _stage(
+    engine: DuckDBEngine, rows: Iterable[Mapping[str, Any]], table: Table, first_row_id: int
+) -> tuple[str, int]:
+    path = engine.work / f"staged_{table.name}_{first_row_id}.parquet"
+    count = stage(rows, table, path, first_row_id=first_row_id)
+    names = ", ".join((*table.names, *PROVENANCE.names))
+    return f"SELECT {names} FROM read_parquet({quote(path)})", count
+
+
+def _hashed(path: Path, fields: Fields) -> bool:
+    """Whether a canonical file carries its hashes, so that its text need not be read."""
+    names = set(parquet_names(path))
+    return all(names & set(fields[column]) for column in ("query_id", "group_id"))
+
+
+def _require(table: Table, fields: Fields, path: Path, kind: str) -> None:
+    """Check that a tabular file has the required columns under the names that fields give."""
+    present = csv_header(path) if kind == "csv" else parquet_names(path)
+    found = [name for name in table.names if set(fields[name]) & set(present)]
+    table.require(found, f"{path} (columns: {', '.join(present)})")
+
+
+def _parquet_rows(path: Path) -> int:
+    return int(pq.read_metadata(path).num_rows)
+
+
+def _parquet_records(path: Path) -> Iterator[Record]:
+    """Rows of a canonical file whose text is still to be hashed."""
+    line = 0
+    for batch in pq.ParquetFile(path).iter_batches(batch_size=_BATCH):
+        for values in batch.to_pylist():
+            line += 1
+            yield Record(line, None, values)
+
+
+def _add_settings(engine: DuckDBEngine, config: JoinConfig) -> None:
+    """One row of settings, and the label ranges and priorities, as tables."""
+    by_time = config.split_by == "time"
+    settings: dict[str, tuple[Any, Any]] = {
+        "exclude": (list(config.exclude), pa.list_(pa.string())),
+        "as_of": (config.as_of, pa.timestamp("us")),
+        "failure_quality": (config.failure_quality, pa.float64()),
+        "max_tokens": (config.max_tokens, pa.int64()),
+        "naive_times_are_utc": (config.naive_times_are_utc, pa.bool_()),
+        "label_combine": (config.label_combine, pa.string()),
+        "label_names": (list(config.label_names), pa.list_(pa.string())),
+        "n_label_names": (len(config.label_names), pa.int64()),
+        "split_by": (config.split_by, pa.string()),
+        "split_salt": (config.split_salt, pa.string()),
+        "test_share": (config.test_share, pa.float64()),
+        "test_bound": (hash_bound(config.test_share), pa.string()),
+        "test_from": (config.test_from if by_time else None, pa.timestamp("us")),
+    }
+    arrays = {name: pa.array([value], type=kind) for name, (value, kind) in settings.items()}
+    engine.add_rows("settings", pa.table(arrays))
+    ranges = config.label_ranges
+    columns = {
+        "name": pa.array(ranges, type=pa.string()),
+        "worst": pa.array([worst for worst, _ in ranges.values()], type=pa.float64()),
+        "best": pa.array([best for _, best in ranges.values()], type=pa.float64()),
+    }
+    engine.add_rows("label_ranges", pa.table(columns))
+    sources = config.label_sources
+    ranks = {"source": list(sources), "priority": list(range(len(sources)))}
+    engine.add_rows("label_ranks", pa.table(ranks))
+
+
+def hash_bound(share: float) -> str:
+    """Hex digits below which a share of all hashes lies, comparing their first eight.
+
+    Examples
+    --------
+    >>> hash_bound(0.25), hash_bound(0.0), hash_bound(1.0)
+    ('40000000', '00000000', 'g')
+    """
+    return "g" if share >= 1.0 else f"{int(share * 2**32):08x}"

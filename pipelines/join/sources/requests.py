@@ -1,0 +1,218 @@
+"""Records of a request log -> canonical requests, text extracted and hashed.
+
+A record is a line of LiteLLM's StandardLoggingPayload (file, S3 and GCS callbacks), a row of its
+``LiteLLM_SpendLogs`` table as JSON, or a row of canonical columns. Field names: LiteLLM 1.109.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from pipelines.join.sources.files import Record
+from pipelines.join.sources.values import (
+    UnreadableError,
+    convert,
+    find,
+    open_json,
+    to_json,
+    to_time,
+)
+from router_ml.data.schemas import REQUESTS
+from router_ml.errors import ConfigError, InvalidRequestError
+from router_ml.features.query import group_id, parse_query, query_id
+from router_ml.features.tools import parse_tools
+
+Fields = Mapping[str, tuple[str, ...]]
+
+LITELLM: Final[Fields] = {
+    "request_id": ("id", "request_id"),
+    "decision_id": ("metadata.router.decision_id",),
+    "time": ("startTime",),
+    "query_id": (),
+    "group_id": (),
+    "session_id": ("session_id",),
+    "user_id": ("end_user", "user"),
+    "tenant": ("metadata.user_api_key_team_id", "team_id"),
+    "candidate_chosen": ("metadata.router.candidate",),
+    "candidate_served": ("model",),
+    "eligible": ("metadata.router.candidates",),
+    "propensity": ("metadata.router.propensity",),
+    "action_probs": ("metadata.router.action_probs",),
+    "policy_version": ("metadata.router.policy",),
+    "query": (),
+    "messages": ("messages", "proxy_server_request.messages"),
+    "tools": ("model_parameters.tools", "proxy_server_request.tools"),
+    "answer": ("response.choices.0.message.content",),
+    "input_tokens": ("prompt_tokens",),
+    "output_tokens": ("completion_tokens",),
+    "cached_input_tokens": ("metadata.usage_object.prompt_tokens_details.cached_tokens",),
+    "cost_usd": ("response_cost", "spend"),
+    "latency_ms": ("request_duration_ms",),
+    "ttft_ms": (),
+    "status": ("status", "metadata.status"),
+    "finish_reason": ("response.choices.0.finish_reason",),
+    "cache_hit": ("cache_hit",),
+    # Not columns, but needed for them.
+    "latency_s": ("response_time",),
+    "end_time": ("endTime",),
+    "first_token_time": ("completionStartTime",),
+    "stream": ("stream",),
+    "call_type": ("call_type",),
+    "judge_call": ("metadata.internal_call_origin",),
+    "shadow": ("metadata.is_silent_experiment",),
+    "fallbacks": ("metadata.attempted_fallbacks",),
+    "candidate_asked": ("metadata.original_model_group",),
+}
+"""Where LiteLLM keeps things; ``request_fields`` of the config overrides one at a time."""
+
+CANONICAL: Final[Fields] = {
+    name: (name,) if name in REQUESTS.names else () for name in (*REQUESTS.names, *LITELLM)
+}
+
+CHAT_CALLS: Final = frozenset(
+    {"completion", "acompletion", "responses", "aresponses", "anthropic_messages"}
+    | {"generate_content", "agenerate_content", "text_completion", "atext_completion"}
+)
+_CONVERTED: Final = tuple(
+    column
+    for column in REQUESTS.columns
+    if column.name not in ("time", "query", "messages", "tools", "answer", "status")
+)
+
+
+def with_overrides(fields: Fields, overrides: Fields) -> Fields:
+    """Replace some fields' paths; ConfigError on a field that does not exist."""
+    if unknown := sorted(set(overrides) - set(fields)):
+        raise ConfigError(
+            f"request_fields has no field {', '.join(unknown)}; there are {', '.join(fields)}"
+        )
+    return {**fields, **overrides}
+
+
+def request_rows(records: Iterable[Record], fields: Fields, file: Path) -> Iterator[dict[str, Any]]:
+    """Canonical rows with provenance, one per record, none left out."""
+    for record in records:
+        row: dict[str, Any] = {"source_file": str(file), "source_line": record.line}
+        if record.values is None:
+            row |= {"problem": "malformed_line", "detail": record.detail, "raw": record.text}
+        else:
+            _fill(row, record.values, fields)
+            if "problem" in row:
+                row["raw"] = record.text
+        yield row
+
+
+def _fill(row: dict[str, Any], values: Mapping[str, Any], fields: Fields) -> None:
+    """Every column that can be read; ``problem`` names the first that cannot."""
+    exclusion = _exclusion(values, fields)
+    if exclusion:
+        row["exclusion"] = exclusion
+    for column in _CONVERTED:
+        try:
+            row[column.name] = convert(find(values, fields[column.name]), column.type)
+        except UnreadableError as error:
+            _blame(row, f"unreadable_{column.name}", str(error))
+    try:
+        row["time"], row["zoneless"] = to_time(find(values, fields["time"]))
+    except UnreadableError as error:
+        _blame(row, "unreadable_time", str(error))
+    _durations(row, values, fields)
+    row["status"] = _status(find(values, fields["status"]))
+    row["answer"] = _answer(find(values, fields["answer"]))
+    _candidates(row, values, fields)
+    _text(row, values, fields)
+
+
+def _exclusion(values: Mapping[str, Any], fields: Fields) -> str | None:
+    """Calls that no user made, or that are no chat."""
+    if find(values, fields["judge_call"]):
+        return "judge_call"
+    if find(values, fields["shadow"]) in (True, "true", "True", 1):
+        return "shadow"
+    call_type = find(values, fields["call_type"])
+    if call_type and str(call_type) not in CHAT_CALLS:
+        return "not_chat"
+    return None
+
+
+def _candidates(row: dict[str, Any], values: Mapping[str, Any], fields: Fields) -> None:
+    """After a fallback, LiteLLM's ``model_group`` is the group that served, not the one chosen."""
+    fell_back = find(values, fields["fallbacks"]) not in (None, 0, "0", False)
+    if fell_back:
+        row.setdefault("exclusion", "fallback")
+    if row.get("candidate_chosen") is None:
+        asked = find(values, fields["candidate_asked"]) if fell_back else None
+        row["candidate_chosen"] = str(asked) if asked else row.get("candidate_served")
+
+
+def _durations(row: dict[str, Any], values: Mapping[str, Any], fields: Fields) -> None:
+    """Latency as logged, else end minus begin; the first token's time only where one streamed."""
+    begin = row.get("time")
+    try:
+        seconds = convert(find(values, fields["latency_s"]), "double")
+        if row.get("latency_ms") is None and seconds is not None:
+            row["latency_ms"] = seconds * 1e3
+        if row.get("latency_ms") is None:
+            row["latency_ms"] = _elapsed_ms(begin, find(values, fields["end_time"]))
+        if row.get("ttft_ms") is None and find(values, fields["stream"]) is True:
+            row["ttft_ms"] = _elapsed_ms(begin, find(values, fields["first_token_time"]))
+    except UnreadableError as error:
+        _blame(row, "unreadable_latency_ms", str(error))
+
+
+def _elapsed_ms(begin: datetime | None, end: Any) -> float | None:
+    time = to_time(end)[0]
+    return None if time is None or begin is None else (time - begin).total_seconds() * 1e3
+
+
+def _status(value: Any) -> str:
+    """``success`` where nothing says otherwise; the join refuses words it does not know."""
+    return "success" if value is None else str(value).lower()
+
+
+def _answer(value: Any) -> str | None:
+    return value if value is None or isinstance(value, str) else to_json(value)
+
+
+def _text(row: dict[str, Any], values: Mapping[str, Any], fields: Fields) -> None:
+    """Query text, hashes, and messages and tools as JSON."""
+    messages = _messages(values, fields)
+    tools = open_json(find(values, fields["tools"]))
+    if isinstance(tools, Mapping):
+        tools = [tools]
+        row["repair"] = "tools_as_object"
+    try:
+        tools = parse_tools(tools)
+    except InvalidRequestError as error:
+        _blame(row, "malformed_tools", str(error))
+        return
+    given = find(values, fields["query"])
+    if messages is None and not isinstance(given, str):
+        return
+    try:
+        query = parse_query(messages if messages is not None else given, tools)
+    except InvalidRequestError as error:
+        _blame(row, "malformed_messages", str(error))
+        return
+    row["query"] = given if isinstance(given, str) else query.text
+    row["query_id"] = row.get("query_id") or query_id(query)
+    row["group_id"] = row.get("group_id") or group_id(query)
+    row["messages"] = to_json(messages)
+    row["tools"] = to_json(list(tools)) if tools else None
+
+
+def _messages(values: Mapping[str, Any], fields: Fields) -> list[Any] | None:
+    """First list of messages; LiteLLM writes {} or "redacted" where it does not keep prompts."""
+    for path in fields["messages"]:
+        messages = open_json(find(values, [path]))
+        if isinstance(messages, list) and messages:
+            return messages
+    return None
+
+
+def _blame(row: dict[str, Any], problem: str, detail: str) -> None:
+    if "problem" not in row:
+        row["problem"], row["detail"] = problem, detail

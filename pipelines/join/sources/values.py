@@ -1,0 +1,161 @@
+"""Values out of records: paths into nested JSON, and conversion to a column's type."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import orjson
+
+from router_ml.data.schemas import ColumnType
+
+Path = tuple[str, ...]
+MAX_BIGINT: Final = 2**63 - 1
+
+
+class UnreadableError(ValueError):
+    """A value is not of its column's type; the text says what it is."""
+
+
+def find(record: Mapping[str, Any], paths: Sequence[str]) -> Any:
+    """Give the first value that is not None along dotted paths; JSON held as text is opened.
+
+    Examples
+    --------
+    >>> find({"a": {"b": [1, 2]}, "c.d": 3}, ["x.y", "a.b.1"])
+    2
+    >>> find({"a": '{"b": 1}', "c.d": 3}, ["c.d"])
+    3
+    """
+    for path in paths:
+        value = record.get(path)
+        if value is None and "." in path:
+            value = _descend(record, path.split("."))
+        if value is not None:
+            return value
+    return None
+
+
+def _descend(value: Any, parts: Sequence[str]) -> Any:
+    for part in parts:
+        value = open_json(value)
+        if isinstance(value, Mapping):
+            value = value.get(part)
+        elif isinstance(value, list) and part.isdigit() and int(part) < len(value):
+            value = value[int(part)]
+        else:
+            return None
+    return value
+
+
+def open_json(value: Any) -> Any:
+    """Parse text that looks like a JSON object or list; anything else stays as it is."""
+    if isinstance(value, str) and value[:1] in ("{", "["):
+        try:
+            return orjson.loads(value)
+        except orjson.JSONDecodeError:
+            return value
+    return value
+
+
+def to_json(value: Any) -> str | None:
+    """JSON text of a value, None for None."""
+    return None if value is None else orjson.dumps(value, default=str).decode()
+
+
+def convert(value: Any, kind: ColumnType) -> Any:
+    """Convert a value of JSON or CSV to a column type (times apart, see :func:`to_time`).
+
+    Raises
+    ------
+    UnreadableError
+        If the value is not of that type: ``12.5`` tokens, ``"a lot"`` dollars.
+    """
+    if value is None:
+        return None
+    if kind == "string":
+        return value if isinstance(value, str) else _scalar_text(value)
+    if kind == "bigint":
+        return _to_int(value)
+    if kind == "double":
+        return _to_float(value)
+    if kind == "boolean":
+        return _to_bool(value)
+    items = open_json(value)
+    if not isinstance(items, list):
+        raise UnreadableError(f"expected a list, got {_brief(value)}")
+    if kind == "string[]":
+        return [convert(item, "string") for item in items]
+    return [_to_float(item) for item in items]
+
+
+def to_time(value: Any) -> tuple[datetime | None, bool | None]:
+    """Give a time as naive UTC, and whether it came without zone (epoch seconds have one).
+
+    Examples
+    --------
+    >>> to_time("2024-08-12T10:00:00.123456789+02:00")
+    (datetime.datetime(2024, 8, 12, 8, 0, 0, 123456), False)
+    >>> to_time("2024-08-12 08:00:00")
+    (datetime.datetime(2024, 8, 12, 8, 0), True)
+    """
+    if value is None:
+        return None, None
+    try:
+        if isinstance(value, datetime):
+            time = value
+        elif isinstance(value, str) and not _is_number(value):
+            time = datetime.fromisoformat(value.strip().replace(" UTC", "+00:00"))
+        elif isinstance(value, bool):
+            raise UnreadableError(f"expected a time, got {_brief(value)}")
+        else:
+            time = datetime.fromtimestamp(float(value), UTC)
+        zoneless = time.tzinfo is None
+        return (time if zoneless else time.astimezone(UTC).replace(tzinfo=None)), zoneless
+    except (ValueError, TypeError, OverflowError, OSError) as error:
+        raise UnreadableError(
+            f"expected ISO 8601 or seconds since 1970, got {_brief(value)}"
+        ) from error
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _scalar_text(value: Any) -> str:
+    return orjson.dumps(value, default=str).decode()
+
+
+def _to_float(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        raise UnreadableError(f"expected a number, got {_brief(value)}") from error
+
+
+def _to_int(value: Any) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= MAX_BIGINT:
+        return value
+    number = _to_float(value)
+    if isinstance(value, bool) or not math.isfinite(number) or number != int(number):
+        raise UnreadableError(f"expected a whole number, got {_brief(value)}")
+    return max(-MAX_BIGINT, min(MAX_BIGINT, int(number)))  # absurd either way; keep it storable
+
+
+def _to_bool(value: Any) -> bool | None:
+    if isinstance(value, bool):
+        return value
+    known = {"true": True, "1": True, "false": False, "0": False, "none": None, "": None}
+    if (text := str(value).strip().lower()) in known:
+        return known[text]
+    raise UnreadableError(f"expected true or false, got {_brief(value)}")
+
+
+def _brief(value: Any) -> str:
+    return f"{type(value).__name__} {str(value)[:40]!r}"

@@ -1,0 +1,1 @@
+"""Versions of a router in MLflow: runs, aliases, promotion."""

@@ -1,0 +1,245 @@
+"""May a challenger replace the champion: parity, latency, support by the log, paired statistics."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+
+from pipelines.config import PromoteConfig
+from router_ml.errors import GateError
+from router_ml.evaluation.gate.gate import Gate, GateReport
+from router_ml.evaluation.gate.pairing import PairedRows
+from router_ml.export.parity import MIN_EQUAL_DECISIONS, TOLERANCE
+from router_ml.features.query import Query
+from router_ml.runtime.runtime import Runtime
+from router_ml.types.arrays import FloatArray
+
+_REPEATS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """Something that must hold besides the statistics."""
+
+    name: str
+    passed: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PromotionReport:
+    """What was asked, what the gate said, and what would change.
+
+    Parameters
+    ----------
+    challenger : version judged
+    champion : version it was judged against, or the constant candidate
+    conditions : parity, latency and support by the log
+    gate : the paired comparison
+    look : how many challengers this champion has been compared with, this one included
+    shift : candidate to its share of requests under champion and challenger
+    moved : share of requests that would be served by another candidate
+    basis : where the numbers come from, in words
+    override_by, override_reason : who promoted against the gate, and why; ``""`` = nobody
+    """
+
+    challenger: str
+    champion: str
+    conditions: tuple[Condition, ...]
+    gate: GateReport
+    look: int
+    shift: Mapping[str, tuple[float, float]]
+    moved: float
+    basis: str
+    override_by: str = ""
+    override_reason: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether every condition holds and the comparison passed."""
+        return self.gate.passed and all(condition.passed for condition in self.conditions)
+
+    @property
+    def promoted(self) -> bool:
+        """Whether the challenger became champion: by the gate, or by override."""
+        return self.passed or bool(self.override_by)
+
+    @property
+    def text(self) -> str:
+        """Readable report."""
+        lines = [
+            f"Version {self.challenger} against {self.champion} on {self.basis}; comparison number "
+            f"{self.look} with this champion",
+            *(f"  [{'ok' if c.passed else 'no'}] {c.reason}" for c in self.conditions),
+            self.gate.text,
+            f"What would change: {self.moved:.1%} of requests go elsewhere. Shares:",
+        ]
+        moved = sorted(self.shift.items(), key=lambda item: item[1][0] - item[1][1])
+        lines += [
+            f"  {name}: {before:.1%} -> {after:.1%}"
+            for name, (before, after) in moved
+            if max(before, after) >= 0.001
+        ]
+        if self.promoted:
+            lines.append(f"Version {self.challenger} is champion now.")
+        if self.override_by:
+            lines.append(f"Overridden by {self.override_by}: {self.override_reason}")
+        return "\n".join(lines)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON-able dictionary."""
+        return {
+            "passed": self.passed,
+            "promoted": self.promoted,
+            "challenger": self.challenger,
+            "champion": self.champion,
+            "basis": self.basis,
+            "look": self.look,
+            "conditions": {
+                c.name: {"passed": c.passed, "reason": c.reason} for c in self.conditions
+            },
+            "gate": self.gate.as_dict(),
+            "shift": {name: list(shares) for name, shares in self.shift.items()},
+            "moved": self.moved,
+            "override_by": self.override_by,
+            "override_reason": self.override_reason,
+        }
+
+    def overridden(self, by: str, reason: str) -> PromotionReport:
+        """The same report with the name of who promotes all the same; unchanged where it passed."""
+        if self.passed or not by:
+            return self
+        return replace(self, override_by=by, override_reason=reason)
+
+    def require_promoted(self) -> None:
+        """GateError with the whole report, unless the challenger became champion."""
+        if not self.promoted:
+            raise GateError(f"the gate said no; champion stays.\n{self.text}")
+
+
+def judge(
+    challenger: Runtime,
+    champion: Runtime | None,
+    config: PromoteConfig,
+    *,
+    names: tuple[str, str],
+    parity: Mapping[str, Any] | None,
+    rows: PairedRows,
+    look: int = 1,
+) -> PromotionReport:
+    """Judge a challenger by parity, latency, support by the data and paired statistics.
+
+    Parameters
+    ----------
+    champion : ``None`` = compare with the best constant
+    names : versions of challenger and champion, for the report
+    parity : what ``export`` proved about the challenger's bundle
+    rows : challenger and champion side by side
+    look : see :class:`router_ml.evaluation.gate.gate.Gate`
+    """
+    gate = Gate(
+        mode=config.mode,
+        margin=config.margin,
+        alpha=config.alpha,
+        cost_weight=config.cost_weight,
+        gain=config.gain,
+        target_power=config.target_power,
+        peeking=config.peeking,
+    )
+
+    def compare(quality_difference: FloatArray) -> GateReport:
+        return gate.judge(
+            quality_difference,
+            rows.cost_difference,
+            group_id=rows.group_id,
+            labelled_rows=rows.labelled_rows,
+            look=look,
+        )
+
+    verdict = compare(rows.quality_difference)
+    unjudged = rows.worst_quality_difference
+    return PromotionReport(
+        challenger=names[0],
+        champion=f"version {names[1]}" if champion is not None else f"constant {rows.opponent}",
+        conditions=(
+            check_parity_report(parity, challenger.manifest.bundle_id),
+            check_latency(challenger, rows.queries, config),
+            check_support(rows, None if unjudged is None else compare(unjudged)),
+        ),
+        gate=verdict,
+        look=look,
+        shift={
+            name: (float(before), float(after))
+            for name, before, after in zip(
+                rows.candidates, rows.shift.before, rows.shift.after, strict=True
+            )
+        },
+        moved=rows.shift.moved,
+        basis=rows.basis,
+    )
+
+
+def check_parity_report(parity: Mapping[str, Any] | None, bundle_id: str) -> Condition:
+    """Whether export proved that this very bundle agrees with its estimators."""
+    if parity is None:
+        return Condition("parity", False, "no parity report; export the bundle with router-ml")
+    if parity.get("bundle_id") != bundle_id:
+        reason = f"the parity report is of bundle {parity.get('bundle_id')}, not of {bundle_id}"
+        return Condition("parity", False, reason)
+    worst = max(*parity["max_error"].values(), parity["batch_error"])
+    equal = parity["equal_decisions"]
+    return Condition(
+        "parity",
+        bool(worst <= TOLERANCE and equal >= MIN_EQUAL_DECISIONS),
+        f"parity on {parity['n']:,} queries: largest error {worst:.1e} (limit {TOLERANCE:.0e}), "
+        f"{equal:.2%} of decisions equal (at least {MIN_EQUAL_DECISIONS:.1%})",
+    )
+
+
+def check_latency(runtime: Runtime, queries: Sequence[Query], config: PromoteConfig) -> Condition:
+    """Time single decisions on real queries; the best of three, to leave the neighbours out."""
+    step = max(1, len(queries) // config.latency_queries)
+    sample = queries[::step][: config.latency_queries]
+    for query in sample[:10]:
+        runtime.decide(query)
+    seconds = np.array([min(_seconds(runtime, q) for _ in range(_REPEATS)) for q in sample])
+    p50, p99 = (float(x) for x in np.quantile(seconds * 1e3, [0.5, 0.99]))
+    return Condition(
+        "latency",
+        p50 <= config.max_p50_ms and p99 <= config.max_p99_ms,
+        f"decision in {p50:.2f} ms at the median (limit {config.max_p50_ms:g}), {p99:.2f} ms at "
+        f"the 99th percentile (limit {config.max_p99_ms:g}), {len(sample)} queries",
+    )
+
+
+def _seconds(runtime: Runtime, query: Query) -> float:
+    begin = time.perf_counter()
+    runtime.decide(query)
+    return time.perf_counter() - begin
+
+
+def check_support(rows: PairedRows, worst: GateReport | None) -> Condition:
+    """Whether the log can judge the traffic that would move, or need not.
+
+    What it cannot judge is bounded, not estimated: if the comparison passes with the worst outcome
+    for all such requests, they do not hold the challenger up. So a champion that has collapsed can
+    be replaced while one of the candidates is still little known.
+
+    Parameters
+    ----------
+    worst : the comparison on ``rows.worst_quality_difference``; ``None`` where all can be judged
+    """
+    if worst is None:
+        return Condition("support", True, "the data can judge the traffic that would move")
+    check = worst.checks[0]
+    sign = ">" if check.passed else "<="
+    reason = (
+        f"the log cannot judge {rows.unsupported}; if all of that were answered wrongly there and "
+        f"rightly where it is now, the lower bound of the {check.name} difference would be "
+        f"{check.estimate.low:+.3g} {sign} {check.threshold:+.3g}"
+    )
+    return Condition("support", worst.passed, reason)

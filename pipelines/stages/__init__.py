@@ -1,0 +1,1 @@
+"""Jobs, one a file: `run(config)` gives the folder written."""

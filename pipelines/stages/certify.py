@@ -1,0 +1,237 @@
+"""A floor with a guarantee: certify an operating point of a bundle, and write it as its policy."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from pipelines.artifacts import check_own, replaced
+from pipelines.config import CertifyConfig
+from pipelines.stages.evaluate_log import score
+from pipelines.stages.export import BUNDLE, PARITY
+from router_ml.bundle.files import (
+    GRAPH,
+    POLICY,
+    PRICES,
+    TOKENIZER,
+    Bundle,
+    BundleContents,
+    read_bundle,
+    write_bundle,
+)
+from router_ml.data.full_information import read_matrix, unseen
+from router_ml.data.outcomes import TrainingTable, all_candidates, read_outcomes, to_matrices
+from router_ml.errors import ConfigError, DataError
+from router_ml.evaluation.gate.pairing import best_logged
+from router_ml.evaluation.guarantee import Certificate, certify
+from router_ml.evaluation.off_policy.log_feedback import feedback, largest_weight
+from router_ml.policies.base import Policy
+from router_ml.policies.budget import BudgetPolicy
+from router_ml.policies.constant import ConstantPolicy
+from router_ml.runtime.runtime import Runtime
+from router_ml.types.arrays import FloatArray, IntArray
+from router_ml.types.predictions import Predictions
+
+CERTIFICATE: Final = "certificate.json"
+ADVANTAGES: Final = tuple(np.linspace(0.4, -0.4, 33).round(3).tolist())
+"""Quality by which the reference is favoured, point by point."""
+SAVING: Final = 0.2
+"""Quality that saving the whole cost of the reference is worth, at every point."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Rows that training has not seen.
+
+    Parameters
+    ----------
+    predictions : arrays of shape (n, K)
+    quality : float array, shape (n, K): outcomes, or doubly robust row values of every candidate
+    group_id : int array, shape (n,)
+    high : largest loss that a row can show
+    labelled_rows : rows with an outcome
+    basis : what they are, in words
+    """
+
+    predictions: Predictions
+    quality: FloatArray
+    group_id: IntArray
+    high: float
+    labelled_rows: int
+    basis: str
+
+
+def run(config: CertifyConfig) -> Path:
+    """Certify on rows that training has not seen; returns the folder of the new bundle.
+
+    The reference is the best constant of the training split. Points lead from always calling it to
+    hardly ever, by the advantage it is given over what is predicted; they are fixed beforehand and
+    tested in that order. The last that is certified becomes the policy of a bundle that is
+    otherwise the same; if none is, the policy is the reference.
+
+    Raises
+    ------
+    ConfigError
+        If the reference is no candidate of the bundle.
+    DataError
+        If nothing unseen is there to calibrate on.
+    """
+    check_own(config.output, CERTIFICATE)
+    bundle = read_bundle(config.bundle)
+    runtime = Runtime(bundle=bundle, random_state=0)
+    outcomes = read_outcomes(config.joined)
+    table = to_matrices(outcomes, all_candidates(outcomes, runtime.candidates.names))
+    split = np.array(table.split)
+    reference = table.candidates[best_logged(table.take(split == "train"))]
+    if reference not in runtime.candidates.names:
+        raise ConfigError(
+            f"the best constant of the training split, {reference}, is no candidate of the bundle "
+            f"({', '.join(runtime.candidates.names)}); train with it among the candidates"
+        )
+    rows = (
+        _on_matrix(config, runtime)
+        if config.matrix is not None
+        else _on_log(config, runtime, table.take(split == "test"))
+    )
+    points = operating_points(rows.predictions, runtime, reference)
+    probs = [point.action_probs(rows.predictions, runtime.candidates) for point in points]
+    reached = np.stack([np.sum(p * rows.quality, axis=1) for p in probs], axis=1)
+    floor_values = config.floor * rows.quality[:, [runtime.candidates.index(reference)]]
+    certificate = certify(
+        floor_values - reached,
+        low=-np.inf if config.matrix is None else -1.0,
+        high=rows.high,
+        delta=config.delta,
+        method=config.method,
+        group_id=rows.group_id,
+    )
+    index = certificate.index
+    policy: Policy = ConstantPolicy(candidate=reference) if index is None else points[index]
+    cost = runtime.candidates.cost_usd(
+        rows.predictions.input_tokens, rows.predictions.output_tokens
+    )
+    always = float(cost[:, runtime.candidates.index(reference)].mean())
+    costs = [always, *(float(np.mean(np.sum(p * cost, axis=1))) for p in probs)]
+    report = _report(config, certificate, rows, costs, reference)
+    with replaced(config.output, CERTIFICATE) as folder:
+        _rewrite(config, bundle, policy, folder)
+        (folder / CERTIFICATE).write_text(json.dumps(report, indent=1), encoding="utf-8")
+    return config.output / BUNDLE
+
+
+def operating_points(
+    predictions: Predictions, runtime: Runtime, reference: str
+) -> list[BudgetPolicy]:
+    """Policies from always calling the reference to hardly ever; outcomes are not looked at."""
+    table = runtime.candidates
+    cost_usd = table.cost_usd(predictions.input_tokens, predictions.output_tokens)
+    mean = float(cost_usd[:, table.index(reference)].mean())
+    weight = SAVING / mean if mean > 0.0 else 0.0
+    return [
+        BudgetPolicy(
+            budget_usd=mean,
+            cost_weight_low=weight,
+            cost_weight_high=weight,
+            mix=1.0,
+            offsets={reference: advantage},
+        )
+        for advantage in ADVANTAGES
+    ]
+
+
+def _on_matrix(config: CertifyConfig, runtime: Runtime) -> Calibration:
+    if config.matrix is None:
+        raise ConfigError("a matrix is needed here, none was named")
+    truth = unseen(read_matrix(config.matrix, runtime.candidates.names), config.joined)
+    return Calibration(
+        predictions=score(runtime, truth.queries),
+        quality=truth.quality,
+        group_id=truth.groups,
+        high=config.floor,
+        labelled_rows=len(truth),
+        basis=f"{len(truth):,} unseen queries, every outcome known",
+    )
+
+
+def _on_log(config: CertifyConfig, runtime: Runtime, table: TrainingTable) -> Calibration:
+    if len(table) == 0 or not np.isfinite(table.quality).any():
+        raise DataError("the test split has no labelled request; join more log, or name a matrix")
+    quality, _ = feedback(table)
+    _, first, code = np.unique(np.array(table.query_id), return_index=True, return_inverse=True)
+    predictions = score(runtime, tuple(table.queries[i] for i in first)).take(code)
+    # Row values of DR for every constant; any policy's are their mean under its probabilities.
+    rows = np.clip(predictions.quality.astype(float), 0.0, 1.0)
+    mine = np.flatnonzero(quality.action < rows.shape[1])
+    served = (mine, quality.action[mine])
+    weight = (quality.labelled / (quality.propensity * quality.label_prob))[mine]
+    rows[served] += weight * (quality.filled[mine] - rows[served])
+    return Calibration(
+        predictions=predictions,
+        quality=rows,
+        group_id=quality.group_id,
+        high=config.floor + largest_weight(quality, np.arange(rows.shape[1])),
+        labelled_rows=int(quality.labelled.sum()),
+        basis=f"{len(table):,} logged requests of the test split, doubly robust",
+    )
+
+
+def _report(
+    config: CertifyConfig,
+    certificate: Certificate,
+    rows: Calibration,
+    costs: list[float],
+    reference: str,
+) -> dict[str, Any]:
+    """Sentence and numbers; ``costs`` starts with the reference's."""
+    text = certificate.text(reference=reference, floor=config.floor)
+    if certificate.index is not None:
+        now = costs[certificate.index + 1]
+        text += f": ${now:.3g} a request in the place of ${costs[0]:.3g}, as predicted"
+        if certificate.required_rows is not None:
+            text += f"; the next point needs about {certificate.required_rows:,} labelled rows"
+    text += f" (there are {rows.labelled_rows:,})"
+    return {
+        "text": text,
+        "basis": rows.basis,
+        "reference": reference,
+        "reference_cost_usd": costs[0],
+        "floor": config.floor,
+        "delta": config.delta,
+        "point": certificate.index,
+        "advantage": list(ADVANTAGES),
+        "predicted_cost_usd": costs[1:],
+        "p_values": [None if np.isnan(p) else float(p) for p in certificate.p_values],
+        "certified": certificate.certified.tolist(),
+        "labelled_rows": rows.labelled_rows,
+        "required_rows": certificate.required_rows,
+    }
+
+
+def _rewrite(config: CertifyConfig, bundle: Bundle, policy: Policy, folder: Path) -> None:
+    """The same bundle with another policy; parity holds for it, because the graph is the same."""
+    manifest = bundle.manifest
+    own = {GRAPH, TOKENIZER, POLICY, PRICES}
+    written = write_bundle(
+        folder / BUNDLE,
+        BundleContents(
+            graph=bundle.files[GRAPH],
+            tokenizer_json=bundle.files[TOKENIZER].decode(),
+            features=manifest.features,
+            policy=policy.to_dict(),
+            candidates=bundle.candidates,
+            calibration=manifest.calibration,
+            training=manifest.training,
+            reference=manifest.reference,
+            extras={name: data for name, data in bundle.files.items() if name not in own},
+        ),
+    )
+    proof = config.bundle.parent / PARITY
+    if proof.is_file():
+        parity = json.loads(proof.read_text(encoding="utf-8"))
+        if parity.get("bundle_id") == manifest.bundle_id:
+            parity["bundle_id"] = written.bundle_id
+            (folder / PARITY).write_text(json.dumps(parity, indent=1), encoding="utf-8")

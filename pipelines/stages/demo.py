@@ -1,0 +1,203 @@
+"""The whole story in one command: a log in, a measured table out, three requests served.
+
+With a folder of real data it learns from ``requests.jsonl.gz``, ``labels.csv`` and ``prices.json``
+alone, and is judged on ``matrix.parquet``'s rows of prompts it has not seen. Without one it
+generates a synthetic world and does the same.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from pipelines import figures
+from pipelines.config import (
+    ExportConfig,
+    JoinConfig,
+    PromoteConfig,
+    RegisterConfig,
+    TrainConfig,
+)
+from pipelines.console import console, progress, shares
+from pipelines.encoders import get_encoder
+from pipelines.registry import registry
+from pipelines.service import post, running_service
+from pipelines.stages import export, join, train
+from pipelines.stages.train import read_training_table
+from router_ml.data.full_information import FullInformation, read_matrix
+from router_ml.data.synthetic_log import write_world
+from router_ml.errors import ConfigError
+from router_ml.estimators.registry import make_estimator
+from router_ml.evaluation.comparison import (
+    as_dict,
+    full_information_table,
+    operating_points,
+    print_comparison,
+    verdict,
+)
+from router_ml.evaluation.curves import zero_router
+from router_ml.learning.cross_fit import CrossFitted, cross_fit
+from router_ml.learning.training_set import TrainingSet, training_set
+
+FILES: Final = ("requests.jsonl.gz", "labels.csv", "prices.json", "matrix.parquet")
+RESULT: Final = "demo.json"
+FIGURE: Final = "cost_quality.png"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoConfig:
+    """What the demo runs on.
+
+    Parameters
+    ----------
+    data : folder with a log, labels, prices and a matrix; ``None`` = a synthetic world
+    output : folder to write to
+    cache : folder for encoders
+    """
+
+    data: Path | None = None
+    output: Path = Path("runs/demo")
+    cache: Path = Path(".cache")
+
+
+def run(config: DemoConfig) -> Path:
+    """Join, cross-fit, judge, train, export, register, promote, serve; returns the folder written.
+
+    Raises
+    ------
+    ConfigError
+        If a file of ``config.data`` is missing.
+    """
+    data = _data(config)
+    joined = config.output / "joined"
+    with shares() as advance:
+        join.run(
+            JoinConfig(
+                requests=(str(data / FILES[0]),),
+                labels=(str(data / FILES[1]),),
+                prices=(str(data / FILES[2]),),
+                output=joined,
+            ),
+            progress=advance,
+        )
+    _print_accounts(joined)
+    train_config = TrainConfig(joined=joined, output=config.output / "trained", cache=config.cache)
+    with progress("encoder (distilled once, then cached)", None):
+        encoder = get_encoder(cache=config.cache)
+    table, candidates = read_training_table(joined)
+    with progress("features", None):
+        training = training_set(table, candidates, encoder)
+    truth = read_matrix(data / FILES[3], candidates.names)
+    quality = make_estimator(train_config.quality)
+    fitted = cross_fit(training, truth, encoder, quality, config.output / "folds")
+    _judge(config.output, training, truth, fitted)
+    with progress("training on the whole training split", None):
+        trained = train.run(train_config)
+    bundle = export.run(
+        ExportConfig(trained=trained, joined=joined, output=config.output / "export")
+    )
+    address = _register(config, joined, trained, bundle, data / FILES[3])
+    _serve(address, truth)
+    return config.output
+
+
+def _data(config: DemoConfig) -> Path:
+    if config.data is None:
+        folder = config.output / "world"
+        console.print(
+            "No data given: a [bold]synthetic world[/bold] is generated, whose true qualities are "
+            "known. For real data: make demo DATA=folder"
+        )
+        with progress("generating the synthetic world", None):
+            shutil.rmtree(folder, ignore_errors=True)
+            return write_world(folder)
+    missing = [name for name in FILES if not (config.data / name).is_file()]
+    if missing:
+        raise ConfigError(
+            f"{config.data} lacks {', '.join(missing)}; the demo needs {', '.join(FILES)}. Without "
+            "a matrix: router-ml join, train, export, evaluate (README)"
+        )
+    return config.data
+
+
+def _print_accounts(joined: Path) -> None:
+    report = json.loads((joined / "report.json").read_text(encoding="utf-8"))
+    for source, account in report["accounting"].items():
+        parts = ", ".join(f"{key} {value or 0}" for key, value in account.items())
+        console.print(f"[bold]{source}[/bold]: {parts}", highlight=False)
+
+
+def _judge(
+    output: Path, training: TrainingSet, truth: FullInformation, fitted: CrossFitted
+) -> None:
+    """Table, sentence and figure of the cross-fitted routers."""
+    table, baseline = full_information_table(truth, fitted.action_probs)
+    title = f"{len(truth)} prompts, each judged by a router that had not seen it"
+    print_comparison(title, table, baseline)
+    sentence = verdict(table, baseline, list(fitted.action_probs))
+    console.print(f"[bold]{sentence}[/bold]", highlight=False)
+    figure = figures.cost_quality(
+        {name: (table[name]["quality"], table[name]["cost_usd"]) for name in truth.candidates},
+        operating_points(truth, fitted.predictions, training.candidates),
+        zero_router=zero_router(truth.cost_usd, truth.quality),
+        oracle=(table["oracle"]["quality"], table["oracle"]["cost_usd"]),
+        title="Learned from a partial log, judged on unseen prompts",
+    )
+    path = figures.save(figure, output / FIGURE)
+    result = {
+        "baseline": baseline,
+        "policies": as_dict(table),
+        "verdict": sentence,
+        "parity": max(max(report.max_error.values()) for report in fitted.parity),
+        "equal_decisions": min(report.equal_decisions for report in fitted.parity),
+        "selection": fitted.selection,
+    }
+    (output / RESULT).write_text(json.dumps(result, indent=1), encoding="utf-8")
+    console.print(f"figure: {path}; all numbers: {output / RESULT}", highlight=False)
+
+
+def _register(config: DemoConfig, joined: Path, trained: Path, bundle: Path, matrix: Path) -> str:
+    """Register the bundle, let the gate decide; returns what is to be served.
+
+    The registry is a SQLite file in the demo's own folder, so that a second demo starts afresh.
+    """
+    store = config.output.resolve() / "registry"
+    shutil.rmtree(store, ignore_errors=True)
+    store.mkdir(parents=True)
+    os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{store / 'mlflow.db'}"
+    with progress("registering", None):
+        version = registry.register(RegisterConfig(bundle=bundle, trained=trained, joined=joined))
+    with progress("asking the gate", None):
+        report = registry.promote(PromoteConfig(joined=joined, matrix=matrix))
+    console.print(report.text, highlight=False, markup=False)
+    if report.promoted:
+        return "models:/router@champion"
+    console.print(f"Version {version} stays challenger; its bundle folder is served instead.")
+    return str(bundle)
+
+
+def _serve(source: str, truth: FullInformation) -> None:
+    rows = np.linspace(0, len(truth) - 1, 3).astype(int)
+    with running_service(source) as address:
+        console.print(f"serving {source} at {address}", highlight=False)
+        for i in rows:
+            query = truth.queries[i]
+            body = {"query": query.ask, "tools": [dict(tool) for tool in query.tools]}
+            started = time.perf_counter()
+            decision = post(f"{address}/v1/route", body)
+            took = (time.perf_counter() - started) * 1e3
+            best = decision["ranking"][0]
+            console.print(
+                f"  {query.ask[:60]!r} -> [bold]{decision['candidate']}[/bold] (quality "
+                f"{best['quality']:.2f}, ${best['cost_usd']:.6f}; {took:.1f} ms with a new "
+                "connection)",
+                highlight=False,
+            )
+    console.print("service stopped")

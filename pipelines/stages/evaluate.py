@@ -1,0 +1,166 @@
+"""Judge what ships: a bundle, scored through the runtime, on full information or on a log."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from pipelines import figures
+from pipelines.config import EvaluateConfig
+from pipelines.console import console
+from pipelines.stages.evaluate_log import POLICY, evaluate_log, score, shares
+from router_ml.bundle.files import Bundle, read_bundle
+from router_ml.cascade import shipped as cascade_evaluation
+from router_ml.data.full_information import FullInformation, read_matrix, unseen
+from router_ml.data.outcomes import all_candidates, read_outcomes, to_matrices
+from router_ml.errors import DataError
+from router_ml.estimators.router import count_bias
+from router_ml.evaluation import quality_metrics
+from router_ml.evaluation.calibration import ece_estimate, reliability
+from router_ml.evaluation.comparison import (
+    as_dict,
+    budget_policies,
+    full_information_table,
+    operating_points,
+    print_comparison,
+    verdict,
+)
+from router_ml.evaluation.curves import zero_router
+from router_ml.evaluation.quality_metrics import Metrics
+from router_ml.learning.solve_policy import best_constant
+from router_ml.runtime.runtime import Runtime
+from router_ml.types.candidates import CandidateTable
+from router_ml.types.predictions import Predictions
+
+EVALUATION: Final = "evaluation.json"
+ROWS: Final = "rows.parquet"
+CURVE: Final = "cost_quality.png"
+RELIABILITY: Final = "reliability.png"
+CASCADE: Final = "cascade"
+
+
+def run(config: EvaluateConfig) -> Path:
+    """Evaluate ``config.bundle`` and write tables, rows and figures to ``config.output``.
+
+    With ``matrix`` every candidate's outcome is known; without it the test split of the joined log
+    is used, off policy (:mod:`pipelines.stages.evaluate_log`).
+
+    Raises
+    ------
+    DataError
+        If nothing is left to evaluate on.
+    """
+    bundle = read_bundle(config.bundle)
+    runtime = Runtime(bundle=bundle, random_state=0)
+    config.output.mkdir(parents=True, exist_ok=True)
+    if config.matrix is not None:
+        truth = unseen(read_matrix(config.matrix, runtime.candidates.names), config.joined)
+        return _on_matrix(config, bundle, runtime, truth)
+    if config.joined is None:
+        raise DataError("evaluate needs a matrix or a joined log; name one in its config")
+    outcomes = read_outcomes(config.joined)
+    outcomes = outcomes[outcomes["split"] == "test"]
+    names = runtime.candidates.names
+    summary = evaluate_log(config, runtime, to_matrices(outcomes, all_candidates(outcomes, names)))
+    told = cascade_evaluation.on_log(bundle, runtime, to_matrices(outcomes, names))
+    if told is not None:
+        summary["cascade"] = told
+        console.print(f"cascade: {told}", highlight=False)
+    return _write(config.output, summary)
+
+
+def _on_matrix(
+    config: EvaluateConfig, bundle: Bundle, runtime: Runtime, truth: FullInformation
+) -> Path:
+    predictions = score(runtime, truth.queries)
+    table = runtime.candidates
+    reference = float(truth.cost_usd[:, best_constant(truth.quality, truth.cost_usd)].mean())
+    policies = {
+        POLICY: runtime.policy,
+        **budget_policies(predictions, table, reference_usd=reference, shares=config.budget_shares),
+    }
+    probs = {name: policy.action_probs(predictions, table) for name, policy in policies.items()}
+    run = cascade_evaluation.on_matrix(bundle, runtime, truth, predictions)
+    played = {} if run is None else {CASCADE: (run.quality, run.cost_usd)}
+    result, baseline = full_information_table(
+        truth,
+        probs,
+        played=played,
+        cost_weight=config.cost_weight,
+        n_resamples=config.n_resamples,
+    )
+    print_comparison(f"{len(truth)} queries, all outcomes known", result, baseline)
+    sentence = verdict(result, baseline, [*probs, *played], margin=config.margin)
+    console.print(sentence)
+    figure = figures.cost_quality(
+        {name: (result[name]["quality"], result[name]["cost_usd"]) for name in truth.candidates},
+        operating_points(truth, predictions, table),
+        zero_router=zero_router(truth.cost_usd, truth.quality),
+        oracle=(result["oracle"]["quality"], result["oracle"]["cost_usd"]),
+    )
+    figures.save(figure, config.output / CURVE)
+    diagrams = {
+        name: reliability(predictions.quality[:, k], truth.quality[:, k])
+        for k, name in enumerate(truth.candidates)
+    }
+    figures.save(figures.reliability_diagram(diagrams), config.output / RELIABILITY)
+    rows = pd.DataFrame({"query_id": truth.query_id, "group_id": truth.group_id})
+    for name, p in probs.items():
+        rows[f"{name}|quality"] = (p * truth.quality).sum(axis=1)
+        rows[f"{name}|cost_usd"] = (p * truth.cost_usd).sum(axis=1)
+    for name, (quality, cost_usd) in played.items():
+        rows[f"{name}|quality"], rows[f"{name}|cost_usd"] = quality, cost_usd
+    rows.to_parquet(config.output / ROWS)
+    bias = {
+        "input_tokens": count_bias(predictions.input_tokens, truth.input_tokens),
+        "output_tokens": count_bias(predictions.output_tokens, truth.output_tokens),
+        "cost_usd": count_bias(
+            table.cost_usd(predictions.input_tokens, predictions.output_tokens), truth.cost_usd
+        ),
+    }
+    summary = {
+        "kind": "full_information",
+        "rows": len(truth),
+        "baseline": baseline,
+        "policies": as_dict(result),
+        "ece": ece_estimate(
+            predictions.quality, truth.quality, group_id=truth.groups, n_resamples=200
+        ).as_dict(),
+        "cost_bias": {
+            name: {part: round(float(value[k]), 4) for part, value in bias.items()}
+            for k, name in enumerate(truth.candidates)
+        },
+        "shares": shares(truth.candidates, probs),
+        "curve": {
+            name: value.as_dict() for name, value in _curve(predictions, table, truth).items()
+        },
+        "verdict": sentence,
+    }
+    if run is not None:
+        summary["cascade"] = {
+            "answers_a_query": float(run.depth.mean()),
+            "latency_ms": float(run.latency_ms.mean()),
+        }
+    return _write(config.output, summary)
+
+
+def _curve(predictions: Predictions, candidates: CandidateTable, truth: FullInformation) -> Metrics:
+    """AIQ and what the whole cost-quality curve is worth; of two candidates APGR and CPT, too."""
+    cost_usd = candidates.cost_usd(predictions.input_tokens, predictions.output_tokens)
+    choices = quality_metrics.operating_points(predictions.quality, cost_usd)
+    found = quality_metrics.curve_metrics(choices, truth.quality, truth.cost_usd, truth.groups)
+    if len(candidates) == 2:
+        order = np.argsort(truth.quality.mean(axis=0), kind="stable")  # weak, strong
+        lead = predictions.quality[:, order[1]] - predictions.quality[:, order[0]]
+        found |= quality_metrics.two_candidates(lead, truth.quality[:, order], truth.groups)
+    return found
+
+
+def _write(output: Path, summary: Mapping[str, Any]) -> Path:
+    (output / EVALUATION).write_text(json.dumps(summary, indent=1), encoding="utf-8")
+    return output

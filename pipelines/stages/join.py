@@ -1,0 +1,229 @@
+"""Request log + labels + prices -> outcomes, rejects and a report."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+import pyarrow.parquet as pq
+
+from pipelines.config import JoinConfig, dump_config
+from pipelines.join.engine import DuckDBEngine, Step, parse_steps
+from pipelines.join.report import render
+from pipelines.join.sources.files import Progress
+from pipelines.join.sources.inputs import add_inputs
+from router_ml.errors import JoinError
+
+SOURCES: Final = ("requests", "labels", "prices")
+LOG_SOURCES: Final = ("decisions", "feedback")
+"""What a decision log adds."""
+ALONE: Final = "alone"
+"""Account of used decisions that no request log row belongs to."""
+OUTPUTS: Final = {"outcomes": "outcomes.parquet", "price_windows": "prices.parquet"}
+_WRITTEN: Final = (*OUTPUTS.values(), "rejects.parquet", "report.json", "report.md")
+
+_REMEDIES: Final = {
+    ("decisions", "no_text"): "serve with ROUTER_SERVE_LOG_TEXT=true, or name the log that has the "
+    "text as `requests` too",
+}
+"""What to do about a source's rejects where it is more than to mend the rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What became of a source's rows: ``in = used + collapsed + excluded + rejected``.
+
+    Parameters
+    ----------
+    rows_in : rows that the files have, counted by the reader
+    used : rows that an outcome rests on
+    collapsed, excluded, rejected : reason -> rows
+    """
+
+    rows_in: int
+    used: int
+    collapsed: Mapping[str, int]
+    excluded: Mapping[str, int]
+    rejected: Mapping[str, int]
+
+    @property
+    def n_rejected(self) -> int:
+        """Rejected rows, whatever the reason."""
+        return sum(self.rejected.values())
+
+    @property
+    def balance(self) -> int:
+        """Rows that are not accounted for; zero, or there is a defect."""
+        gone = sum(self.collapsed.values()) + sum(self.excluded.values()) + self.n_rejected
+        return self.rows_in - self.used - gone
+
+    def as_dict(self) -> dict[str, Any]:
+        """As the report has it."""
+        return {
+            "in": self.rows_in,
+            "used": self.used,
+            "collapsed": dict(self.collapsed),
+            "excluded": dict(self.excluded),
+            "rejected": dict(self.rejected),
+        }
+
+
+def run(config: JoinConfig, *, progress: Progress | None = None) -> Path:
+    """Join, and write outcomes, prices, rejects, a report and the config in force.
+
+    Files: ``outcomes.parquet``, ``prices.parquet``, ``rejects.parquet``, ``report.json``,
+    ``report.md``, ``config.yaml``.
+
+    Returns
+    -------
+    The folder, ``config.output``.
+
+    Raises
+    ------
+    SchemaError
+        If a file cannot be read as what it is said to be.
+    JoinError
+        If a source's rejects exceed the tolerance; rejects and accounts are written all the same.
+    """
+    output = config.output
+    output.mkdir(parents=True, exist_ok=True)
+    for name in _WRITTEN:
+        (output / name).unlink(missing_ok=True)
+    dump_config(config, output / "config.yaml")
+    work = Path(tempfile.mkdtemp(prefix="join-", dir=output))
+    try:
+        with DuckDBEngine(
+            work=work, threads=config.threads, memory_limit_mb=config.memory_limit_mb
+        ) as engine:
+            rows_in = add_inputs(engine, config, progress)
+            _join(engine, config, rows_in, progress)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return output
+
+
+def _join(
+    engine: DuckDBEngine, config: JoinConfig, rows_in: dict[str, int], progress: Progress | None
+) -> None:
+    """Run the steps; stop before outcomes are written if too much was rejected."""
+    output = config.output
+    steps = load_steps(decisions=bool(config.decisions))
+    sources = SOURCES + LOG_SOURCES if config.decisions else SOURCES
+    report: dict[str, Any] = {}
+    for number, step in enumerate(steps):
+        if progress is not None:
+            progress("joining", number / len(steps))
+        written = OUTPUTS.get(step.name)
+        engine.add_step(step, output / written if written else None)
+        if step.name == "accounting":
+            rows = engine.rows("SELECT * FROM accounting")
+            if config.decisions:
+                rows += engine.rows("SELECT * FROM decision_accounting")
+            accounts = read_accounts(rows, rows_in)
+            alone = sum(row["n"] for row in rows if row["reason"] == ALONE)
+            rejects = " UNION ALL ".join(engine.rejects_sql(source) for source in sources)
+            engine.write(rejects, output / "rejects.parquet")
+            report["accounting"] = {name: account.as_dict() for name, account in accounts.items()}
+            _write_report(output, report)
+            _check_tolerance(engine, accounts, config)
+        elif step.name == "repairs":
+            report["repairs"] = {r["repair"]: r["n"] for r in engine.rows("SELECT * FROM repairs")}
+        elif step.name.startswith("report_"):
+            report[step.name.removeprefix("report_")] = engine.rows(f"SELECT * FROM {step.name}")
+    _check_balance(accounts, alone, output)
+    _write_report(output, report)
+    if progress is not None:
+        progress("joining", 1.0)
+
+
+def load_steps(*, decisions: bool = False) -> tuple[Step, ...]:
+    """Read the steps of ``sql/join.sql``, with those of a decision log around its beginning."""
+    steps = _steps("join.sql")
+    if not decisions:
+        return steps
+    cut = [step.name for step in steps].index("accounting")
+    fates = _steps("decision_fates.sql")
+    return (*_steps("decisions.sql"), *steps[:cut], *fates, *steps[cut:])
+
+
+def _steps(name: str) -> tuple[Step, ...]:
+    return parse_steps((resources.files("pipelines.join") / "sql" / name).read_text("utf-8"))
+
+
+def read_accounts(rows: list[dict[str, Any]], rows_in: Mapping[str, int]) -> dict[str, Account]:
+    """Per source, what became of its rows, from the step ``accounting``."""
+    accounts = {}
+    for source in rows_in:
+        fates: dict[str, dict[str, int]] = {}
+        for row in rows:
+            if row["source"] == source:
+                fates.setdefault(row["fate"], {})[row["reason"]] = 0
+        for row in rows:
+            if row["source"] == source:
+                fates[row["fate"]][row["reason"]] += int(row["n"])
+        ordered = {
+            fate: dict(sorted(reasons.items(), key=lambda item: (-item[1], str(item[0]))))
+            for fate, reasons in fates.items()
+        }
+        accounts[source] = Account(
+            rows_in=rows_in[source],
+            used=sum(ordered.get("used", {}).values()),
+            collapsed=ordered.get("collapsed", {}),
+            excluded=ordered.get("excluded", {}),
+            rejected=ordered.get("rejected", {}),
+        )
+    return accounts
+
+
+def _check_tolerance(
+    engine: DuckDBEngine, accounts: Mapping[str, Account], config: JoinConfig
+) -> None:
+    for source, account in accounts.items():
+        if account.n_rejected <= config.tolerance * account.rows_in:
+            continue
+        reasons = ", ".join(f"{reason} {n:,}" for reason, n in account.rejected.items())
+        firsts = engine.rows(
+            f"SELECT source_file AS file, source_line AS line, reason FROM rejected_{source} "
+            "ORDER BY source_file, source_line LIMIT 1"
+        )
+        first = firsts[0]
+        remedy = _REMEDIES.get(
+            (source, first["reason"]), "mend the rows or the field paths, or raise `tolerance`"
+        )
+        raise JoinError(
+            f"{source}: {account.n_rejected:,} of {account.rows_in:,} rows rejected "
+            f"({account.n_rejected / account.rows_in:.1%}), the tolerance is "
+            f"{config.tolerance:.1%}: {reasons}; the first is {first['file']}:{first['line']} "
+            f"({first['reason']}); see {config.output / 'rejects.parquet'}, then {remedy}"
+        )
+
+
+def _check_balance(accounts: Mapping[str, Account], alone: int, output: Path) -> None:
+    """Hold the accounts against the rows written; ``alone`` counts decisions without request."""
+    written = pq.read_metadata(output / "outcomes.parquet").num_rows
+    if written != accounts["requests"].used + alone:
+        raise JoinError(
+            f"{written} outcomes were written for {accounts['requests'].used} used requests and "
+            f"{alone} decisions without one; "
+            "this is a defect of the join, please report it with report.json"
+        )
+    rejected = pq.read_table(output / "rejects.parquet", columns=["source"])["source"].to_pylist()
+    for source, account in accounts.items():
+        if account.balance or rejected.count(source) != account.n_rejected:
+            raise JoinError(
+                f"{source}: {account.rows_in} rows in, but {account.as_dict()} and "
+                f"{rejected.count(source)} rejects written; this is a defect of the join, "
+                "please report it with report.json"
+            )
+
+
+def _write_report(output: Path, report: dict[str, Any]) -> None:
+    text = orjson.dumps(report, option=orjson.OPT_INDENT_2 | orjson.OPT_NAIVE_UTC)
+    (output / "report.json").write_bytes(text)
+    (output / "report.md").write_text(render(report), encoding="utf-8")

@@ -1,0 +1,224 @@
+"""Outcomes to a fitted router, kept as plain files that ``export`` turns into a bundle."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+from uuid import uuid4
+
+import numpy as np
+
+from pipelines.artifacts import check_own, replaced
+from pipelines.config import TrainConfig, dump_config
+from pipelines.console import progress
+from pipelines.encoders import get_encoder, load_encoder
+from router_ml.bundle.files import candidates_from, candidates_to_rows, prices_to_dict
+from router_ml.cascade.scorer import AnswerScorer
+from router_ml.cascade.spec import CascadeConfig
+from router_ml.cascade.training import TrainedCascade, logged_answers, train_cascade
+from router_ml.data.outcomes import TrainingTable, read_candidates, read_outcomes, to_matrices
+from router_ml.errors import SchemaError
+from router_ml.estimators.base import State
+from router_ml.estimators.registry import load_all, make_estimator
+from router_ml.estimators.router import RouterEstimator, count_bias
+from router_ml.features.encoder import Encoder
+from router_ml.features.lexical import NAMES
+from router_ml.learning.changes import Change, find_changes, query_features, void_outdated
+from router_ml.learning.held_out import HeldOut
+from router_ml.learning.solve_policy import solve_policy
+from router_ml.learning.targets import evidence_for, fit_router, lesson, training_predictions
+from router_ml.learning.training_set import TrainingSet, training_set
+from router_ml.types.candidates import CandidateTable
+
+ROUTER: Final = "router"
+ENCODER: Final = "encoder"
+ANSWER: Final = "answer"
+REPORT: Final = "training.json"
+CONFIG: Final = "train.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedRouter:
+    """What :func:`run` leaves behind, read back by :func:`load_trained`.
+
+    ``scorer`` is there if a cascade was learned; its policy is ``report["cascade"]["policy"]``.
+    """
+
+    estimator: RouterEstimator
+    encoder: Encoder
+    candidates: CandidateTable
+    policy: Mapping[str, Any]
+    report: Mapping[str, Any]
+    scorer: AnswerScorer | None = None
+
+
+def read_training_table(
+    joined: Path, split: str | None = None, names: Sequence[str] | None = None
+) -> tuple[TrainingTable, CandidateTable]:
+    """Outcomes of a join as arrays, of one split or of all, and its candidates (or those named)."""
+    candidates = read_candidates(joined, names)
+    table = to_matrices(read_outcomes(joined), candidates.names)
+    if split is not None:
+        table = table.take(np.array(table.split) == split)
+    return table, candidates
+
+
+def run(config: TrainConfig) -> Path:
+    """Train on the training split of a join; returns the folder written.
+
+    Raises
+    ------
+    ConfigError
+        If the output folder holds something else, or the policy cannot be solved.
+    SchemaError
+        If the training split has no labelled request.
+    """
+    check_own(config.output, REPORT)
+    table, candidates = read_training_table(config.joined, "train", config.candidates or None)
+    if not np.isfinite(table.quality).any():
+        raise SchemaError(f"no labelled request in the training split of {config.joined}")
+    encoder = get_encoder(
+        cache=config.cache,
+        kind=config.encoder,
+        model=config.encoder_model,
+        dims=config.dims,
+        max_tokens=config.max_tokens,
+    )
+    with progress("features", None) as advance:
+        weighted = config.learning != "naive"
+        data = training_set(table, candidates, encoder, weighted=weighted, on_progress=advance)
+    changes: tuple[Change, ...] = ()
+    if config.detect_changes:
+        changes = find_changes(table, query_features(table, data.batch))
+        table = void_outdated(table, changes)
+        data = training_set(table, candidates, encoder, weighted=weighted, batch=data.batch)
+    with progress("fitting estimators", None):
+        quality = make_estimator(config.quality)
+        taught = lesson(data, quality, config.learning)
+        router = fit_router(taught, quality)
+    with progress("held-out predictions", None):
+        held_out = HeldOut.of(router, taught)
+    report = {
+        "rows": len(table),
+        "queries": len(data),
+        "labelled_cells": int(np.isfinite(data.outcomes.quality).sum()),
+        "selection": getattr(router.quality, "report_", {}),
+        "cost_bias_in_sample": _bias(router, data),
+        "changes": [change.as_dict() for change in changes],
+        "fingerprint": sha256((config.joined / "outcomes.parquet").read_bytes()).hexdigest(),
+    }
+    cascade = None
+    if config.cascade is not None:
+        with progress("learning a cascade", None):
+            cascade = fit_cascade(config.cascade, table, data, router)
+    return save_trained(config, router, encoder, data, report, cascade, held_out)
+
+
+def fit_cascade(
+    config: CascadeConfig, table: TrainingTable, data: TrainingSet, router: RouterEstimator
+) -> TrainedCascade:
+    """Learn a cascade from a log's answers, on the router's out-of-fold predictions."""
+    index = np.arange(len(data))
+    if len(data) > config.max_queries:
+        index = np.sort(np.random.default_rng(0).permutation(index)[: config.max_queries])
+    predictions = training_predictions(router, data).take(index)
+    return train_cascade(
+        config,
+        logged_answers(table, data.queries, index),
+        groups=data.groups[index],
+        prior=np.asarray(predictions.quality, dtype=float),
+        cost_usd=data.candidates.cost_usd(predictions.input_tokens, predictions.output_tokens),
+    )
+
+
+def save_trained(
+    config: TrainConfig,
+    router: RouterEstimator,
+    encoder: Encoder,
+    data: TrainingSet,
+    report: Mapping[str, Any],
+    cascade: TrainedCascade | None = None,
+    held_out: HeldOut | None = None,
+) -> Path:
+    """Write state, encoder, held-out predictions, solved policies and report; no pickle."""
+    predictions = training_predictions(router, data)
+    known = evidence_for(config.policy, data, router)
+    policy, learned = solve_policy(config.policy, predictions, data.candidates, known)
+    head = {
+        "training_id": uuid4().hex,
+        "encoder": {"kind": encoder.kind, "source": config.encoder_model},
+        "candidates": candidates_to_rows(data.candidates),
+        "prices": prices_to_dict(data.candidates),
+        "policy": policy.to_dict(),
+        "policy_learning": learned,
+        "reference": reference_statistics(data),
+        **report,
+    }
+    with replaced(config.output, REPORT) as folder:
+        router.get_state().save(folder / ROUTER)
+        encoder.save(folder / ENCODER)
+        if held_out is not None:
+            held_out.save(folder)
+        if cascade is not None:
+            cascade.scorer.get_state().save(folder / ANSWER)
+            head["cascade"] = {"policy": cascade.policy.to_dict(), **cascade.report}
+        (folder / REPORT).write_text(json.dumps(head, indent=1), encoding="utf-8")
+        dump_config(config, folder / CONFIG)
+    return config.output
+
+
+def load_trained(folder: Path) -> TrainedRouter:
+    """Read what :func:`run` wrote."""
+    load_all()
+    path = folder / REPORT
+    if not path.is_file():
+        raise SchemaError(f"expected {REPORT} in {folder}, found none; run `router-ml train` first")
+    report = json.loads(path.read_text(encoding="utf-8"))
+    return TrainedRouter(
+        estimator=RouterEstimator.from_state(State.load(folder / ROUTER)),
+        encoder=load_encoder(report["encoder"]["kind"], folder / ENCODER),
+        candidates=candidates_from(tuple(report["candidates"]), report["prices"]),
+        policy=report["policy"],
+        report=report,
+        scorer=(
+            AnswerScorer.from_state(State.load(folder / ANSWER)) if "cascade" in report else None
+        ),
+    )
+
+
+def reference_statistics(data: TrainingSet) -> dict[str, Any]:
+    """Quantiles of the inputs that training saw, for drift."""
+    levels = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99)
+    quantiles = np.quantile(data.batch.lexical, levels, axis=0)
+    return {
+        "quantile_levels": list(levels),
+        "lexical": {name: quantiles[:, i].tolist() for i, name in enumerate(NAMES)},
+        "tokens": np.quantile(data.batch.tokens.lengths, levels).tolist(),
+    }
+
+
+def _bias(router: RouterEstimator, data: TrainingSet) -> dict[str, dict[str, float | None]]:
+    """Relative bias of predicted mean tokens and cost, by candidate."""
+    predictions = router.predict(data.batch, data.candidates)
+    seen = data.outcomes
+    both = np.isfinite(seen.input_tokens) & np.isfinite(seen.output_tokens)
+    cost = data.candidates.cost_usd(
+        np.where(both, seen.input_tokens, np.nan), np.where(both, seen.output_tokens, np.nan)
+    )
+    guess = data.candidates.cost_usd(predictions.input_tokens, predictions.output_tokens)
+    pairs = {
+        "input_tokens": count_bias(predictions.input_tokens, seen.input_tokens),
+        "output_tokens": count_bias(predictions.output_tokens, seen.output_tokens),
+        "cost_usd": count_bias(guess, cost),
+    }
+    return {
+        name: {
+            part: None if np.isnan(values[k]) else round(float(values[k]), 4)
+            for part, values in pairs.items()
+        }
+        for k, name in enumerate(data.candidates.names)
+    }

@@ -1,0 +1,1 @@
+"""Ask, judge, escalate: one slice on top of the library."""

@@ -1,0 +1,1 @@
+"""Policies of sequences: a fixed order, or routing after every answer."""

@@ -1,0 +1,1 @@
+"""A bundle with a cascade to the next step."""

@@ -1,0 +1,1 @@
+"""Tables: outcomes, full information, groups and folds, schemas, a synthetic world."""

@@ -1,0 +1,197 @@
+"""The policies that a router is shown next to, and the table that results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from pipelines.console import print_table
+from router_ml.data.full_information import FullInformation
+from router_ml.errors import ConfigError
+from router_ml.evaluation.intervals import Estimate
+from router_ml.evaluation.report import compare_policies
+from router_ml.learning.solve_policy import best_constant
+from router_ml.policies.base import Policy
+from router_ml.policies.budget import BudgetPolicy
+from router_ml.types.arrays import FloatArray
+from router_ml.types.candidates import CandidateTable
+from router_ml.types.predictions import Predictions
+
+BUDGET_SHARES: Final = (0.05, 0.1, 0.25, 0.5, 1.0)
+"""Budgets of the table, as shares of what the best constant costs."""
+ROUTER: Final = "router"
+CURVE_POINTS: Final = 16
+
+Table = Mapping[str, Mapping[str, Estimate]]
+
+
+def budget_name(share: float) -> str:
+    """Name of the router at a budget.
+
+    Examples
+    --------
+    >>> budget_name(0.25)
+    'router at 25% of its cost'
+    """
+    return f"{ROUTER} at {share:.0%} of its cost"
+
+
+def budget_policies(
+    predictions: Predictions,
+    candidates: CandidateTable,
+    *,
+    reference_usd: float,
+    shares: Sequence[float] = BUDGET_SHARES,
+) -> dict[str, Policy]:
+    """Budget policies at shares of a reference cost, those below the cheapest candidate left out.
+
+    Parameters
+    ----------
+    predictions : of training queries, shape (n, K); the budgets are solved on them
+    reference_usd : mean dollars a request, such as the best constant's
+    """
+    policies: dict[str, Policy] = {}
+    for share in shares:
+        try:
+            policies[budget_name(share)] = BudgetPolicy.solve(
+                predictions, candidates, budget_usd=share * reference_usd
+            )
+        except ConfigError:
+            continue
+    return policies
+
+
+def curve_budgets(predictions: Predictions, candidates: CandidateTable) -> list[float]:
+    """Log-spaced budgets from the cheapest to the dearest operating point, dollars a request."""
+    cost = candidates.cost_usd(predictions.input_tokens, predictions.output_tokens)
+    best = predictions.quality.argmax(axis=1)
+    low = float(cost.min(axis=1).mean()) * 1.001
+    high = max(float(cost[np.arange(len(best)), best].mean()), low * 1.01)
+    return [float(value) for value in np.geomspace(low, high, CURVE_POINTS)]
+
+
+def operating_points(
+    truth: FullInformation, predictions: Predictions, candidates: CandidateTable
+) -> list[tuple[Estimate, Estimate]]:
+    """(quality, cost_usd) of the router at every budget of :func:`curve_budgets`, for its curve."""
+    probs = {
+        f"{usd:.6g}": BudgetPolicy.solve(predictions, candidates, budget_usd=usd).action_probs(
+            predictions, candidates
+        )
+        for usd in curve_budgets(predictions, candidates)
+    }
+    table, _ = full_information_table(truth, probs, n_resamples=300)
+    return [(table[name]["quality"], table[name]["cost_usd"]) for name in probs]
+
+
+def baselines(truth: FullInformation) -> dict[str, FloatArray]:
+    """Action probabilities of every constant, random and oracle, each of shape (n, K)."""
+    n, k = truth.quality.shape
+    probs = {name: np.eye(k)[np.full(n, i)] for i, name in enumerate(truth.candidates)}
+    probs["random"] = np.full((n, k), 1.0 / k)
+    # Highest true quality, the cheapest among equals.
+    order = np.lexsort((truth.cost_usd, -truth.quality), axis=1)
+    probs["oracle"] = np.eye(k)[order[:, 0]]
+    return probs
+
+
+def full_information_table(
+    truth: FullInformation,
+    router_probs: Mapping[str, FloatArray],
+    *,
+    played: Mapping[str, tuple[FloatArray, FloatArray]] | None = None,
+    cost_weight: float = 0.0,
+    n_resamples: int = 2_000,
+) -> tuple[dict[str, dict[str, Estimate]], str]:
+    """Constants, random, oracle and routers side by side; returns the table and its baseline.
+
+    The baseline is the best constant *on these rows*: chosen with hindsight, so it is the hardest.
+    ``played`` as :func:`router_ml.evaluation.report.compare_policies` takes it.
+    """
+    baseline = truth.candidates[best_constant(truth.quality, truth.cost_usd)]
+    table = compare_policies(
+        {**baselines(truth), **router_probs},
+        baseline=baseline,
+        quality=truth.quality,
+        cost_usd=truth.cost_usd,
+        played=played,
+        group_id=truth.groups,
+        cost_weight=cost_weight,
+        n_resamples=n_resamples,
+    )
+    return table, baseline
+
+
+def print_comparison(title: str, table: Table, baseline: str) -> None:
+    """The table a person reads: quality, dollars a thousand requests, and what that is against."""
+    rows = []
+    for name, metrics in table.items():
+        quality, cost = metrics["quality"], metrics["cost_usd"]
+        difference, ratio = metrics["quality_difference"], metrics["cost_ratio"]
+        rows.append(
+            (
+                f"{name} (baseline)" if name == baseline else name,
+                f"{quality.value:.3f} [{quality.low:.3f}, {quality.high:.3f}]",
+                f"{cost.value * 1e3:.3f} [{cost.low * 1e3:.3f}, {cost.high * 1e3:.3f}]",
+                f"{difference.value * 100:+.1f} [{difference.low * 100:+.1f}, "
+                f"{difference.high * 100:+.1f}]",
+                f"{ratio.value:.1%}",
+            )
+        )
+    print_table(
+        title,
+        ("policy", "quality", "$ per 1,000", "quality difference, points", "cost share"),
+        rows,
+    )
+
+
+def verdict(table: Table, baseline: str, routers: Sequence[str], *, margin: float = 0.01) -> str:
+    """The sentence a manager wants, as far as the intervals support it.
+
+    Routers are tested from the dearest to the cheapest and testing stops at the first that fails,
+    so that the one named was not picked for its luck (fixed-sequence testing, level 2.5 %).
+    """
+    order = sorted(routers, key=lambda name: -table[name]["cost_usd"].value)
+    passed: str | None = None
+    for name in order:
+        if table[name]["cost_ratio"].high >= 1.0:
+            continue
+        if table[name]["quality_difference"].low <= -margin:
+            break
+        passed = name
+    if passed is not None:
+        ratio, gain = table[passed]["cost_ratio"], table[passed]["quality_difference"]
+        better = " and better" if gain.low > 0 else ""
+        return (
+            f"Not worse than {baseline} by more than {margin * 100:g} point{better}, at "
+            f"{ratio.value:.0%} of its cost (quality difference {_points(gain)}; {passed})."
+        )
+    closest = max(routers, key=lambda name: table[name]["quality_difference"].low)
+    gain, ratio = table[closest]["quality_difference"], table[closest]["cost_ratio"]
+    times = (gain.half_width / margin) ** 2
+    queries = f"{times:.1f} times the test queries" if times > 1.0 else "as many test queries again"
+    outlook = (
+        "That is a loss, not a lack of test queries: more labels to learn from are needed."
+        if gain.high < 0.0
+        else f"If it is in truth equal, {queries} would show it."
+    )
+    return (
+        f"This data does not show that the router is within {margin * 100:g} point of {baseline} "
+        f"at a lower cost. The closest, {closest}, costs {ratio.value:.0%} and differs by "
+        f"{_points(gain)}. {outlook}"
+    )
+
+
+def _points(difference: Estimate) -> str:
+    value, low, high = (100 * x for x in (difference.value, difference.low, difference.high))
+    return f"{value:+.1f} points, 95 % interval {low:+.1f} to {high:+.1f}"
+
+
+def as_dict(table: Table) -> dict[str, dict[str, Any]]:
+    """JSON-able form: policy to metric to ``{value, low, high, n}``."""
+    return {
+        name: {metric: estimate.as_dict() for metric, estimate in metrics.items()}
+        for name, metrics in table.items()
+    }

@@ -1,0 +1,258 @@
+"""The promotion gate's statistics: paired, clustered, honest about power and about peeking."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from scipy.special import ndtr, ndtri, stdtrit
+
+from router_ml.errors import ConfigError
+from router_ml.evaluation.intervals import Estimate, cluster_mean
+from router_ml.types.arrays import FloatArray, IntArray
+
+Mode = Literal["save", "superior"]
+Peeking = Literal["once", "sequence", "spending"]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One condition of the gate.
+
+    Parameters
+    ----------
+    name : what is compared
+    estimate : paired difference, challenger minus champion, with its two one-sided bounds
+    threshold : the number that the bound must clear
+    passed : whether it does
+    reason : the comparison in words
+    """
+
+    name: str
+    estimate: Estimate
+    threshold: float
+    passed: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class GateReport:
+    """What the gate said and why.
+
+    Parameters
+    ----------
+    passed : all checks passed
+    mode : ``save`` or ``superior``
+    checks : the conditions, quality or utility first
+    effect : true difference for which ``power`` is stated
+    power : probability with which the first check passes if that is the truth
+    labelled_rows : labelled rows behind the decision
+    required_rows : labelled rows at which that power reaches ``target_power``
+    """
+
+    passed: bool
+    mode: Mode
+    checks: tuple[Check, ...]
+    effect: float
+    power: float
+    target_power: float
+    labelled_rows: int
+    required_rows: int
+
+    @property
+    def underpowered(self) -> bool:
+        """Whether a "no" may only mean that the data cannot show it."""
+        return not self.passed and self.power < self.target_power
+
+    @property
+    def text(self) -> str:
+        """Readable report, one line per check and one about power."""
+        lines = [f"Gate ({self.mode}): {'PASSED' if self.passed else 'NOT PASSED'}"]
+        lines += [f"  [{'ok' if c.passed else 'no'}] {c.reason}" for c in self.checks]
+        lines.append(
+            f"  power: {self.power:.0%} to pass at a true difference of {self.effect:+.3g}, from "
+            f"{self.labelled_rows:,} labelled rows; {self.target_power:.0%} needs about "
+            f"{self.required_rows:,}"
+        )
+        if self.underpowered:
+            lines.append("  this many rows cannot show the difference: collect more labels")
+        return "\n".join(lines)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON-able dictionary, for tags and reports."""
+        return {
+            "passed": self.passed,
+            "mode": self.mode,
+            "checks": [
+                {
+                    "name": c.name,
+                    "estimate": c.estimate.as_dict(),
+                    "threshold": c.threshold,
+                    "passed": c.passed,
+                    "reason": c.reason,
+                }
+                for c in self.checks
+            ],
+            "effect": self.effect,
+            "power": self.power,
+            "labelled_rows": self.labelled_rows,
+            "required_rows": self.required_rows,
+        }
+
+
+class Gate:
+    r"""Paired comparison of a challenger with the champion on the same rows.
+
+    *save*: the lower one-sided bound of the quality difference is above ``-margin`` and the upper
+    bound of the cost difference below zero. Both must hold, so each is tested at ``alpha``.
+    *superior*: the lower bound of the difference of :math:`q - \lambda c` is above zero.
+
+    Bounds are :math:`\bar d \mp m \cdot \mathrm{se}` with the cluster-robust standard error, and
+    the multiplier :math:`m` says how often one looks:
+
+    - ``once``: Student's quantile at ``alpha``, one look.
+    - ``sequence``: the same pair of routers judged again and again while rows accumulate. The
+      one-sided asymptotic confidence sequence [1]_ holds at all times at once:
+
+      .. math:: m = \sqrt{\frac{2(G\rho^2 + 1)}{G\rho^2}
+                \log\left(1 + \frac{\sqrt{G\rho^2 + 1}}{2\alpha}\right)}
+
+      with :math:`G` clusters, and :math:`\rho` such that it is tightest near ``plan_groups``.
+    - ``spending``: a new challenger each round. Round :math:`r` may spend
+      :math:`\alpha / (r (r + 1))`; over any number of rounds these sum to less than ``alpha``.
+
+    Parameters
+    ----------
+    mode : {"save", "superior"}, default="save"
+    margin : float, default=0.01
+        Quality that may be lost in mode ``save``, > 0.
+    alpha : float, default=0.025
+        One-sided error rate, in (0, 0.5).
+    cost_weight : float, default=0.0
+        :math:`\lambda` of mode ``superior``, quality per dollar, fixed beforehand.
+    gain : float, default=0.02
+        True utility gain for which mode ``superior`` states its power.
+    target_power : float, default=0.8
+    peeking : {"once", "sequence", "spending"}, default="once"
+    plan_groups : int, default=2000
+        Clusters at which a confidence sequence is tightest.
+
+    References
+    ----------
+    .. [1] Waudby-Smith et al., "Time-uniform central limit theory and asymptotic confidence
+       sequences", Annals of Statistics, 2024, one-sided form.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> quality = rng.choice([-1.0, 0.0, 1.0], size=20_000, p=[0.02, 0.96, 0.02])
+    >>> report = Gate().judge(quality, cost_difference=np.full(20_000, -0.001))
+    >>> report.passed
+    True
+    """
+
+    def __init__(
+        self,
+        *,
+        mode: Mode = "save",
+        margin: float = 0.01,
+        alpha: float = 0.025,
+        cost_weight: float = 0.0,
+        gain: float = 0.02,
+        target_power: float = 0.8,
+        peeking: Peeking = "once",
+        plan_groups: int = 2000,
+    ) -> None:
+        if mode not in ("save", "superior"):
+            raise ConfigError(f"mode must be save or superior, got {mode!r}")
+        if peeking not in ("once", "sequence", "spending"):
+            raise ConfigError(f"peeking must be once, sequence or spending, got {peeking!r}")
+        if not 0.0 < alpha < 0.5 or margin <= 0.0 or gain <= 0.0:
+            raise ConfigError(
+                "alpha must be in (0, 0.5), margin and gain > 0, got "
+                f"alpha={alpha}, margin={margin}, gain={gain}"
+            )
+        self.mode = mode
+        self.margin = margin
+        self.alpha = alpha
+        self.cost_weight = cost_weight
+        self.gain = gain
+        self.target_power = target_power
+        self.peeking = peeking
+        self.plan_groups = plan_groups
+
+    def judge(
+        self,
+        quality_difference: FloatArray,
+        cost_difference: FloatArray,
+        *,
+        group_id: IntArray | None = None,
+        labelled_rows: int | None = None,
+        look: int = 1,
+    ) -> GateReport:
+        """Judge a challenger.
+
+        Parameters
+        ----------
+        quality_difference, cost_difference : float arrays, shape (n,)
+            Challenger minus champion on every row: the outcomes' difference where both are known,
+            or the difference of doubly robust row values (whose mean is the policy value) of a log.
+        group_id : int array, shape (n,), the independent unit
+        labelled_rows : rows with a quality label; default: n
+        look : round, from 1; used by ``spending`` alone
+        """
+        labelled = len(quality_difference) if labelled_rows is None else labelled_rows
+        if self.mode == "save":
+            values, threshold = quality_difference, -self.margin
+            effect, distance = 0.0, self.margin
+        else:
+            values, threshold = quality_difference - self.cost_weight * cost_difference, 0.0
+            effect, distance = self.gain, self.gain
+        name = "quality" if self.mode == "save" else "utility"
+        checks = [_check(name, self._bounds(values, group_id, look), threshold, above=True)]
+        if self.mode == "save":
+            cost = self._bounds(cost_difference, group_id, look)
+            checks.append(_check("cost_usd", cost, 0.0, above=False))
+        _, error, groups = cluster_mean(values, group_id)
+        multiplier = self.multiplier(groups, look)
+        needed = (multiplier + float(ndtri(self.target_power))) * error / distance
+        return GateReport(
+            passed=all(check.passed for check in checks),
+            mode=self.mode,
+            checks=tuple(checks),
+            effect=effect,
+            power=float(ndtr(distance / error - multiplier)) if error > 0 else 1.0,
+            target_power=self.target_power,
+            labelled_rows=labelled,
+            required_rows=max(1, math.ceil(labelled * needed**2)),
+        )
+
+    def multiplier(self, groups: int, look: int = 1) -> float:
+        """Standard errors between the mean and a one-sided bound."""
+        if self.peeking == "sequence":
+            # Near-optimal rho for a two-sided sequence at 2 alpha, tightest at plan_groups.
+            log = -2.0 * math.log(2.0 * self.alpha)
+            scaled = groups * (log + math.log(log + 1.0)) / self.plan_groups
+            growth = math.log1p(math.sqrt(scaled + 1.0) / (2.0 * self.alpha))
+            return math.sqrt(2.0 * (scaled + 1.0) / scaled * growth)
+        alpha = self.alpha / (look * (look + 1)) if self.peeking == "spending" else self.alpha
+        return float(stdtrit(groups - 1, 1.0 - alpha))
+
+    def _bounds(self, values: FloatArray, group_id: IntArray | None, look: int) -> Estimate:
+        mean, error, groups = cluster_mean(values, group_id)
+        reach = self.multiplier(groups, look) * error
+        return Estimate(mean, mean - reach, mean + reach, len(values))
+
+
+def _check(name: str, estimate: Estimate, threshold: float, *, above: bool) -> Check:
+    """Lower bound above the threshold, or upper bound below it."""
+    bound = estimate.low if above else estimate.high
+    passed = bound > threshold if above else bound < threshold
+    sign = (">" if above else "<") if passed else ("<=" if above else ">=")
+    reason = (
+        f"{name} difference {estimate.value:+.3g}, {'lower' if above else 'upper'} bound "
+        f"{bound:+.3g} {sign} {threshold:+.3g}"
+    )
+    return Check(name, estimate, threshold, bool(passed), reason)

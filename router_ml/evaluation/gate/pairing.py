@@ -1,0 +1,346 @@
+"""Two routers on the same rows: what the promotion gate compares."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from router_ml.data.full_information import read_matrix, unseen
+from router_ml.data.outcomes import TrainingTable, all_candidates, read_outcomes, to_matrices
+from router_ml.errors import DataError
+from router_ml.estimators.router import PARTS
+from router_ml.evaluation.off_policy.estimators import (
+    doubly_robust,
+    effective_sample_size,
+    snips,
+)
+from router_ml.evaluation.off_policy.feedback import LoggedFeedback
+from router_ml.evaluation.off_policy.log_feedback import REGIONS, feedback, regions_of
+from router_ml.evaluation.off_policy.overlap import MIN_ROWS, overlap
+from router_ml.evaluation.report import TrafficShift, traffic_shift
+from router_ml.features.query import Query
+from router_ml.learning.changes import at_current_prices, changes_from, void_outdated
+from router_ml.learning.cross_fit import N_FOLDS, fold_of_group
+from router_ml.learning.held_out import HeldOut
+from router_ml.learning.solve_policy import best_constant
+from router_ml.runtime.runtime import Runtime
+from router_ml.types.arrays import BoolArray, FloatArray, IntArray
+from router_ml.types.predictions import Predictions
+
+_ON_TEST_SPLIT: Final = " (only the test split: a version was registered without what it held out)"
+MAX_UNSUPPORTED: Final = 0.05
+"""Share of requests that may move to or from where the log says too little."""
+
+
+@dataclass(frozen=True, slots=True)
+class PairedRows:
+    """Challenger and champion on the same n rows, as if neither had been trained on them.
+
+    Parameters
+    ----------
+    opponent : ``champion``, or the constant candidate it is where there is none
+    quality_difference, cost_difference : challenger minus champion, shape (n,)
+    group_id : int array, shape (n,)
+    labelled_rows : rows with a quality label
+    candidates : names, in the order of ``shift``
+    shift : share of requests by candidate under champion and challenger
+    basis : where the numbers come from, in words
+    queries : the distinct queries
+    unsupported : which moved traffic the log cannot judge, in words; ``""`` when it can
+    worst_quality_difference : the same with the worst outcome for what cannot be judged, shape (n,)
+    """
+
+    opponent: str
+    quality_difference: FloatArray
+    cost_difference: FloatArray
+    group_id: IntArray
+    labelled_rows: int
+    candidates: tuple[str, ...]
+    shift: TrafficShift
+    basis: str
+    queries: tuple[Query, ...]
+    unsupported: str = ""
+    worst_quality_difference: FloatArray | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """A router to be compared: as it serves, and what it held out of its own training.
+
+    Parameters
+    ----------
+    held_out : ``None`` where training kept none; then only a log's test split can judge it
+    """
+
+    runtime: Runtime
+    held_out: HeldOut | None = None
+
+    def predict(self, table: TrainingTable) -> tuple[Predictions, BoolArray]:
+        """Predictions of all n requests, and of which of them the router had not seen the prompt.
+
+        Queries that it was trained on get the predictions that were held out of its training,
+        all others those that it serves.
+        """
+        query_id, group_id = np.array(table.query_id), np.array(table.group_id)
+        distinct, first, code = np.unique(query_id, return_index=True, return_inverse=True)
+        held_out = self.held_out
+        if held_out is None:
+            served = self.runtime.predict(tuple(table.queries[i] for i in first)).take(code)
+            return served, np.array(table.split) == "test"
+        known = np.isin(distinct, held_out.query_id)
+        seen = np.isin(group_id[first], held_out.group_id)
+        new = tuple(table.queries[i] for i in first[~known])
+        asked = self.runtime.predict(new) if new else None
+        order = np.argsort(held_out.query_id)
+        row = order[np.searchsorted(held_out.query_id, distinct[known], sorter=order)]
+        parts = {}
+        for part in PARTS:
+            values = np.empty((len(distinct), len(held_out.candidates)))
+            values[known] = getattr(held_out.predictions, part)[row]
+            if asked is not None:
+                values[~known] = getattr(asked, part)
+            parts[part] = values[code]
+        return Predictions(**parts), (known | ~seen)[code]
+
+
+def pair(
+    challenger: Contender,
+    champion: Contender | None,
+    *,
+    joined: Path | None,
+    matrix: Path | None,
+    by_region: bool = True,
+) -> PairedRows:
+    """Play both on a full-information matrix where there is one, else on the whole of a log.
+
+    Parameters
+    ----------
+    champion : ``None`` = the best constant candidate: with a matrix the best on these rows, chosen
+        with hindsight; on a log, for every fold of prompts, the best of the others
+    joined : folder that ``join`` wrote; with a matrix its training prompts are left out
+    by_region : whether a log must support a candidate in every query region, or over all queries
+
+    Raises
+    ------
+    DataError
+        If nothing was named, or nothing is left to compare on.
+    """
+    if matrix is not None:
+        served = None if champion is None else champion.runtime
+        return _on_matrix(challenger.runtime, served, joined, matrix)
+    if joined is None:
+        raise DataError("the gate needs a joined log or a matrix to compare on; name one")
+    return _on_log(challenger, champion, joined, by_region=by_region)
+
+
+def _on_matrix(
+    challenger: Runtime, champion: Runtime | None, joined: Path | None, matrix: Path
+) -> PairedRows:
+    names = _union(challenger.candidates.names, champion.candidates.names if champion else ())
+    truth = unseen(read_matrix(matrix, names), joined)
+    new = action_probs(challenger, challenger.predict(truth.queries), names)
+    if champion is None:
+        best = best_constant(truth.quality, truth.cost_usd)
+        opponent, old = names[best], constant_probs(len(truth), len(names), best)
+    else:
+        opponent, old = "champion", action_probs(champion, champion.predict(truth.queries), names)
+    return PairedRows(
+        opponent=opponent,
+        quality_difference=((new - old) * truth.quality).sum(axis=1),
+        cost_difference=((new - old) * truth.cost_usd).sum(axis=1),
+        group_id=truth.groups,
+        labelled_rows=len(truth),
+        candidates=names,
+        shift=traffic_shift(old, new),
+        basis=f"{len(truth):,} unseen queries, every outcome known",
+        queries=truth.queries,
+    )
+
+
+def _on_log(
+    challenger: Contender, champion: Contender | None, joined: Path, *, by_region: bool
+) -> PairedRows:
+    outcomes = read_outcomes(joined)
+    players = [challenger] if champion is None else [challenger, champion]
+    routers = [player.runtime for player in players]
+    names = all_candidates(outcomes, _union(*(router.candidates.names for router in routers)))
+    changes = changes_from(routers[0].manifest.training.get("changes", ()))
+    everything = at_current_prices(void_outdated(to_matrices(outcomes, names), changes), joined)
+    played = [player.predict(everything) for player in players]
+    fair = np.logical_and.reduce([unseen for _, unseen in played])
+    table = everything.take(fair)
+    if not np.isfinite(table.quality).any():
+        raise DataError(
+            "no labelled request of the log has a prompt that neither router was trained on; join "
+            "more log, register versions with trained=…, or name a matrix"
+        )
+    scores = [predictions.take(np.flatnonzero(fair)) for predictions, _ in played]
+    new = action_probs(routers[0], scores[0], names)
+    if champion is None:
+        opponent, old = _constants(everything, fair)
+    else:
+        opponent, old = "champion", action_probs(routers[1], scores[1], names)
+    quality, cost_usd = feedback(table)
+    region = regions_of(table) if by_region else None
+    guess, guess_cost = _guess(routers, scores, names, table)
+    text, unknown = unsupported(quality, new - old, names, region)
+    lost, worst_guess = worst_case(quality, new - old, guess, unknown)
+    queries = dict(zip(table.query_id, table.queries, strict=True))
+    return PairedRows(
+        opponent=opponent,
+        quality_difference=difference(quality, new, old, guess),
+        cost_difference=difference(cost_usd, new, old, guess_cost),
+        group_id=quality.group_id,
+        labelled_rows=int(quality.labelled.sum()),
+        candidates=names,
+        shift=traffic_shift(old, new),
+        basis=(
+            f"{len(table):,} of {len(everything):,} logged requests, {len(queries):,} distinct, "
+            "played by routers that had not seen their prompts, doubly robust"
+            + ("" if all(player.held_out for player in players) else _ON_TEST_SPLIT)
+        ),
+        queries=tuple(queries.values()),
+        unsupported=text,
+        worst_quality_difference=difference(lost, new, old, worst_guess) if text else None,
+    )
+
+
+def _constants(table: TrainingTable, judged: BoolArray) -> tuple[str, FloatArray]:
+    """For every judged request the constant that is best by the other folds of prompts."""
+    fold = fold_of_group(np.array(table.group_id))
+    k = len(table.candidates)
+    probs = np.zeros((len(table), k))
+    names: list[str] = []
+    for f in range(N_FOLDS):
+        mine = fold == f
+        best = best_logged(table.take(~mine))
+        probs[mine] = constant_probs(int(mine.sum()), k, best)
+        names.append(table.candidates[best])
+    return " / ".join(dict.fromkeys(names)), probs[judged]
+
+
+def action_probs(runtime: Runtime, predictions: Predictions, names: Sequence[str]) -> FloatArray:
+    """Probabilities of a runtime's policy, in the columns of ``names``, shape (n, len(names))."""
+    return in_columns(runtime.policy.action_probs(predictions, runtime.candidates), runtime, names)
+
+
+def in_columns(values: FloatArray, runtime: Runtime, names: Sequence[str]) -> FloatArray:
+    """A router's values (n, K) in the columns of ``names``; 0 for candidates that it lacks."""
+    wide = np.zeros((len(values), len(names)))
+    wide[:, [names.index(name) for name in runtime.candidates.names]] = values
+    return wide
+
+
+def constant_probs(n: int, k: int, candidate: int) -> FloatArray:
+    """Probability one on one candidate, shape (n, k)."""
+    return np.tile(np.eye(k)[candidate], (n, 1))
+
+
+def _union(*lists: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for names in lists for name in names))
+
+
+def best_logged(log: TrainingTable) -> int:
+    """Best constant of a log by SNIPS, the cheaper among equals, of those that it can judge.
+
+    Raises
+    ------
+    DataError
+        If there is none.
+    """
+    quality, cost_usd = feedback(log)
+    n, k = len(log), len(log.candidates)
+    values = np.full((k, 2), [-np.inf, np.inf])
+    for candidate in range(k):
+        probs = constant_probs(n, k, candidate)
+        if (
+            effective_sample_size(quality.weights(probs)) >= MIN_ROWS
+            and cost_usd.weights(probs).any()
+        ):
+            values[candidate] = snips(quality, probs).value, snips(cost_usd, probs).value
+    if np.isinf(values[:, 0]).all():
+        raise DataError(
+            f"no candidate has {MIN_ROWS:g} effective labelled requests, so there is no best "
+            "constant to compare with; join more labels, or name a matrix"
+        )
+    return int(np.lexsort((values[:, 1], -np.round(values[:, 0], 12)))[0])
+
+
+def _guess(
+    routers: Sequence[Runtime],
+    scores: Sequence[Predictions],
+    names: Sequence[str],
+    table: TrainingTable,
+) -> tuple[FloatArray, FloatArray]:
+    """Predicted quality and cost in the columns of ``names``: the first router that knows each.
+
+    A candidate that no router knows, such as a constant opponent, gets the log's plain mean.
+    """
+    quality = np.tile(_means(table, table.quality), (len(table), 1))
+    cost_usd = np.tile(_means(table, table.cost_usd), (len(table), 1))
+    for router, score in reversed(list(zip(routers, scores, strict=True))):
+        known = router.candidates
+        columns = [names.index(name) for name in known.names]
+        quality[:, columns] = score.quality
+        cost_usd[:, columns] = known.cost_usd(score.input_tokens, score.output_tokens)
+    return quality, cost_usd
+
+
+def _means(table: TrainingTable, values: FloatArray) -> FloatArray:
+    """Mean of what each candidate showed, shape (K,); where it showed nothing, of all."""
+    seen = np.isfinite(values) & (table.served >= 0)
+    k = len(table.candidates)
+    count = np.bincount(table.served[seen], minlength=k)
+    total = np.bincount(table.served[seen], values[seen], minlength=k)
+    overall = float(values[seen].mean()) if seen.any() else 0.0
+    means: FloatArray = np.divide(total, count, out=np.full(k, overall), where=count > 0)
+    return means
+
+
+def difference(
+    log: LoggedFeedback, new: FloatArray, old: FloatArray, guess: FloatArray
+) -> FloatArray:
+    """Doubly robust row values, challenger minus champion; both by the same predictions."""
+    challenger, champion = doubly_robust(log, new, guess), doubly_robust(log, old, guess)
+    difference: FloatArray = challenger.influence - champion.influence
+    return difference
+
+
+def unsupported(
+    log: LoggedFeedback, moved: FloatArray, names: Sequence[str], region: IntArray | None
+) -> tuple[str, BoolArray]:
+    """What the log cannot say about the requests that would move, in words and by cell, (n, K).
+
+    Those that stay cancel out.
+    """
+    parts, unknown = [], np.zeros(moved.shape, dtype=bool)
+    rows = np.zeros(len(moved), dtype=np.int64) if region is None else region
+    for label, sign in (("to", 1.0), ("from", -1.0)):
+        probs = np.maximum(sign * moved, 0.0)
+        regions = ("all queries",) if region is None else REGIONS
+        diagnosis = overlap(log, probs, candidates=names, region=region, regions=regions)
+        if diagnosis.unsupported_mass > MAX_UNSUPPORTED:
+            parts.append(f"moving {label} {diagnosis.text}")
+            unknown |= diagnosis.unsupported[rows] & (probs > 0.0)
+    return "; ".join(parts), unknown
+
+
+def worst_case(
+    log: LoggedFeedback, moved: FloatArray, guess: FloatArray, unknown: BoolArray
+) -> tuple[LoggedFeedback, FloatArray]:
+    """The worst that the cells which the log cannot judge may hold for the challenger.
+
+    Whatever would move there is answered wrongly, whatever would move away was answered rightly;
+    the few outcomes that the log has of them are not looked at.
+
+    Returns
+    -------
+    The log without those outcomes, and the guess with the worst in those cells, shape (n, K).
+    """
+    mine = unknown[np.arange(len(log)), log.action]
+    seen = replace(log, outcome=np.where(mine, np.nan, log.outcome))
+    return seen, np.where(unknown, np.where(moved > 0.0, 0.0, 1.0), guess)

@@ -1,0 +1,1 @@
+"""What an estimator is fitted to, and how a policy is solved."""

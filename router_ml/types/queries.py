@@ -1,0 +1,118 @@
+"""Queries as estimators see them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from router_ml.errors import SchemaError
+from router_ml.types.arrays import BoolArray, FloatArray, IntArray
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Ragged token ids: row ``i`` is ``flat[offsets[i]:offsets[i + 1]]``.
+
+    Parameters
+    ----------
+    flat : int64 array, shape (n_tokens,)
+    offsets : int64 array, shape (n_samples + 1,), non-decreasing from 0 to ``n_tokens``
+    """
+
+    flat: IntArray
+    offsets: IntArray
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> IntArray:
+        """Tokens per sample, shape (n_samples,)."""
+        return self.offsets[1:] - self.offsets[:-1]
+
+    @property
+    def rows(self) -> IntArray:
+        """The sample each token belongs to, shape (n_tokens,)."""
+        return np.repeat(np.arange(len(self)), self.lengths)
+
+    @classmethod
+    def from_rows(cls, rows: Sequence[Sequence[int] | IntArray]) -> Tokens:
+        """Pack a list of ids a sample.
+
+        Examples
+        --------
+        >>> Tokens.from_rows([[5, 6], [], [7]]).lengths
+        array([2, 0, 1])
+        """
+        if len(rows) == 1:
+            flat = np.asarray(rows[0], dtype=np.int64)
+            return cls(flat, np.array([0, len(flat)]))
+        offsets = np.zeros(len(rows) + 1, dtype=np.int64)
+        np.cumsum(np.fromiter(map(len, rows), np.int64, len(rows)), out=offsets[1:])
+        if not len(rows):
+            return cls(np.zeros(0, dtype=np.int64), offsets)
+        # unsafe, because an empty list is an array of floats
+        return cls(np.concatenate(rows, dtype=np.int64, casting="unsafe"), offsets)
+
+    def take(self, index: IntArray) -> Tokens:
+        """Rows by integer position, in that order."""
+        lengths = self.lengths[index]
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        starts = np.repeat(self.offsets[:-1][index] - offsets[:-1], lengths)
+        return Tokens(self.flat[starts + np.arange(offsets[-1])], offsets)
+
+    def padded(self, pad_id: int) -> IntArray:
+        """Dense ids, shape (n_samples, max(1, longest)), filled up with ``pad_id``."""
+        lengths = self.lengths
+        width = max(1, int(lengths.max(initial=0)))
+        out = np.full((len(self), width), pad_id, dtype=np.int64)
+        out[np.arange(width) < lengths[:, None]] = self.flat
+        return out
+
+
+@dataclass(frozen=True, slots=True)
+class QueryBatch:
+    """What an estimator may see of ``n`` queries; made by :class:`router_ml.features.Featurizer`.
+
+    Parameters
+    ----------
+    text : query text of each sample (the last human ask and one prior user turn)
+    tools : names and descriptions of each sample's tools, one string; ``""`` without tools
+    tokens : ids of text and tools as the shipped tokenizer gives them
+    lexical : float32 array, shape (n_samples, n_lexical); columns as in ``features.lexical.NAMES``
+    embedding : float32 array, shape (n_samples, n_dims), from the shipped encoder
+    """
+
+    text: tuple[str, ...]
+    tools: tuple[str, ...]
+    tokens: Tokens
+    lexical: FloatArray
+    embedding: FloatArray
+
+    def __post_init__(self) -> None:
+        n = len(self.text)
+        sizes = {
+            "tools": len(self.tools),
+            "tokens": len(self.tokens),
+            "lexical": len(self.lexical),
+            "embedding": len(self.embedding),
+        }
+        wrong = {name: size for name, size in sizes.items() if size != n}
+        if wrong:
+            raise SchemaError(f"every part of a QueryBatch must have {n} rows, got {wrong}")
+
+    def __len__(self) -> int:
+        return len(self.text)
+
+    def take(self, index: IntArray | BoolArray) -> QueryBatch:
+        """Samples by position or by mask."""
+        rows: IntArray = np.arange(len(self))[index]
+        return QueryBatch(
+            text=tuple(self.text[i] for i in rows),
+            tools=tuple(self.tools[i] for i in rows),
+            tokens=self.tokens.take(rows),
+            lexical=self.lexical[rows],
+            embedding=self.embedding[rows],
+        )

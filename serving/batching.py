@@ -1,0 +1,142 @@
+"""Requests that arrive together are scored together.
+
+Whatever the event loop read in one turn waits for the end of that turn, and costs one run of the
+graph instead of one each. Where several were scored together a moment ago, as many are expected
+again, and those who are there wait a little for the others: scoring eight together takes half the
+time of scoring each. A lone request waits for nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Final, Generic, TypeVar
+
+from router_ml.errors import InvalidRequestError
+from router_ml.types.decisions import Decision
+from serving.loading.loader import Router
+from serving.requests import Ask
+
+_TOGETHER: Final = 32
+"""More would let the first of a crowd wait for the last."""
+_PATIENCE_S: Final = 0.0005
+"""Waited at most for others."""
+_MOMENT_S: Final = 0.002
+"""A crowd that was scored longer ago is gone: to send eight answers alone takes 0.3 ms."""
+_CALM: Final = 64
+"""Batches after one that waited in vain before one more than came last is expected again."""
+
+T = TypeVar("T")
+_Waiting = tuple[Router, Ask, "asyncio.Future[T]"]
+_Answer = Callable[[Router, Ask, Decision], T]
+
+
+class Batcher(Generic[T]):
+    """Collects asks during a turn of the event loop, on which alone it may be used.
+
+    Parameters
+    ----------
+    answer : makes of a decision what the asker gets. All of a batch are made before the first is
+        sent: clients that are answered one after the other fall asleep between, and to wake one
+        takes longer than to send to one that is awake.
+    """
+
+    def __init__(self, *, answer: _Answer[T]) -> None:
+        self._answer = answer
+        self._waiting: list[_Waiting[T]] = []
+        self._crowd = Crowd()
+
+    def decide(self, router: Router, ask: Ask) -> asyncio.Future[T]:
+        """The answer, or the error, soon."""
+        loop = asyncio.get_running_loop()
+        if not self._waiting:
+            self._crowd.begin(time.perf_counter())
+            loop.call_soon(self._score)
+        future: asyncio.Future[T] = loop.create_future()
+        self._waiting.append((router, ask, future))
+        return future
+
+    def _score(self) -> None:
+        if self._crowd.wait(len(self._waiting), time.perf_counter()):
+            # Timers of the loop count milliseconds; a turn takes microseconds, and reads.
+            asyncio.get_running_loop().call_soon(self._score)
+            return
+        waiting, self._waiting = self._waiting, []
+        for start in range(0, len(waiting), _TOGETHER):
+            part = waiting[start : start + _TOGETHER]
+            router = part[0][0]
+            # only around a swap is there more than one router
+            _decide(router, [item for item in part if item[0] is router], self._answer)
+            for item in part:
+                if item[0] is not router:
+                    _decide(item[0], [item], self._answer)
+        self._crowd.end(len(waiting), time.perf_counter())
+
+
+class Crowd:
+    """How many are expected to ask together; times are of one clock, in seconds.
+
+    Examples
+    --------
+    >>> crowd = Crowd()
+    >>> crowd.begin(0.0), crowd.wait(1, 0.0)
+    (None, False)
+    >>> crowd.end(4, 0.001)
+    >>> crowd.begin(0.0011), crowd.wait(1, 0.0011), crowd.wait(5, 0.0012)
+    (None, True, False)
+    """
+
+    def __init__(self) -> None:
+        self._expected = 1
+        self._calm = 0
+        self._began = self._ended = 0.0
+        self._in_vain = False
+
+    def begin(self, now: float) -> None:
+        """The first of a batch is here."""
+        if now - self._ended > _MOMENT_S:
+            self._expected = 1
+        self._began = now
+        self._in_vain = False
+
+    def wait(self, n: int, now: float) -> bool:
+        """Whether the n who are here should wait for more."""
+        if n >= self._expected:
+            return False
+        self._in_vain = now - self._began >= _PATIENCE_S
+        return not self._in_vain
+
+    def end(self, n: int, now: float) -> None:
+        """The batch, of n, is scored."""
+        self._calm = _CALM if self._in_vain else max(0, self._calm - 1)
+        one_more = n > 1 and not self._calm
+        self._expected = min(n + one_more, _TOGETHER)
+        self._ended = now
+
+
+def _decide(router: Router, items: Sequence[_Waiting[T]], answer: _Answer[T]) -> None:
+    asks = [ask for _, ask, _ in items]
+    results: list[Decision] | list[Decision | InvalidRequestError]
+    try:
+        if len(asks) == 1:
+            results = [router.runtime.decide(asks[0].query, asks[0].limits)]
+        else:
+            predictions = router.runtime.predict([ask.query for ask in asks])
+            results = router.runtime.choose_each(predictions, [ask.limits for ask in asks])
+    except Exception as error:
+        # The loop must go on, and those who wait must hear of it.
+        for _, _, future in items:
+            if not future.done():
+                future.set_exception(error)
+        return
+    for result, (_, ask, future) in zip(results, items, strict=True):
+        if future.done():  # the client is gone
+            continue
+        if not isinstance(result, Decision):
+            future.set_exception(result)
+            continue
+        try:
+            future.set_result(answer(router, ask, result))
+        except Exception as error:
+            future.set_exception(error)

@@ -1,0 +1,80 @@
+"""OpenAPI: the schemas of msgspec structs, so that ``/docs`` shows what is really checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from serving import cascade, schemas
+from serving.http.errors import MEDIA_TYPE
+
+_REF: Final = "#/components/schemas/{name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What the documentation says about one path."""
+
+    path: str
+    method: str
+    summary: str
+    body: type | None
+    answer: type
+    problems: tuple[int, ...]
+    status: int = 200
+
+
+OPERATIONS: Final = (
+    Operation(
+        "/v1/route", "post", "Choose a candidate for one request",
+        schemas.RouteRequest, schemas.RouteResponse, (400, 401, 413, 415, 422, 503),
+    ),
+    Operation(
+        "/v1/route/batch", "post", "Choose a candidate for each of several requests",
+        schemas.BatchRequest, schemas.BatchResponse, (400, 401, 413, 415, 422, 503),
+    ),
+    Operation(
+        "/v1/feedback", "post", "Say what became of a decision",
+        schemas.FeedbackRequest, schemas.FeedbackResponse, (400, 401, 413, 415, 422, 503), 202,
+    ),
+    Operation(
+        "/v1/cascade/next", "post", "Accept an answer, or ask whom next",
+        cascade.CascadeRequest, cascade.CascadeResponse, (400, 401, 413, 415, 422, 503),
+    ),
+    Operation(
+        "/v1/router", "get", "The router in service", None, schemas.RouterInfo, (401, 503)
+    ),
+    Operation("/readyz", "get", "Whether a router is in service", None, schemas.Readiness, (503,)),
+)  # fmt: skip
+
+
+def document(base: dict[str, Any]) -> dict[str, Any]:
+    """Add the operations above to what FastAPI found."""
+    types = {t for op in OPERATIONS for t in (op.body, op.answer) if t is not None}
+    ordered = [*sorted(types, key=lambda t: t.__name__), schemas.Problem]
+    references, components = msgspec.json.schema_components(ordered, ref_template=_REF)
+    schema_of = dict(zip(ordered, references, strict=True))
+    base.setdefault("components", {}).setdefault("schemas", {}).update(components)
+    for op in OPERATIONS:
+        answers: dict[str, Any] = {
+            str(op.status): {
+                "description": "Done",
+                "content": {"application/json": {"schema": schema_of[op.answer]}},
+            }
+        }
+        for status in op.problems:
+            content = {MEDIA_TYPE: {"schema": schema_of[schemas.Problem]}}
+            answers[str(status)] = {"description": "Problem document", "content": content}
+        entry: dict[str, Any] = {"summary": op.summary, "responses": answers}
+        if op.path.startswith("/v1/"):
+            entry["security"] = [{"bearer": []}]
+        if op.body is not None:
+            entry["requestBody"] = {
+                "required": True,
+                "content": {"application/json": {"schema": schema_of[op.body]}},
+            }
+        base.setdefault("paths", {}).setdefault(op.path, {})[op.method] = entry
+    base["components"]["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer"}}
+    return base

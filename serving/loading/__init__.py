@@ -1,0 +1,1 @@
+"""Where bundles come from, and how they are swapped."""
