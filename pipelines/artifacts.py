@@ -1,13 +1,24 @@
-"""A stage's output folder, replaced as a whole and only when the stage has come to its end."""
+"""What stages write: names of their files, and folders that are replaced as a whole."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
+import numpy as np
+
+from router_ml.data.outcomes import TrainingTable, read_candidates, read_outcomes, to_matrices
 from router_ml.errors import ConfigError
+from router_ml.types.candidates import CandidateTable
+
+REPORT: Final = "training.json"
+BUNDLE: Final = "bundle"
+PARITY: Final = "parity.json"
+EVALUATION: Final = "evaluation.json"
+CERTIFICATE: Final = "certificate.json"
 
 
 def check_own(folder: Path, marker: str) -> None:
@@ -47,3 +58,14 @@ def replaced(folder: Path, marker: str) -> Iterator[Path]:
         partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def read_training_table(
+    joined: Path, split: str | None = None, names: Sequence[str] | None = None
+) -> tuple[TrainingTable, CandidateTable]:
+    """Outcomes of a join as arrays, of one split or of all, and its candidates (or those named)."""
+    candidates = read_candidates(joined, names)
+    table = to_matrices(read_outcomes(joined), candidates.names)
+    if split is not None:
+        table = table.take(np.array(table.split) == split)
+    return table, candidates

@@ -81,10 +81,11 @@ def join(
 @app.command()
 def train(config: ConfigFile = None, overrides: Overrides = None) -> None:
     """Outcomes to fitted estimators and a solved policy."""
+    from pipelines import artifacts
     from pipelines.stages import train as stage
 
     folder = stage.run(read_config(TrainConfig, config, overrides))
-    report = json.loads((folder / stage.REPORT).read_text(encoding="utf-8"))
+    report = json.loads((folder / artifacts.REPORT).read_text(encoding="utf-8"))
     console.print_json(data={key: report[key] for key in ("labelled_cells", "selection", "policy")})
     console.print(f"written to {folder}")
 
@@ -92,10 +93,11 @@ def train(config: ConfigFile = None, overrides: Overrides = None) -> None:
 @app.command()
 def export(config: ConfigFile = None, overrides: Overrides = None) -> None:
     """Fitted estimators to a bundle, parity proven."""
+    from pipelines import artifacts
     from pipelines.stages import export as stage
 
     bundle = stage.run(read_config(ExportConfig, config, overrides))
-    console.print_json((bundle.parent / stage.PARITY).read_text(encoding="utf-8"))
+    console.print_json((bundle.parent / artifacts.PARITY).read_text(encoding="utf-8"))
     console.print(f"bundle: {bundle}")
 
 
@@ -111,10 +113,11 @@ def evaluate(config: ConfigFile = None, overrides: Overrides = None) -> None:
 @app.command()
 def certify(config: ConfigFile = None, overrides: Overrides = None) -> None:
     """The cheapest operating point that keeps a quality floor with confidence, as a new bundle."""
+    from pipelines import artifacts
     from pipelines.stages import certify as stage
 
     bundle = stage.run(read_config(CertifyConfig, config, overrides))
-    report = json.loads((bundle.parent / stage.CERTIFICATE).read_text(encoding="utf-8"))
+    report = json.loads((bundle.parent / artifacts.CERTIFICATE).read_text(encoding="utf-8"))
     console.print(f"On {report['basis']}: {report['text']}.", markup=False, highlight=False)
     console.print(f"bundle: {bundle}")
 

@@ -17,6 +17,7 @@ from pipelines.benchmarks.cascade_metrics import pooled_points, summarise
 from pipelines.encoders import get_encoder
 from router_ml.cascade.answers.table import AnswerTable
 from router_ml.cascade.scorer import AnswerScorer
+from router_ml.data.groups import group_folds, splits
 from router_ml.estimators.registry import make_estimator
 from router_ml.features.featurizer import Featurizer
 from router_ml.features.query import Query
@@ -111,6 +112,4 @@ def _splits(
         fresh = rows[n_known:]
         train = rows[:n_known]
         return [(train[~np.isin(data.groups[train], data.groups[fresh])], fresh)]
-    n_groups = int(data.groups.max()) + 1
-    fold = np.random.default_rng(random_state).permutation(np.arange(n_groups) % n_splits)
-    return [(rows[fold[data.groups] != f], rows[fold[data.groups] == f]) for f in range(n_splits)]
+    return list(splits(group_folds(data.groups, n_folds=n_splits, random_state=random_state)))

@@ -19,6 +19,7 @@ from router_ml.cascade.scorer import AnswerScorer
 from router_ml.errors import ConfigError
 from router_ml.estimators.base import Estimator
 from router_ml.estimators.counts import CountsEstimator
+from router_ml.policies.constant import best_constant
 from router_ml.types.arrays import BoolArray, FloatArray, IntArray
 from router_ml.types.queries import QueryBatch
 
@@ -86,7 +87,9 @@ def run_fold(
         _expected_cost(inputs, train)[train],
         _expected_cost(inputs, train)[test],
     )
-    best_cost = float(data.cost_usd[train, _best(data, train)].mean())
+    best_cost = float(
+        data.cost_usd[train, best_constant(data.quality[train], data.cost_usd[train])].mean()
+    )
 
     def played(policy: SequentialPolicy) -> Point:
         return _play(policy, play_on, prior_test, cost_test, data, test)
@@ -177,7 +180,7 @@ def _planned(
     ``at_budget``: most quality at no more than the best single candidate's cost; ``at_floor``:
     least cost at its quality (GSM8K: at 95 % of it).
     """
-    best = _best(data, train)
+    best = best_constant(data.quality[train], data.cost_usd[train])
     budget = float(data.cost_usd[train, best].mean())
     floor = float(data.quality[train, best].mean()) * (0.95 if data.name == GSM8K else 1.0)
     within = [option for option in options if option[2] <= budget]
@@ -185,11 +188,6 @@ def _planned(
     most = max(within or options, key=lambda option: (option[1], -option[2]))
     least = min(reaching, key=lambda option: (option[2], -option[1]), default=most)
     return {"at_budget": most[0], "at_floor": least[0]}
-
-
-def _best(data: CascadeData, rows: IntArray) -> int:
-    quality, cost = data.quality[rows].mean(axis=0), data.cost_usd[rows].mean(axis=0)
-    return int(np.lexsort((cost, -quality))[0])
 
 
 def _weights(best_cost: float) -> list[float]:

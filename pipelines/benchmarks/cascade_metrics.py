@@ -14,6 +14,7 @@ from pipelines.benchmarks.cascade_methods import Fold, Point, Points, judged_ans
 from router_ml.cascade.policies.cascade_routing import CascadeRoutingPolicy
 from router_ml.evaluation.curves import Curve
 from router_ml.evaluation.intervals import Estimate, bootstrap
+from router_ml.policies.constant import best_constant
 from router_ml.types.arrays import BoolArray, FloatArray, IntArray
 
 Metrics = dict[str, Estimate]
@@ -33,7 +34,7 @@ def summarise(data: CascadeData, folds: Sequence[Fold], *, random_state: int) ->
     """
     test = np.concatenate([fold.test for fold in folds])
     methods = pooled_points(data, folds)
-    best = _best(data.quality[test], data.cost_usd[test])
+    best = best_constant(data.quality[test], data.cost_usd[test])
     columns = [np.ones(len(test)), data.quality[test, best], data.cost_usd[test, best]]
     columns += [column for points in methods.values() for point in points for column in point]
     names: list[tuple[str, str]] = []
@@ -79,11 +80,6 @@ def pooled_points(data: CascadeData, folds: Sequence[Fold]) -> dict[str, Points]
 
 def _joined(parts: Sequence[Point]) -> Point:
     return np.concatenate([q for q, _ in parts]), np.concatenate([c for _, c in parts])
-
-
-def _best(quality: FloatArray, cost_usd: FloatArray) -> int:
-    """Candidate of the highest mean quality; ties go to the cheaper."""
-    return int(np.lexsort((cost_usd.mean(axis=0), -quality.mean(axis=0)))[0])
 
 
 def _row(

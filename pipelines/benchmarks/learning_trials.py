@@ -11,9 +11,10 @@ import numpy as np
 
 from pipelines.benchmarks.population import bfcl_population
 from pipelines.benchmarks.trials import mean_of_trials
+from router_ml.data.groups import group_folds
 from router_ml.data.synthetic import SyntheticWorld
 from router_ml.estimators.base import Estimator
-from router_ml.estimators.cross_fitting import group_folds, out_of_fold
+from router_ml.estimators.cross_fitting import out_of_fold
 from router_ml.estimators.registry import load_all, make_estimator
 from router_ml.evaluation.intervals import Estimate
 from router_ml.evaluation.off_policy.direct import learn_budget_policy
@@ -21,6 +22,7 @@ from router_ml.evaluation.off_policy.pseudo_outcomes import pseudo_outcomes
 from router_ml.features.lexical import NAMES
 from router_ml.policies.base import Policy
 from router_ml.policies.budget import BudgetPolicy
+from router_ml.policies.constant import best_constant
 from router_ml.types.arrays import BoolArray, FloatArray, IntArray
 from router_ml.types.candidates import CandidateTable
 from router_ml.types.predictions import Predictions
@@ -197,7 +199,7 @@ def regrets(world: LearningWorld, spec: Mapping[str, Any]) -> dict[str, float]:
     """Regret of every learner of one estimator on one log."""
     load_all()
     truth = _predictions(world.test_quality, world.test_cost)
-    best = int(world.test_quality.mean(axis=0).argmax())
+    best = best_constant(world.test_quality, world.test_cost)
     budget = COST_SHARE * float(world.test_cost[:, best].mean())
     oracle = BudgetPolicy.solve(truth, world.candidates, budget_usd=budget)
     price = oracle.mix * oracle.cost_weight_low + (1.0 - oracle.mix) * oracle.cost_weight_high

@@ -17,6 +17,7 @@ from router_ml.data.synthetic import SyntheticWorld
 from router_ml.errors import DataError
 from router_ml.evaluation.off_policy.feedback import LoggedFeedback
 from router_ml.evaluation.off_policy.nuisance import cross_fit, outcome_model
+from router_ml.policies.constant import best_constant
 from router_ml.types.arrays import FloatArray, IntArray
 
 N_TOPICS = 24
@@ -60,7 +61,7 @@ class Population:
     @property
     def best_constant(self) -> int:
         """Candidate of the highest mean quality."""
-        return int(self.quality.mean(axis=0).argmax())
+        return best_constant(self.quality, self.cost_usd)
 
     def router(self, cost_weight: float) -> FloatArray:
         """``action_probs`` of the cost-aware router, shape (N, K)."""

@@ -35,7 +35,7 @@ from router_ml.errors import ConfigError
 from router_ml.estimators.base import Estimator
 from router_ml.estimators.counts import CountsEstimator
 from router_ml.estimators.stacked import DEFAULT_MEMBERS
-from router_ml.evaluation import quality_metrics as metrics
+from router_ml.evaluation import metrics
 from router_ml.evaluation.intervals import Estimate
 from router_ml.export.encoders import add_encoder
 from router_ml.export.graph import GraphBuilder
@@ -256,7 +256,7 @@ class _Bench:
         truth, groups = self.truth.quality[rows], self.groups[rows]
         row = metrics.calibration_metrics(scored.quality, truth, groups)
         if self.truth.has_cost:
-            choices = metrics.operating_points(scored.quality, scored.cost_usd)
+            choices = metrics.choices_by_cost_weight(scored.quality, scored.cost_usd)
             return row | metrics.curve_metrics(choices, truth, self.truth.cost_usd[rows], groups)
         if self.name == LLMROUTER:
             return row | metrics.best_of_all(np.argmax(scored.quality, axis=1), truth, groups)

@@ -13,6 +13,7 @@ import orjson
 import pandas as pd
 
 from router_ml.data.full_information import read_matrix
+from router_ml.data.groups import group_folds, splits
 from router_ml.errors import ConfigError, SchemaError
 from router_ml.features.query import Query, group_id, parse_query
 from router_ml.types.arrays import FloatArray, IntArray
@@ -194,12 +195,8 @@ def cross_validation(groups: IntArray, *, n_folds: int = 5, random_state: int = 
     >>> sorted(np.concatenate([split.test for split in splits]).tolist())
     [0, 1, 2, 3, 4]
     """
-    distinct, code = np.unique(groups, return_inverse=True)
-    order = np.random.default_rng(random_state).permutation(len(distinct))
-    fold = np.empty(len(distinct), dtype=np.int64)
-    fold[order] = np.arange(len(distinct)) % n_folds
-    of_row = fold[code]
-    return [Split(np.flatnonzero(of_row != f), np.flatnonzero(of_row == f)) for f in range(n_folds)]
+    folds = group_folds(groups, n_folds=n_folds, random_state=random_state)
+    return [Split(train, test) for train, test in splits(folds)]
 
 
 def few_labels(groups: IntArray, *, n_labels: int, n_seeds: int) -> list[Split]:

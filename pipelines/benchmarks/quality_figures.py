@@ -14,7 +14,7 @@ from pipelines.benchmarks.quality_data import MMLU, Workload, label_count
 from pipelines.figures import BASELINE, INK, MUTED, ORACLE, ROUTER, save
 from router_ml.evaluation.calibration import reliability
 from router_ml.evaluation.curves import Curve, zero_router
-from router_ml.evaluation.quality_metrics import curve_points, operating_points
+from router_ml.evaluation.metrics import choices_by_cost_weight, curve_points
 from router_ml.types.arrays import FloatArray
 
 _SHIPPED: Final = "fast"
@@ -116,7 +116,7 @@ def _cost_quality(
     cheapest = np.where(truth.quality >= best[:, None], truth.cost_usd, np.inf).min(axis=1)
     axes.scatter(1000 * cheapest.mean(), best.mean(), color=ORACLE, marker="*", label="oracle")
     for method in methods:
-        choices = operating_points(predictions[method], predictions[f"{method}:cost"])
+        choices = choices_by_cost_weight(predictions[method], predictions[f"{method}:cost"])
         quality, cost = curve_points(choices, truth.quality, truth.cost_usd)
         _hull(axes, Curve(cost.mean(axis=0), quality.mean(axis=0)), **_look(method))
     axes.set_xscale("log")

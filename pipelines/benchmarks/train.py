@@ -22,8 +22,7 @@ from router_ml.estimators.registry import make_estimator
 from router_ml.estimators.router import Outcomes
 from router_ml.features.featurizer import Featurizer
 from router_ml.features.query import Query
-from router_ml.learning.held_out import HeldOut
-from router_ml.learning.targets import fit_router
+from router_ml.learning.held_out import fit_router, hold_out
 from router_ml.learning.training_set import TrainingSet
 
 N_QUERIES: Final = 100_000
@@ -62,7 +61,7 @@ def measure(n_queries: int = N_QUERIES, n_candidates: int = N_CANDIDATES) -> dic
         requests=np.ones(n_queries),
     )
     quality = make_estimator(TrainConfig(joined=CACHE, output=CACHE).quality)
-    HeldOut.of(fit_router(data, quality), data)
+    hold_out(fit_router(data, quality), data)
     return {"seconds": time.perf_counter() - started}
 
 

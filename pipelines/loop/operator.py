@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from pipelines.artifacts import REPORT
 from pipelines.config import ExportConfig, JoinConfig, PromoteConfig, RegisterConfig, TrainConfig
 from pipelines.loop.config import SimulateConfig
 from pipelines.loop.world import Moment
@@ -154,7 +155,7 @@ class Operator:
             question = replace(question, override_by=OPERATOR, override_reason=known)
         report = registry.promote(question)
         (work / "gate.txt").write_text(report.text, encoding="utf-8")
-        found = json.loads((trained / train.REPORT).read_text(encoding="utf-8"))
+        found = json.loads((trained / REPORT).read_text(encoding="utf-8"))
         return Retraining(
             version=version,
             promoted=report.promoted,

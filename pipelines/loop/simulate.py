@@ -28,7 +28,7 @@ from pipelines.loop.world import (
 )
 from pipelines.service import running_service
 from router_ml.data.synthetic_log import write_world
-from router_ml.evaluation.gate.pairing import action_probs
+from router_ml.evaluation.columns import action_probs
 from router_ml.policies.cost_aware import CostAwarePolicy
 from router_ml.runtime.runtime import Runtime
 from router_ml.types.arrays import BoolArray, FloatArray, IntArray

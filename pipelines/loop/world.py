@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from pipelines.join.sources.prices import price_rows
 from router_ml.data.full_information import FullInformation, read_matrix
 from router_ml.errors import ConfigError
+from router_ml.policies.constant import best_constant
 from router_ml.types.arrays import BoolArray, FloatArray, IntArray
 from router_ml.types.candidates import CandidateTable
 
@@ -158,8 +159,8 @@ def read_world(folder: Path) -> tuple[FullInformation, CandidateTable]:
 
 def default_cost_weight(truth: FullInformation, candidates: CandidateTable) -> float:
     """Quality per dollar at which the cost of the best candidate weighs five points of quality."""
-    cost_usd = candidates.cost_usd(truth.input_tokens, truth.output_tokens).mean(axis=0)
-    return float(0.05 / cost_usd[truth.quality.mean(axis=0).argmax()])
+    cost_usd = candidates.cost_usd(truth.input_tokens, truth.output_tokens)
+    return float(0.05 / cost_usd[:, best_constant(truth.quality, cost_usd)].mean())
 
 
 def constants_by_utility(

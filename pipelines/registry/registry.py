@@ -15,6 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
+from pipelines.artifacts import REPORT
 from pipelines.config import PromoteConfig, RegisterConfig
 from pipelines.registry.promotion import PromotionReport, judge
 from pipelines.registry.tracking import (
@@ -24,11 +25,10 @@ from pipelines.registry.tracking import (
     read_parity,
     registry_errors,
 )
-from pipelines.stages.train import REPORT
 from router_ml.bundle.files import MANIFEST, read_bundle
+from router_ml.data.held_out import HELD_OUT, HeldOut
 from router_ml.errors import ConfigError, RegistryError
 from router_ml.evaluation.gate.pairing import Contender, pair
-from router_ml.learning.held_out import HELD_OUT, HeldOut
 from router_ml.runtime.runtime import Runtime
 
 CHALLENGER: Final = "challenger"

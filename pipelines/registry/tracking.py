@@ -22,8 +22,8 @@ import yaml
 
 from pipelines.config import RegisterConfig, resolved
 from router_ml.bundle.files import MANIFEST, read_bundle
+from router_ml.data.held_out import HELD_OUT
 from router_ml.errors import ConfigError, RegistryError
-from router_ml.learning.held_out import HELD_OUT
 
 MODEL: Final = "bundle"
 """Name of the logged model, and of the bundle's folder among its artifacts."""

@@ -9,10 +9,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from pipelines.artifacts import check_own, replaced
+from pipelines.artifacts import BUNDLE, CERTIFICATE, PARITY, check_own, replaced
 from pipelines.config import CertifyConfig
 from pipelines.stages.evaluate_log import score
-from pipelines.stages.export import BUNDLE, PARITY
 from router_ml.bundle.files import (
     GRAPH,
     POLICY,
@@ -26,8 +25,8 @@ from router_ml.bundle.files import (
 from router_ml.data.full_information import read_matrix, unseen
 from router_ml.data.outcomes import TrainingTable, all_candidates, read_outcomes, to_matrices
 from router_ml.errors import ConfigError, DataError
-from router_ml.evaluation.gate.pairing import best_logged
 from router_ml.evaluation.guarantee import Certificate, certify
+from router_ml.evaluation.off_policy.constants import best_logged
 from router_ml.evaluation.off_policy.log_feedback import feedback, largest_weight
 from router_ml.policies.base import Policy
 from router_ml.policies.budget import BudgetPolicy
@@ -36,7 +35,6 @@ from router_ml.runtime.runtime import Runtime
 from router_ml.types.arrays import FloatArray, IntArray
 from router_ml.types.predictions import Predictions
 
-CERTIFICATE: Final = "certificate.json"
 ADVANTAGES: Final = tuple(np.linspace(0.4, -0.4, 33).round(3).tolist())
 """Quality by which the reference is favoured, point by point."""
 SAVING: Final = 0.2
@@ -97,7 +95,7 @@ def run(config: CertifyConfig) -> Path:
         if config.matrix is not None
         else _on_log(config, runtime, table.take(split == "test"))
     )
-    points = operating_points(rows.predictions, runtime, reference)
+    points = reference_points(rows.predictions, runtime, reference)
     probs = [point.action_probs(rows.predictions, runtime.candidates) for point in points]
     reached = np.stack([np.sum(p * rows.quality, axis=1) for p in probs], axis=1)
     floor_values = config.floor * rows.quality[:, [runtime.candidates.index(reference)]]
@@ -123,7 +121,7 @@ def run(config: CertifyConfig) -> Path:
     return config.output / BUNDLE
 
 
-def operating_points(
+def reference_points(
     predictions: Predictions, runtime: Runtime, reference: str
 ) -> list[BudgetPolicy]:
     """Policies from always calling the reference to hardly ever; outcomes are not looked at."""

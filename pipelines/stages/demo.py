@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,6 +19,7 @@ from typing import Final
 import numpy as np
 
 from pipelines import figures
+from pipelines.artifacts import read_training_table
 from pipelines.config import (
     ExportConfig,
     JoinConfig,
@@ -27,28 +29,34 @@ from pipelines.config import (
 )
 from pipelines.console import console, progress, shares
 from pipelines.encoders import get_encoder
+from pipelines.printing import print_comparison
 from pipelines.registry import registry
 from pipelines.service import post, running_service
 from pipelines.stages import export, join, train
-from pipelines.stages.train import read_training_table
 from router_ml.data.full_information import FullInformation, read_matrix
+from router_ml.data.groups import N_FOLDS
 from router_ml.data.synthetic_log import write_world
 from router_ml.errors import ConfigError
 from router_ml.estimators.registry import make_estimator
+from router_ml.estimators.router import RouterEstimator
 from router_ml.evaluation.comparison import (
     as_dict,
+    budget_curve,
     full_information_table,
-    operating_points,
-    print_comparison,
     verdict,
 )
 from router_ml.evaluation.curves import zero_router
-from router_ml.learning.cross_fit import CrossFitted, cross_fit
+from router_ml.export.bundle import FittedRouter, export_bundle, verify
+from router_ml.export.parity import ParityReport
+from router_ml.features.encoder import Encoder
+from router_ml.learning.cross_fit import CrossFitted, Predict, cross_fit
 from router_ml.learning.training_set import TrainingSet, training_set
+from router_ml.runtime.runtime import Runtime
 
 FILES: Final = ("requests.jsonl.gz", "labels.csv", "prices.json", "matrix.parquet")
 RESULT: Final = "demo.json"
 FIGURE: Final = "cost_quality.png"
+PARITY_QUERIES: Final = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,8 +104,10 @@ def run(config: DemoConfig) -> Path:
         training = training_set(table, candidates, encoder)
     truth = read_matrix(data / FILES[3], candidates.names)
     quality = make_estimator(train_config.quality)
-    fitted = cross_fit(training, truth, encoder, quality, config.output / "folds")
-    _judge(config.output, training, truth, fitted)
+    exported = _Folds(config.output / "folds", encoder)
+    with progress("cross-fitting", N_FOLDS) as advance:
+        fitted = cross_fit(training, truth, quality, exported.ship, on_fold=advance)
+    _judge(config.output, training, truth, fitted, exported.parity)
     with progress("training on the whole training split", None):
         trained = train.run(train_config)
     bundle = export.run(
@@ -134,8 +144,30 @@ def _print_accounts(joined: Path) -> None:
         console.print(f"[bold]{source}[/bold]: {parts}", highlight=False)
 
 
+class _Folds:
+    """Exports each fold's router, so that what is judged is what would be served."""
+
+    def __init__(self, folder: Path, encoder: Encoder) -> None:
+        self.folder = folder
+        self.encoder = encoder
+        self.parity: list[ParityReport] = []
+
+    def ship(self, fold: int, router: RouterEstimator, data: TrainingSet) -> Predict:
+        """Export, prove parity on some queries, and score through the bundle."""
+        fitted = FittedRouter(router, self.encoder, data.candidates, {"name": "cost_aware"})
+        bundle = self.folder / f"fold_{fold}"
+        shutil.rmtree(bundle, ignore_errors=True)
+        export_bundle(bundle, fitted)
+        self.parity.append(verify(bundle, fitted, data.queries[:PARITY_QUERIES]))
+        return Runtime.from_folder(bundle).predict
+
+
 def _judge(
-    output: Path, training: TrainingSet, truth: FullInformation, fitted: CrossFitted
+    output: Path,
+    training: TrainingSet,
+    truth: FullInformation,
+    fitted: CrossFitted,
+    parity: Sequence[ParityReport],
 ) -> None:
     """Table, sentence and figure of the cross-fitted routers."""
     table, baseline = full_information_table(truth, fitted.action_probs)
@@ -145,7 +177,7 @@ def _judge(
     console.print(f"[bold]{sentence}[/bold]", highlight=False)
     figure = figures.cost_quality(
         {name: (table[name]["quality"], table[name]["cost_usd"]) for name in truth.candidates},
-        operating_points(truth, fitted.predictions, training.candidates),
+        budget_curve(truth, fitted.predictions, training.candidates),
         zero_router=zero_router(truth.cost_usd, truth.quality),
         oracle=(table["oracle"]["quality"], table["oracle"]["cost_usd"]),
         title="Learned from a partial log, judged on unseen prompts",
@@ -155,9 +187,9 @@ def _judge(
         "baseline": baseline,
         "policies": as_dict(table),
         "verdict": sentence,
-        "parity": max(max(report.max_error.values()) for report in fitted.parity),
-        "equal_decisions": min(report.equal_decisions for report in fitted.parity),
-        "selection": fitted.selection,
+        "parity": max(max(report.max_error.values()) for report in parity),
+        "equal_decisions": min(report.equal_decisions for report in parity),
+        "selection": [dict(report) for report in fitted.selection],
     }
     (output / RESULT).write_text(json.dumps(result, indent=1), encoding="utf-8")
     console.print(f"figure: {path}; all numbers: {output / RESULT}", highlight=False)

@@ -11,8 +11,10 @@ import numpy as np
 import pandas as pd
 
 from pipelines import figures
+from pipelines.artifacts import EVALUATION
 from pipelines.config import EvaluateConfig
 from pipelines.console import console
+from pipelines.printing import print_comparison
 from pipelines.stages.evaluate_log import POLICY, evaluate_log, score, shares
 from router_ml.bundle.files import Bundle, read_bundle
 from router_ml.cascade import shipped as cascade_evaluation
@@ -20,24 +22,22 @@ from router_ml.data.full_information import FullInformation, read_matrix, unseen
 from router_ml.data.outcomes import all_candidates, read_outcomes, to_matrices
 from router_ml.errors import DataError
 from router_ml.estimators.router import count_bias
-from router_ml.evaluation import quality_metrics
+from router_ml.evaluation import metrics
 from router_ml.evaluation.calibration import ece_estimate, reliability
 from router_ml.evaluation.comparison import (
     as_dict,
+    budget_curve,
     budget_policies,
     full_information_table,
-    operating_points,
-    print_comparison,
     verdict,
 )
 from router_ml.evaluation.curves import zero_router
-from router_ml.evaluation.quality_metrics import Metrics
-from router_ml.learning.solve_policy import best_constant
+from router_ml.evaluation.metrics import Metrics
+from router_ml.policies.constant import best_constant
 from router_ml.runtime.runtime import Runtime
 from router_ml.types.candidates import CandidateTable
 from router_ml.types.predictions import Predictions
 
-EVALUATION: Final = "evaluation.json"
 ROWS: Final = "rows.parquet"
 CURVE: Final = "cost_quality.png"
 RELIABILITY: Final = "reliability.png"
@@ -99,7 +99,7 @@ def _on_matrix(
     console.print(sentence)
     figure = figures.cost_quality(
         {name: (result[name]["quality"], result[name]["cost_usd"]) for name in truth.candidates},
-        operating_points(truth, predictions, table),
+        budget_curve(truth, predictions, table),
         zero_router=zero_router(truth.cost_usd, truth.quality),
         oracle=(result["oracle"]["quality"], result["oracle"]["cost_usd"]),
     )
@@ -152,12 +152,12 @@ def _on_matrix(
 def _curve(predictions: Predictions, candidates: CandidateTable, truth: FullInformation) -> Metrics:
     """AIQ and what the whole cost-quality curve is worth; of two candidates APGR and CPT, too."""
     cost_usd = candidates.cost_usd(predictions.input_tokens, predictions.output_tokens)
-    choices = quality_metrics.operating_points(predictions.quality, cost_usd)
-    found = quality_metrics.curve_metrics(choices, truth.quality, truth.cost_usd, truth.groups)
+    choices = metrics.choices_by_cost_weight(predictions.quality, cost_usd)
+    found = metrics.curve_metrics(choices, truth.quality, truth.cost_usd, truth.groups)
     if len(candidates) == 2:
         order = np.argsort(truth.quality.mean(axis=0), kind="stable")  # weak, strong
         lead = predictions.quality[:, order[1]] - predictions.quality[:, order[0]]
-        found |= quality_metrics.two_candidates(lead, truth.quality[:, order], truth.groups)
+        found |= metrics.two_candidates(lead, truth.quality[:, order], truth.groups)
     return found
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,21 +10,16 @@ import numpy as np
 from pipelines.config import EvaluateConfig
 from pipelines.console import console, print_table, progress
 from router_ml.data.outcomes import TrainingTable
-from router_ml.errors import DataError, OverlapError
+from router_ml.errors import OverlapError
 from router_ml.evaluation.calibration import ece_estimate
-from router_ml.evaluation.gate.pairing import constant_probs, in_columns
+from router_ml.evaluation.columns import in_columns
 from router_ml.evaluation.intervals import Estimate
+from router_ml.evaluation.logged import log_evaluation
 from router_ml.evaluation.metrics import candidate_share
-from router_ml.evaluation.off_policy.assessment import Assessment, assess
+from router_ml.evaluation.off_policy.assessment import Assessment
 from router_ml.evaluation.off_policy.estimators import effective_sample_size
-from router_ml.evaluation.off_policy.feedback import LoggedFeedback
-from router_ml.evaluation.off_policy.log_feedback import (
-    REGIONS,
-    feedback,
-    largest_weight,
-    regions_of,
-)
 from router_ml.features.query import Query
+from router_ml.policies.constant import constant_probs
 from router_ml.runtime.runtime import Runtime
 from router_ml.types.arrays import FloatArray
 from router_ml.types.predictions import Predictions
@@ -33,100 +27,10 @@ from router_ml.types.predictions import Predictions
 POLICY = "router"
 
 
-@dataclass(frozen=True, slots=True)
-class LogEvaluation:
-    """A log's requests and what the bundle predicts of them; rows are requests.
-
-    The bundle has not seen their groups, so its predictions are the nuisance model. Columns are the
-    bundle's candidates, then others that the log has, of which nothing is predicted (0): no policy
-    here plays them.
-    """
-
-    table: TrainingTable
-    quality: LoggedFeedback
-    cost_usd: LoggedFeedback
-    predictions: Predictions
-    predicted_quality: FloatArray
-    predicted_cost: FloatArray
-
-    def assess(self, probs: FloatArray, config: EvaluateConfig) -> dict[str, Assessment]:
-        """Judge quality, cost and utility of a policy.
-
-        Raises
-        ------
-        OverlapError
-            If the log cannot support it.
-        """
-        region = regions_of(self.table)
-        options: dict[str, Any] = {
-            "candidates": self.table.candidates,
-            "max_unsupported": config.max_unsupported,
-        }
-        by_region: dict[str, Any] = {"region": region, "regions": REGIONS}
-        utility = LoggedFeedback(
-            action=self.quality.action,
-            propensity=self.quality.propensity,
-            outcome=self.quality.outcome - config.cost_weight * self.cost_usd.outcome,
-            label_prob=self.quality.label_prob,
-            group_id=self.quality.group_id,
-            propensity_source=self.quality.propensity_source,
-        )
-        predicted_utility = self.predicted_quality - config.cost_weight * self.predicted_cost
-        found = {
-            "quality": assess(
-                self.quality,
-                probs,
-                self.predicted_quality,
-                largest_weight=largest_weight(
-                    self.quality, np.arange(self.predictions.quality.shape[1])
-                ),
-                **options,
-                **by_region,
-            ),
-            "cost_usd": assess(
-                self.cost_usd, probs, self.predicted_cost, outcome_range=None, **options
-            ),
-        }
-        if config.cost_weight > 0.0:
-            found["utility"] = assess(
-                utility, probs, predicted_utility, outcome_range=None, **options
-            )
-        return found
-
-
 def score(runtime: Runtime, queries: tuple[Query, ...]) -> Predictions:
     """Predictions of the bundle, with a progress bar."""
     with progress("scoring", len(queries)) as advance:
         return runtime.predict(queries, progress=advance)
-
-
-def log_evaluation(runtime: Runtime, table: TrainingTable) -> LogEvaluation:
-    """Score a log's requests and lay out their feedback.
-
-    Propensities that were not logged are estimated, and every report says so.
-
-    Raises
-    ------
-    DataError
-        If the split has no labelled request.
-    """
-    if len(table) == 0 or not np.isfinite(table.quality).any():
-        raise DataError(
-            "the test split has no labelled request; join more log, or raise test_share"
-        )
-    query_id = np.array(table.query_id)
-    _, first, code = np.unique(query_id, return_index=True, return_inverse=True)
-    predictions = score(runtime, tuple(table.queries[i] for i in first)).take(code)
-    quality, cost_usd = feedback(table, estimate=True)
-    cost = runtime.candidates.cost_usd(predictions.input_tokens, predictions.output_tokens)
-    return LogEvaluation(
-        table=table,
-        quality=quality,
-        cost_usd=cost_usd,
-        predictions=predictions,
-        predicted_quality=in_columns(predictions.quality, runtime, table.candidates),
-        predicted_cost=in_columns(cost, runtime, table.candidates),
-    )
 
 
 def evaluate_log(config: EvaluateConfig, runtime: Runtime, table: TrainingTable) -> dict[str, Any]:
@@ -137,7 +41,8 @@ def evaluate_log(config: EvaluateConfig, runtime: Runtime, table: TrainingTable)
     DataError
         If the split has no labelled request.
     """
-    log = log_evaluation(runtime, table)
+    with progress("scoring", len(set(table.query_id))) as advance:
+        log = log_evaluation(runtime, table, progress=advance)
     names = runtime.candidates.names
     n, k = len(table), len(names)
     own = {name: constant_probs(n, k, i) for i, name in enumerate(names)}
@@ -148,7 +53,9 @@ def evaluate_log(config: EvaluateConfig, runtime: Runtime, table: TrainingTable)
     unsupported: dict[str, str] = {}
     for name, p in probs.items():
         try:
-            found[name] = log.assess(p, config)
+            found[name] = log.assess(
+                p, max_unsupported=config.max_unsupported, cost_weight=config.cost_weight
+            )
         except OverlapError as error:
             unsupported[name] = str(error)
     _print(len(table), found, unsupported)

@@ -3,68 +3,35 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 from uuid import uuid4
 
 import numpy as np
 
-from pipelines.artifacts import check_own, replaced
+from pipelines.artifacts import REPORT, check_own, read_training_table, replaced
 from pipelines.config import TrainConfig, dump_config
 from pipelines.console import progress
-from pipelines.encoders import get_encoder, load_encoder
-from router_ml.bundle.files import candidates_from, candidates_to_rows, prices_to_dict
-from router_ml.cascade.scorer import AnswerScorer
+from pipelines.encoders import get_encoder
+from pipelines.trained import ANSWER, CONFIG, ENCODER, ROUTER
+from router_ml.bundle.files import candidates_to_rows, prices_to_dict
 from router_ml.cascade.spec import CascadeConfig
 from router_ml.cascade.training import TrainedCascade, logged_answers, train_cascade
-from router_ml.data.outcomes import TrainingTable, read_candidates, read_outcomes, to_matrices
+from router_ml.data.changes import Change, void_outdated
+from router_ml.data.held_out import HeldOut
+from router_ml.data.outcomes import TrainingTable
 from router_ml.errors import SchemaError
-from router_ml.estimators.base import State
-from router_ml.estimators.registry import load_all, make_estimator
+from router_ml.estimators.registry import make_estimator
 from router_ml.estimators.router import RouterEstimator, count_bias
 from router_ml.features.encoder import Encoder
 from router_ml.features.lexical import NAMES
-from router_ml.learning.changes import Change, find_changes, query_features, void_outdated
-from router_ml.learning.held_out import HeldOut
+from router_ml.learning.changes import find_changes, query_features
+from router_ml.learning.held_out import fit_router, hold_out, training_predictions
 from router_ml.learning.solve_policy import solve_policy
-from router_ml.learning.targets import evidence_for, fit_router, lesson, training_predictions
+from router_ml.learning.targets import evidence_for, training_targets
 from router_ml.learning.training_set import TrainingSet, training_set
-from router_ml.types.candidates import CandidateTable
-
-ROUTER: Final = "router"
-ENCODER: Final = "encoder"
-ANSWER: Final = "answer"
-REPORT: Final = "training.json"
-CONFIG: Final = "train.yaml"
-
-
-@dataclass(frozen=True, slots=True)
-class TrainedRouter:
-    """What :func:`run` leaves behind, read back by :func:`load_trained`.
-
-    ``scorer`` is there if a cascade was learned; its policy is ``report["cascade"]["policy"]``.
-    """
-
-    estimator: RouterEstimator
-    encoder: Encoder
-    candidates: CandidateTable
-    policy: Mapping[str, Any]
-    report: Mapping[str, Any]
-    scorer: AnswerScorer | None = None
-
-
-def read_training_table(
-    joined: Path, split: str | None = None, names: Sequence[str] | None = None
-) -> tuple[TrainingTable, CandidateTable]:
-    """Outcomes of a join as arrays, of one split or of all, and its candidates (or those named)."""
-    candidates = read_candidates(joined, names)
-    table = to_matrices(read_outcomes(joined), candidates.names)
-    if split is not None:
-        table = table.take(np.array(table.split) == split)
-    return table, candidates
 
 
 def run(config: TrainConfig) -> Path:
@@ -98,15 +65,15 @@ def run(config: TrainConfig) -> Path:
         data = training_set(table, candidates, encoder, weighted=weighted, batch=data.batch)
     with progress("fitting estimators", None):
         quality = make_estimator(config.quality)
-        taught = lesson(data, quality, config.learning)
+        taught = training_targets(data, quality, config.learning)
         router = fit_router(taught, quality)
     with progress("held-out predictions", None):
-        held_out = HeldOut.of(router, taught)
+        held_out = hold_out(router, taught)
     report = {
         "rows": len(table),
         "queries": len(data),
         "labelled_cells": int(np.isfinite(data.outcomes.quality).sum()),
-        "selection": getattr(router.quality, "report_", {}),
+        "selection": dict(router.quality.report_),
         "cost_bias_in_sample": _bias(router, data),
         "changes": [change.as_dict() for change in changes],
         "fingerprint": sha256((config.joined / "outcomes.parquet").read_bytes()).hexdigest(),
@@ -169,25 +136,6 @@ def save_trained(
         (folder / REPORT).write_text(json.dumps(head, indent=1), encoding="utf-8")
         dump_config(config, folder / CONFIG)
     return config.output
-
-
-def load_trained(folder: Path) -> TrainedRouter:
-    """Read what :func:`run` wrote."""
-    load_all()
-    path = folder / REPORT
-    if not path.is_file():
-        raise SchemaError(f"expected {REPORT} in {folder}, found none; run `router-ml train` first")
-    report = json.loads(path.read_text(encoding="utf-8"))
-    return TrainedRouter(
-        estimator=RouterEstimator.from_state(State.load(folder / ROUTER)),
-        encoder=load_encoder(report["encoder"]["kind"], folder / ENCODER),
-        candidates=candidates_from(tuple(report["candidates"]), report["prices"]),
-        policy=report["policy"],
-        report=report,
-        scorer=(
-            AnswerScorer.from_state(State.load(folder / ANSWER)) if "cascade" in report else None
-        ),
-    )
 
 
 def reference_statistics(data: TrainingSet) -> dict[str, Any]:

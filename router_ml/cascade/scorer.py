@@ -7,12 +7,13 @@ from typing import Any, Final, Self
 import numpy as np
 
 from router_ml.cascade.answers.table import AnswerTable
+from router_ml.data.groups import group_codes, group_folds
 from router_ml.errors import ConfigError, SchemaError
 from router_ml.estimators.base import State
+from router_ml.estimators.logistic import fit_logistic
 from router_ml.types.arrays import BoolArray, FloatArray, IntArray
 
 _BATCH: Final = 50_000
-_NEWTON_STEPS: Final = 30
 _SIZES: Final = 6
 """Numbers of trees compared, in equal steps up to ``n_trees``."""
 
@@ -97,7 +98,7 @@ class AnswerScorer:
         if Y[labelled].min() < 0 or Y[labelled].max() > 1:
             raise SchemaError("quality must be in [0, 1]")
         rng = np.random.default_rng(self.random_state)
-        self.fold_ = _folds(len(table), groups, self.n_splits, rng)
+        self.fold_ = _folds(len(table), groups, self.n_splits, self.random_state)
         self.n_candidates_ = table.n_candidates
         query, candidate, seen = self._draw(table, labelled, rng)
         X = table.rows(query, candidate, seen)
@@ -230,29 +231,20 @@ def platt(margin: FloatArray, y: FloatArray, weight: FloatArray) -> tuple[float,
     >>> round(a, 2), round(b, 2)
     (0.5, 1.0)
     """
-    x = np.column_stack([margin, np.ones(len(margin))])
-    theta = np.array([1.0, 0.0])
-    for _ in range(_NEWTON_STEPS):
-        p = 1.0 / (1.0 + np.exp(-np.clip(x @ theta, -500, 500)))
-        gradient = x.T @ (weight * (p - y)) + (theta - [1.0, 0.0])
-        hessian = (x * (weight * p * (1 - p))[:, None]).T @ x + np.eye(2)
-        step = np.linalg.solve(hessian, gradient)
-        theta = theta - step
-        if np.abs(step).max() < 1e-9:
-            break
-    return float(theta[0]), float(theta[1])
+    X = np.column_stack([margin, np.ones(len(margin))])
+    slope, shift = fit_logistic(X, y, weight=weight, prior=np.array([1.0, 0.0]), penalty=np.ones(2))
+    return float(slope), float(shift)
 
 
-def _folds(n: int, groups: IntArray | None, n_splits: int, rng: np.random.Generator) -> IntArray:
+def _folds(n: int, groups: IntArray | None, n_splits: int, random_state: int) -> IntArray:
     """A fold for every query; queries of one group share it."""
-    code = np.unique(np.arange(n) if groups is None else groups, return_inverse=True)[1]
+    code = group_codes(np.arange(n) if groups is None else groups)
     n_groups = int(code.max(initial=-1)) + 1
     if not 2 <= n_splits <= n_groups:
         raise ConfigError(
             f"n_splits must be in [2, {n_groups}], the number of groups; got {n_splits}"
         )
-    fold: IntArray = rng.permutation(np.arange(n_groups) % n_splits)[code]
-    return fold
+    return group_folds(code, n_folds=n_splits, random_state=random_state)
 
 
 def _margin(booster: Any, X: FloatArray, n_trees: int) -> FloatArray:

@@ -22,7 +22,7 @@ from router_ml.data.outcomes import TrainingTable
 from router_ml.errors import SchemaError
 from router_ml.evaluation.off_policy.weighting import inverse_probability_weight
 from router_ml.features.query import Query
-from router_ml.learning.solve_policy import best_constant
+from router_ml.policies.constant import best_constant
 from router_ml.types.arrays import FloatArray, IntArray
 
 _MIN_LABELLED: Final = 50

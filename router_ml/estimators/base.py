@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -82,10 +83,20 @@ class Estimator(ABC):
     Subclasses are named (``name``), take keyword-only constructor arguments that they only store,
     validate in :meth:`fit`, and keep what they learned in attributes that end in ``_``.
     A constructor argument may itself be an estimator.
+
+    Attributes
+    ----------
+    oof_ : float array, shape (n, K), or None
+        Predictions of the training rows by models that had not seen their group; ``None`` where
+        :meth:`fit` kept none, and after :meth:`from_state`.
+    report_ : mapping
+        What :meth:`fit` chose, and why, JSON-able; empty where nothing was chosen.
     """
 
     name: ClassVar[str]
     registry: ClassVar[dict[str, type[Estimator]]] = {}
+    oof_: FloatArray | None = None
+    report_: Mapping[str, Any] = MappingProxyType({})
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 
 from router_ml.errors import SchemaError
+from router_ml.estimators.logistic import fit_logistic
 from router_ml.types.arrays import FloatArray
 
 EPSILON: Final = 1e-4
@@ -20,7 +21,6 @@ FEW_LABELS: Final = 1_000
 _MAX_KNOTS: Final = 24
 _MIN_GAP: Final = 0.005
 """Knots nearer than this are one: a steep segment would magnify float32 rounding in the graph."""
-_NEWTON_STEPS: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +137,12 @@ def fit_beta(
     """
     identity = np.array([1.0, 1.0, 0.0])
     X = _beta_features(p)
-    coef = _logistic(X, y, weight, identity, prior_weight)
+    coef = fit_logistic(X, y, weight=weight, prior=identity, penalty=np.full(3, prior_weight))
     if coef[:2].min() < 0.0:  # not monotone: fall back to Platt's one slope
         platt = np.column_stack([X[:, 0] + X[:, 1], X[:, 2]])
-        slope, shift = _logistic(platt, y, weight, np.array([1.0, 0.0]), prior_weight)
+        slope, shift = fit_logistic(
+            platt, y, weight=weight, prior=np.array([1.0, 0.0]), penalty=np.full(2, prior_weight)
+        )
         coef = np.array([max(slope, 0.0), max(slope, 0.0), shift])
     return BetaCalibrator(coef)
 
@@ -211,19 +213,3 @@ def _with_ends(centres: FloatArray, p: FloatArray) -> FloatArray:
 def _beta_features(p: FloatArray) -> FloatArray:
     q = np.clip(np.asarray(p, dtype=float), EPSILON, 1.0 - EPSILON)
     return np.stack([np.log(q), -np.log1p(-q), np.ones(q.shape)], axis=-1)
-
-
-def _logistic(
-    X: FloatArray, y: FloatArray, weight: FloatArray, prior: FloatArray, strength: float
-) -> FloatArray:
-    coef = prior.copy()
-    penalty = strength * np.eye(len(prior))
-    for _ in range(_NEWTON_STEPS):
-        mean = 1.0 / (1.0 + np.exp(-(X @ coef)))
-        gradient = X.T @ (weight * (mean - y)) + strength * (coef - prior)
-        hessian = (X * (weight * mean * (1.0 - mean))[:, None]).T @ X + penalty
-        step = np.linalg.solve(hessian, gradient)
-        coef = coef - step
-        if np.abs(step).max() < 1e-9:
-            break
-    return coef

@@ -6,30 +6,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from router_ml.data.groups import group_codes, splits
 from router_ml.errors import ConfigError
 from router_ml.estimators.base import Estimator
 from router_ml.types.arrays import FloatArray, IntArray
 from router_ml.types.candidates import CandidateTable
 from router_ml.types.queries import QueryBatch
-
-
-def group_folds(groups: IntArray, *, n_folds: int, random_state: int) -> IntArray:
-    """Fold of every row, shape (n,); rows of one group share a fold, folds differ by one group.
-
-    Examples
-    --------
-    >>> folds = group_folds(np.array([7, 7, 3, 9]), n_folds=2, random_state=0)
-    >>> bool(folds[0] == folds[1]), sorted(set(folds.tolist()))
-    (True, [0, 1])
-    """
-    if n_folds < 2:
-        raise ConfigError(f"n_folds must be at least 2, got {n_folds}")
-    distinct, code = np.unique(groups, return_inverse=True)
-    order = np.random.default_rng(random_state).permutation(len(distinct))
-    fold = np.empty(len(distinct), dtype=np.int64)
-    fold[order] = np.arange(len(distinct)) % n_folds
-    chosen: IntArray = fold[code]
-    return chosen
 
 
 def out_of_fold(
@@ -57,8 +39,7 @@ def out_of_fold(
     """
     fitted: dict[str, Estimator] = {}
     held_out = {name: np.full(Y.shape, np.nan) for name in members}
-    for fold in np.unique(folds[folds >= 0]):
-        train, test = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+    for train, test in splits(folds):
         if not (weight[train] > 0).any():
             raise ConfigError("a fold has no label outside it; use fewer folds or more labels")
         learn, judge = queries.take(train), queries.take(test)
@@ -82,6 +63,6 @@ def squared_errors(predicted: FloatArray, Y: FloatArray, weight: FloatArray) -> 
 
 def advantage(errors: FloatArray, reference: FloatArray, groups: IntArray) -> tuple[float, float]:
     """How much smaller ``errors`` are than ``reference``: mean over groups, and its z score."""
-    gain = np.bincount(np.unique(groups, return_inverse=True)[1], weights=reference - errors)
+    gain = np.bincount(group_codes(groups), weights=reference - errors)
     spread = gain.std() / np.sqrt(len(gain))
     return float(gain.mean()), float(gain.mean() / spread) if spread > 0 else 0.0

@@ -7,9 +7,10 @@ from typing import ClassVar, Final, Self
 
 import numpy as np
 
+from router_ml.data.groups import group_folds
 from router_ml.errors import ConfigError
 from router_ml.estimators.base import Estimator, State, check_fit, load_estimator
-from router_ml.estimators.cross_fitting import group_folds, out_of_fold, squared_errors
+from router_ml.estimators.cross_fitting import out_of_fold, squared_errors
 from router_ml.estimators.specs import Spec, as_estimator, as_spec
 from router_ml.types.arrays import FloatArray, IntArray
 from router_ml.types.candidates import CandidateTable

@@ -6,9 +6,9 @@ from typing import Any, ClassVar, Final, Self
 
 import numpy as np
 
+from router_ml.data.groups import group_folds
 from router_ml.errors import ConfigError
 from router_ml.estimators.base import State, load_estimator
-from router_ml.estimators.cross_fitting import group_folds
 from router_ml.estimators.effects import Effects
 from router_ml.estimators.quality import QualityEstimator
 from router_ml.estimators.specs import Spec, as_estimator, as_spec

@@ -11,10 +11,8 @@ from router_ml.estimators.base import Estimator, State, load_estimator
 from router_ml.estimators.counts import CountsEstimator
 from router_ml.types.arrays import BoolArray, FloatArray, IntArray
 from router_ml.types.candidates import CandidateTable
-from router_ml.types.predictions import Predictions
+from router_ml.types.predictions import PARTS, Predictions
 from router_ml.types.queries import QueryBatch
-
-PARTS = ("quality", "input_tokens", "output_tokens", "latency_ms")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Final, Self
 
 import numpy as np
 
+from router_ml.data.groups import group_folds
 from router_ml.errors import ConfigError
 from router_ml.estimators.base import Estimator, State, check_fit, columns, load_estimator
 from router_ml.estimators.calibration import (
@@ -16,7 +17,7 @@ from router_ml.estimators.calibration import (
     calibrator_from_array,
     fit_calibrator,
 )
-from router_ml.estimators.cross_fitting import advantage, group_folds, out_of_fold, squared_errors
+from router_ml.estimators.cross_fitting import advantage, out_of_fold, squared_errors
 from router_ml.estimators.effects import split_effects, split_predictions
 from router_ml.estimators.specs import Spec, as_estimator, as_spec
 from router_ml.estimators.trust import believed, lead_trust

@@ -7,14 +7,13 @@ from typing import Any, Final
 
 import numpy as np
 
-from pipelines.console import print_table
 from router_ml.data.full_information import FullInformation
 from router_ml.errors import ConfigError
 from router_ml.evaluation.intervals import Estimate
-from router_ml.evaluation.report import compare_policies
-from router_ml.learning.solve_policy import best_constant
+from router_ml.evaluation.policy_table import compare_policies
 from router_ml.policies.base import Policy
 from router_ml.policies.budget import BudgetPolicy
+from router_ml.policies.constant import best_constant, constant_probs
 from router_ml.types.arrays import FloatArray
 from router_ml.types.candidates import CandidateTable
 from router_ml.types.predictions import Predictions
@@ -72,7 +71,7 @@ def curve_budgets(predictions: Predictions, candidates: CandidateTable) -> list[
     return [float(value) for value in np.geomspace(low, high, CURVE_POINTS)]
 
 
-def operating_points(
+def budget_curve(
     truth: FullInformation, predictions: Predictions, candidates: CandidateTable
 ) -> list[tuple[Estimate, Estimate]]:
     """(quality, cost_usd) of the router at every budget of :func:`curve_budgets`, for its curve."""
@@ -89,7 +88,7 @@ def operating_points(
 def baselines(truth: FullInformation) -> dict[str, FloatArray]:
     """Action probabilities of every constant, random and oracle, each of shape (n, K)."""
     n, k = truth.quality.shape
-    probs = {name: np.eye(k)[np.full(n, i)] for i, name in enumerate(truth.candidates)}
+    probs = {name: constant_probs(n, k, i) for i, name in enumerate(truth.candidates)}
     probs["random"] = np.full((n, k), 1.0 / k)
     # Highest true quality, the cheapest among equals.
     order = np.lexsort((truth.cost_usd, -truth.quality), axis=1)
@@ -108,7 +107,7 @@ def full_information_table(
     """Constants, random, oracle and routers side by side; returns the table and its baseline.
 
     The baseline is the best constant *on these rows*: chosen with hindsight, so it is the hardest.
-    ``played`` as :func:`router_ml.evaluation.report.compare_policies` takes it.
+    ``played`` as :func:`router_ml.evaluation.policy_table.compare_policies` takes it.
     """
     baseline = truth.candidates[best_constant(truth.quality, truth.cost_usd)]
     table = compare_policies(
@@ -122,29 +121,6 @@ def full_information_table(
         n_resamples=n_resamples,
     )
     return table, baseline
-
-
-def print_comparison(title: str, table: Table, baseline: str) -> None:
-    """The table a person reads: quality, dollars a thousand requests, and what that is against."""
-    rows = []
-    for name, metrics in table.items():
-        quality, cost = metrics["quality"], metrics["cost_usd"]
-        difference, ratio = metrics["quality_difference"], metrics["cost_ratio"]
-        rows.append(
-            (
-                f"{name} (baseline)" if name == baseline else name,
-                f"{quality.value:.3f} [{quality.low:.3f}, {quality.high:.3f}]",
-                f"{cost.value * 1e3:.3f} [{cost.low * 1e3:.3f}, {cost.high * 1e3:.3f}]",
-                f"{difference.value * 100:+.1f} [{difference.low * 100:+.1f}, "
-                f"{difference.high * 100:+.1f}]",
-                f"{ratio.value:.1%}",
-            )
-        )
-    print_table(
-        title,
-        ("policy", "quality", "$ per 1,000", "quality difference, points", "cost share"),
-        rows,
-    )
 
 
 def verdict(table: Table, baseline: str, routers: Sequence[str], *, margin: float = 0.01) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,6 +84,34 @@ class Curve:
         hull = self.hull()
         return float(np.interp(quality, hull.quality, hull.cost_usd, right=np.nan).round(15))
 
+    def quality_up_to(self, cost_usd: float) -> float:
+        """Quality on the hull at a mean cost; below the cheapest point, the cheapest's."""
+        hull = self.hull()
+        return float(np.interp(cost_usd, hull.cost_usd, hull.quality))
+
+    def aiq(self, end: float) -> float:
+        r"""Average improvement in quality: area under the non-decreasing hull up to a cost.
+
+        .. math:: \mathrm{AIQ} = \frac{1}{c_{\max}} \int_{c_{\min}}^{c_{\max}} h(c)\,dc
+
+        Parameters
+        ----------
+        end : :math:`c_{\max}`, dollars, at least the hull's last point; the hull is continued
+            flat to there. Only AIQs up to one cost compare.
+
+        References
+        ----------
+        .. [1] Hu et al., "RouterBench: A Benchmark for Multi-LLM Routing System", 2024.
+
+        Examples
+        --------
+        >>> Curve(np.array([0.0, 2.0]), np.array([0.5, 0.9])).aiq(4.0)
+        0.8
+        """
+        hull = self.hull()
+        area = np.trapezoid([*hull.quality, hull.quality[-1]], [*hull.cost_usd, end])
+        return float(area / end) if end > 0 else float("nan")
+
 
 def zero_router(cost_usd: FloatArray, quality: FloatArray) -> Curve:
     """Hull of the constants (RouterBench): what one gets without looking at the query.
@@ -94,30 +121,3 @@ def zero_router(cost_usd: FloatArray, quality: FloatArray) -> Curve:
     cost_usd, quality : float arrays, shape (n, K), full information
     """
     return Curve(np.mean(cost_usd, axis=0), np.mean(quality, axis=0)).hull()
-
-
-def aiq(curves: Sequence[Curve]) -> list[float]:
-    r"""Average improvement in quality of each of several routers.
-
-    .. math:: \mathrm{AIQ} = \frac{1}{c_{\max}} \int_{c_{\min}}^{c_{\max}} h(c)\,dc
-
-    with :math:`h` the router's non-decreasing hull, extended flat to :math:`c_{\max}`, the largest
-    cost on any of the hulls. So only AIQs that were computed together compare.
-
-    References
-    ----------
-    .. [1] Hu et al., "RouterBench: A Benchmark for Multi-LLM Routing System", 2024.
-
-    Examples
-    --------
-    >>> one = Curve(np.array([0.0, 2.0]), np.array([0.5, 0.9]))
-    >>> two = Curve(np.array([0.0, 4.0]), np.array([0.5, 0.9]))
-    >>> [round(value, 3) for value in aiq([one, two])]
-    [0.8, 0.7]
-    """
-    hulls = [curve.hull() for curve in curves]
-    end = max(hull.cost_usd[-1] for hull in hulls)
-    areas = [
-        np.trapezoid([*hull.quality, hull.quality[-1]], [*hull.cost_usd, end]) for hull in hulls
-    ]
-    return [float(area / end) if end > 0 else float("nan") for area in areas]

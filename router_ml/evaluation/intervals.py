@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -37,8 +38,9 @@ class Estimate:
     n: int
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain JSON-able dictionary."""
-        return asdict(self)
+        """Plain JSON-able dictionary; what is not finite is null."""
+        values = {"value": self.value, "low": self.low, "high": self.high}
+        return {k: v if math.isfinite(v) else None for k, v in values.items()} | {"n": self.n}
 
     @property
     def half_width(self) -> float:
@@ -145,7 +147,12 @@ def bootstrap(
     if np.isnan(values).any() or np.isnan(draws).all(axis=0).any():
         raise DataError("a statistic is undefined on these rows (zero weight or no label)")
     tail = (1.0 - confidence) / 2.0
-    low, high = np.nanquantile(draws, [tail, 1.0 - tail], axis=0)
+    bounds = np.empty((2, draws.shape[1]))
+    tails = [tail, 1.0 - tail]
+    endless = np.isinf(draws).any(axis=0)  # such as a ratio to a cost of zero: no interpolation
+    bounds[:, ~endless] = np.nanquantile(draws[:, ~endless], tails, axis=0)
+    bounds[:, endless] = np.nanquantile(draws[:, endless], tails, axis=0, method="inverted_cdf")
+    low, high = bounds
     return [
         Estimate(float(v), float(a), float(b), len(columns))
         for v, a, b in zip(values, low, high, strict=True)

@@ -9,12 +9,12 @@ from typing import Final
 import numpy as np
 
 from router_ml.errors import ParityError
-from router_ml.estimators.router import PARTS, RouterEstimator
+from router_ml.estimators.router import RouterEstimator
 from router_ml.features.featurizer import Featurizer
 from router_ml.features.query import Query
 from router_ml.runtime.runtime import Runtime
 from router_ml.types.arrays import FloatArray, IntArray
-from router_ml.types.predictions import Predictions
+from router_ml.types.predictions import PARTS, Predictions
 
 TOLERANCE: Final = 1e-4
 MIN_EQUAL_DECISIONS: Final = 0.999

@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib
 import pkgutil
 
-from router_ml.estimators.router import PARTS, RouterEstimator
+from router_ml.estimators.router import RouterEstimator
 from router_ml.export import heads
 from router_ml.export.encoders import add_encoder
 from router_ml.export.graph import GraphBuilder
 from router_ml.export.heads.base import add_head
 from router_ml.features.encoder import Encoder
+from router_ml.types.predictions import PARTS
 
 
 def export_router(estimator: RouterEstimator, encoder: Encoder, *, n_candidates: int) -> bytes:

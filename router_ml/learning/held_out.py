@@ -2,85 +2,87 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
+from dataclasses import replace
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from router_ml.errors import SchemaError
-from router_ml.estimators.router import PARTS, RouterEstimator
-from router_ml.learning.targets import held_out_predictions
+from router_ml.data.groups import N_FOLDS, group_folds
+from router_ml.data.held_out import HeldOut
+from router_ml.estimators.base import Estimator
+from router_ml.estimators.cross_fitting import out_of_fold
+from router_ml.estimators.router import RouterEstimator
 from router_ml.learning.training_set import TrainingSet
-from router_ml.types.arrays import FloatArray
-from router_ml.types.predictions import Predictions
-
-HELD_OUT: Final = "held_out.parquet"
-_CANDIDATES: Final = b"candidates"
+from router_ml.types.arrays import FloatArray, IntArray
+from router_ml.types.predictions import PARTS, Predictions
 
 
-@dataclass(frozen=True, slots=True)
-class HeldOut:
-    """Held-out predictions of n training queries, so that a log can judge what was learned from it.
+def fit_router(data: TrainingSet, quality: Estimator) -> RouterEstimator:
+    """Fit quality, token and latency estimators; the input estimator is left unfitted."""
+    router = RouterEstimator(quality=quality.clone())
+    return router.fit(data.batch, data.outcomes, candidates=data.candidates, groups=data.groups)
 
-    Parameters
-    ----------
-    query_id, group_id : str arrays, shape (n,); every query of a group is held out together
-    candidates : K names, the order of the predictions' columns
-    predictions : arrays of shape (n, K)
+
+def training_predictions(router: RouterEstimator, data: TrainingSet) -> Predictions:
+    """Predictions of the training rows, quality out-of-fold where the estimator kept it.
+
+    Budgets and floors are solved on these: in-sample qualities are too sharp, and a budget solved
+    on them is missed.
     """
-
-    query_id: np.typing.NDArray[np.str_]
-    group_id: np.typing.NDArray[np.str_]
-    candidates: tuple[str, ...]
-    predictions: Predictions
-
-    @classmethod
-    def of(cls, router: RouterEstimator, data: TrainingSet) -> HeldOut | None:
-        """Of a router and what it was fitted on; ``None`` where that would take too long."""
-        predictions = held_out_predictions(router, data)
-        if predictions is None:
-            return None
-        return cls(data.query_id, data.group_id, data.candidates.names, predictions)
-
-    def save(self, folder: Path) -> None:
-        """Write ``held_out.parquet``: hashes and numbers, no text."""
-        parts = {part: _column(getattr(self.predictions, part)) for part in PARTS}
-        table = pa.table({"query_id": self.query_id, "group_id": self.group_id, **parts})
-        names = "\n".join(self.candidates).encode()
-        pq.write_table(table.replace_schema_metadata({_CANDIDATES: names}), folder / HELD_OUT)
-
-    @classmethod
-    def load(cls, folder: Path) -> HeldOut | None:
-        """Read what :meth:`save` wrote; ``None`` where there is no such file.
-
-        Raises
-        ------
-        SchemaError
-            If the file was not written by :meth:`save`.
-        """
-        path = folder / HELD_OUT
-        if not path.is_file():
-            return None
-        table = pq.read_table(path)
-        missing = {"query_id", "group_id", *PARTS} - set(table.column_names)
-        if missing or _CANDIDATES not in (table.schema.metadata or {}):
-            raise SchemaError(
-                f"{path} holds no held-out predictions (lacks "
-                f"{', '.join(sorted(missing)) or 'its candidates'}); train again"
-            )
-        parts = {part: np.stack(table[part].to_numpy()).astype(float) for part in PARTS}
-        return cls(
-            query_id=table["query_id"].to_numpy().astype(str),
-            group_id=table["group_id"].to_numpy().astype(str),
-            candidates=tuple(table.schema.metadata[_CANDIDATES].decode().split("\n")),
-            predictions=Predictions(**parts),
-        )
+    predictions = router.predict(data.batch, data.candidates)
+    oof = router.quality.oof_
+    return predictions if oof is None else replace(predictions, quality=oof)
 
 
-def _column(values: FloatArray) -> pa.Array:
-    """A row's values as one list each, in single precision."""
-    flat = pa.array(np.asarray(values, dtype=np.float32).ravel())
-    return pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
+def held_out_predictions(router: RouterEstimator, data: TrainingSet) -> Predictions | None:
+    """Predictions of every training row by estimators that have not seen its group.
+
+    ``data`` are what the router was fitted to (``training_targets``).
+    Quality is the estimator's own where it kept it, else made in folds; token and latency
+    estimators are cheap and always made in folds. ``None`` where quality is costly to fit and was
+    not kept, or there are too few groups for folds.
+    """
+    kept = router.quality.oof_
+    if (kept is None and router.quality.costly) or len(np.unique(data.groups)) < N_FOLDS:
+        return None
+    folds = group_folds(data.groups)
+    parts = {
+        part: _held_out(getattr(router, part), data, getattr(data.outcomes, part), None, folds)
+        for part in PARTS
+        if part != "quality"
+    }
+    return Predictions(
+        quality=held_out_quality(data, router.quality) if kept is None else kept, **parts
+    )
+
+
+def held_out_quality(data: TrainingSet, quality: Estimator) -> FloatArray:
+    """Quality of every training row by a model that has not seen its group, shape (n, K)."""
+    folds = group_folds(data.groups)
+    return _held_out(quality, data, data.outcomes.quality, data.outcomes.weight, folds)
+
+
+def _held_out(
+    estimator: Estimator,
+    data: TrainingSet,
+    Y: FloatArray,
+    weight: FloatArray | None,
+    folds: IntArray,
+) -> FloatArray:
+    found, _ = out_of_fold(
+        {"it": estimator},
+        data.batch,
+        Y,
+        candidates=data.candidates,
+        weight=np.where(np.isnan(Y), 0.0, 1.0 if weight is None else weight),
+        groups=data.groups,
+        folds=folds,
+    )
+    return found["it"]
+
+
+def hold_out(router: RouterEstimator, data: TrainingSet) -> HeldOut | None:
+    """Held-out predictions of what a router was fitted to; ``None`` as in their making."""
+    predictions = held_out_predictions(router, data)
+    if predictions is None:
+        return None
+    return HeldOut(data.query_id, data.group_id, data.candidates.names, predictions)

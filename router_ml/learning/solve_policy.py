@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from router_ml.errors import ConfigError
 from router_ml.evaluation.off_policy.direct import learn_budget_policy
 from router_ml.learning.targets import Evidence
 from router_ml.policies.base import Policy
 from router_ml.policies.budget import BudgetPolicy
+from router_ml.policies.constant import best_constant
 from router_ml.policies.registry import from_dict
-from router_ml.types.arrays import FloatArray
 from router_ml.types.candidates import CandidateTable
 from router_ml.types.predictions import Predictions
 
@@ -70,9 +68,3 @@ def solve_policy(
         group_id=evidence.group_id,
     )
     return found.policy, found.as_dict()
-
-
-def best_constant(quality: FloatArray, cost_usd: FloatArray) -> int:
-    """Candidate of the highest mean quality, the cheaper among equals; arrays of shape (n, K)."""
-    means = np.round(quality.mean(axis=0), 12)
-    return int(np.lexsort((cost_usd.mean(axis=0), -means))[0])

@@ -40,3 +40,24 @@ class ConstantPolicy(Policy):
         scores = predictions.quality.astype(float)
         scores[:, candidates.index(self.candidate)] = np.inf
         return scores
+
+
+def constant_probs(n: int, k: int, candidate: int) -> FloatArray:
+    """Probability one on one candidate, shape (n, k)."""
+    return np.tile(np.eye(k)[candidate], (n, 1))
+
+
+def best_constant(quality: FloatArray, cost_usd: FloatArray) -> int:
+    """Candidate of the highest mean quality, the cheaper among equals.
+
+    Parameters
+    ----------
+    quality, cost_usd : shape (n, K), finite
+
+    Examples
+    --------
+    >>> best_constant(np.array([[0.5, 0.9, 0.9]]), np.array([[1.0, 3.0, 2.0]]))
+    2
+    """
+    means = np.round(quality.mean(axis=0), 12)
+    return int(np.lexsort((cost_usd.mean(axis=0), -means))[0])

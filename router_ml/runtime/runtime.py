@@ -30,10 +30,9 @@ from router_ml.runtime.session import open_session
 from router_ml.types.arrays import BoolArray, FloatArray, IntArray
 from router_ml.types.candidates import CandidateTable
 from router_ml.types.decisions import Decision, RankedCandidate
-from router_ml.types.predictions import Predictions
+from router_ml.types.predictions import PARTS, Predictions
 from router_ml.types.queries import Tokens
 
-OUTPUTS: Final = ("quality", "input_tokens", "output_tokens", "latency_ms")
 NO_CONSTRAINTS: Final = Constraints()
 _BATCH: Final = 256
 _TOKENS: Final = 16_384
@@ -89,7 +88,7 @@ class Runtime:
         self._inputs = [value.name for value in self._session.get_inputs()]
         # An int8 transformer scales by the whole batch's activations: one query at a time there.
         self._batch = 1 if manifest.features.encoder.get("kind") == "transformer" else _BATCH
-        self._outputs = list(OUTPUTS)
+        self._outputs = list(PARTS)
         if "quality_std" in {out.name for out in self._session.get_outputs()}:
             self._outputs.append("quality_std")
         self._rng = np.random.default_rng(random_state)
@@ -277,10 +276,10 @@ def _draw(probs: Sequence[float], uniform: float) -> int:
 def _session(graph: bytes) -> Any:
     session = open_session(graph, GRAPH)
     inputs = {value.name for value in session.get_inputs()}
-    lacking = set(OUTPUTS) - {value.name for value in session.get_outputs()}
+    lacking = set(PARTS) - {value.name for value in session.get_outputs()}
     if not inputs <= set(INPUTS) or lacking:
         raise BundleError(
-            f"{GRAPH} may take {tuple(INPUTS)} and must give {OUTPUTS}; it takes {inputs} and "
+            f"{GRAPH} may take {tuple(INPUTS)} and must give {PARTS}; it takes {inputs} and "
             f"lacks {lacking or 'nothing'}"
         )
     return session

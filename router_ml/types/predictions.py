@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from router_ml.types.arrays import BoolArray, FloatArray, IntArray
+
+PARTS: Final = ("quality", "input_tokens", "output_tokens", "latency_ms")
+"""What is predicted of a candidate: names of the arrays, and of a graph's outputs."""
 
 
 @dataclass(frozen=True, slots=True)

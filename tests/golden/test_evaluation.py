@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from router_ml.evaluation.calibration import brier, ece
-from router_ml.evaluation.curves import Curve, aiq
+from router_ml.evaluation.curves import Curve
 from router_ml.evaluation.metrics import routellm_metrics
 from router_ml.types.arrays import FloatArray
 
@@ -45,5 +45,4 @@ def test_calibration() -> None:
 
 def test_area_under_the_hull() -> None:
     curve = Curve(np.array([1.0, 2, 3, 5, 6]), np.array([4.0, 7, 7, 6, 9]))
-    wide = Curve(np.array([0.0, 8.0]), np.array([0.0, 1.0]))
-    assert aiq([curve, wide])[0] == pytest.approx(6.9375, abs=1e-12)
+    assert curve.aiq(8.0) == pytest.approx(6.9375, abs=1e-12)

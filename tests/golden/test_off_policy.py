@@ -7,7 +7,6 @@ import pytest
 
 from router_ml.evaluation.off_policy.estimators import direct_method, doubly_robust, ipw, snips
 from router_ml.evaluation.off_policy.feedback import LoggedFeedback
-from router_ml.evaluation.off_policy.per_decision import per_decision_dr, per_decision_ipw
 from router_ml.evaluation.off_policy.sensitivity import sensitivity_bounds, worst_case_bounds
 
 LOG = LoggedFeedback(
@@ -69,11 +68,3 @@ def test_bounds() -> None:
     assert (worst.low, worst.high) == pytest.approx((0.4393063583815029, 0.5086705202312138))
     gamma = sensitivity_bounds(LOG, PROBS, gamma=2.0)
     assert (gamma.low, gamma.high) == pytest.approx((0.46923076923076923, 0.5684575389948007))
-
-
-def test_cascade() -> None:
-    ratio = np.array([[2, 1 / 2], [1 / 3, 1]])
-    reward = np.array([[-1.0, 3.0], [2.0, 0.0]])
-    action, state = np.array([[1, 2], [1.5, 0]]), np.array([[0.8, 2.5], [1.0, 0.0]])
-    assert per_decision_ipw(ratio, reward).mean() == pytest.approx(0.8333333333333334)
-    assert per_decision_dr(ratio, reward, action, state).mean() == pytest.approx(1.9833333333333334)

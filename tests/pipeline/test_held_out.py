@@ -13,17 +13,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipelines.artifacts import read_training_table
 from pipelines.config import ExportConfig, JoinConfig, RegisterConfig, TrainConfig
 from pipelines.registry.registry import register
 from pipelines.stages.export import run as export
 from pipelines.stages.join import run as join
-from pipelines.stages.train import load_trained, read_training_table
 from pipelines.stages.train import run as train
+from pipelines.trained import load_trained
+from router_ml.data.held_out import HELD_OUT, HeldOut
 from router_ml.data.outcomes import read_outcomes, to_matrices
 from router_ml.errors import ConfigError, DataError, SchemaError
-from router_ml.evaluation.gate.pairing import Contender, PairedRows, best_logged, pair
+from router_ml.evaluation.gate.pairing import Contender, PairedRows, pair
 from router_ml.evaluation.intervals import cluster_mean
-from router_ml.learning.held_out import HELD_OUT, HeldOut
+from router_ml.evaluation.off_policy.constants import best_logged
 from router_ml.learning.training_set import training_set
 from router_ml.runtime.runtime import Runtime
 

@@ -17,9 +17,10 @@ from pipelines.registry.promotion import Condition, check_support
 from pipelines.service import post, running_service
 from router_ml.errors import DataError
 from router_ml.evaluation.gate.gate import Gate
-from router_ml.evaluation.gate.pairing import PairedRows, difference, unsupported, worst_case
+from router_ml.evaluation.gate.pairing import PairedRows, difference
+from router_ml.evaluation.gate.support import unsupported, worst_case
+from router_ml.evaluation.gate.traffic import traffic_shift
 from router_ml.evaluation.off_policy.feedback import LoggedFeedback
-from router_ml.evaluation.report import traffic_shift
 from tests.promotion_world import (
     MLFLOW_WARNINGS,
     exported,

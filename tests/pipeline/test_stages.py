@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from pipelines.artifacts import read_training_table
 from pipelines.cli import app
 from pipelines.config import JoinConfig, TrainConfig
-from pipelines.stages.train import read_training_table
 from pipelines.stages.train import run as train
 from pipelines.yaml_config import load_config
 from router_ml.bundle.files import read_bundle

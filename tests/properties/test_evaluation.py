@@ -7,7 +7,9 @@ from hypothesis.extra.numpy import arrays
 
 from router_ml.evaluation.curves import Curve, zero_router
 from router_ml.evaluation.intervals import bootstrap_mean, group_sums
-from router_ml.evaluation.metrics import expected, oracle_gap_closed, regret
+from router_ml.evaluation.metrics import expected
+from router_ml.evaluation.policy_table import compare_policies
+from router_ml.policies.constant import best_constant, constant_probs
 from router_ml.types.arrays import FloatArray
 
 unit = st.floats(0.0, 1.0, allow_nan=False, width=32)
@@ -47,9 +49,17 @@ def test_no_policy_beats_the_oracle_nor_a_mix_the_zero_router(
     quality: FloatArray, cost: FloatArray, weights: FloatArray
 ) -> None:
     probs = weights / weights.sum(axis=1, keepdims=True)
-    assert np.all(regret(probs, quality) >= -1e-12)
-    if quality.max(axis=1).mean() - quality.mean(axis=0).max() > 1e-6:
-        assert oracle_gap_closed(probs, quality) <= 1 + 1e-9
+    best = str(best_constant(quality, cost))
+    constants = {str(k): constant_probs(7, 3, k) for k in range(3)}
+    table = compare_policies(
+        {**constants, "router": probs},
+        baseline=best,
+        quality=quality,
+        cost_usd=cost,
+        n_resamples=10,
+    )
+    assert table["router"]["regret"].value >= -1e-12
+    assert table["router"]["oracle_gap_closed"].value <= 1 + 1e-9
     mix = np.tile(probs[0], (7, 1))
     hull = zero_router(cost, quality)
     at = float(expected(mix, cost).mean())

@@ -3,37 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
+from router_ml.data.changes import at_current_prices, changes_from, void_outdated
 from router_ml.data.full_information import read_matrix, unseen
+from router_ml.data.groups import N_FOLDS, distinct_rows, hash_folds
+from router_ml.data.held_out import HeldOut
 from router_ml.data.outcomes import TrainingTable, all_candidates, read_outcomes, to_matrices
 from router_ml.errors import DataError
-from router_ml.estimators.router import PARTS
-from router_ml.evaluation.off_policy.estimators import (
-    doubly_robust,
-    effective_sample_size,
-    snips,
-)
+from router_ml.evaluation.columns import action_probs, union
+from router_ml.evaluation.gate.support import unsupported, worst_case
+from router_ml.evaluation.gate.traffic import TrafficShift, traffic_shift
+from router_ml.evaluation.off_policy.constants import best_logged
+from router_ml.evaluation.off_policy.estimators import doubly_robust
 from router_ml.evaluation.off_policy.feedback import LoggedFeedback
-from router_ml.evaluation.off_policy.log_feedback import REGIONS, feedback, regions_of
-from router_ml.evaluation.off_policy.overlap import MIN_ROWS, overlap
-from router_ml.evaluation.report import TrafficShift, traffic_shift
+from router_ml.evaluation.off_policy.log_feedback import feedback, regions_of
 from router_ml.features.query import Query
-from router_ml.learning.changes import at_current_prices, changes_from, void_outdated
-from router_ml.learning.cross_fit import N_FOLDS, fold_of_group
-from router_ml.learning.held_out import HeldOut
-from router_ml.learning.solve_policy import best_constant
+from router_ml.policies.constant import best_constant, constant_probs
 from router_ml.runtime.runtime import Runtime
 from router_ml.types.arrays import BoolArray, FloatArray, IntArray
-from router_ml.types.predictions import Predictions
+from router_ml.types.predictions import PARTS, Predictions
 
 _ON_TEST_SPLIT: Final = " (only the test split: a version was registered without what it held out)"
-MAX_UNSUPPORTED: Final = 0.05
-"""Share of requests that may move to or from where the log says too little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +80,14 @@ class Contender:
         Queries that it was trained on get the predictions that were held out of its training,
         all others those that it serves.
         """
-        query_id, group_id = np.array(table.query_id), np.array(table.group_id)
-        distinct, first, code = np.unique(query_id, return_index=True, return_inverse=True)
+        first, code = distinct_rows(table.query_id)
+        distinct, group_id = np.array(table.query_id)[first], np.array(table.group_id)[first]
         held_out = self.held_out
         if held_out is None:
             served = self.runtime.predict(tuple(table.queries[i] for i in first)).take(code)
             return served, np.array(table.split) == "test"
         known = np.isin(distinct, held_out.query_id)
-        seen = np.isin(group_id[first], held_out.group_id)
+        seen = np.isin(group_id, held_out.group_id)
         new = tuple(table.queries[i] for i in first[~known])
         asked = self.runtime.predict(new) if new else None
         order = np.argsort(held_out.query_id)
@@ -140,7 +135,7 @@ def pair(
 def _on_matrix(
     challenger: Runtime, champion: Runtime | None, joined: Path | None, matrix: Path
 ) -> PairedRows:
-    names = _union(challenger.candidates.names, champion.candidates.names if champion else ())
+    names = union(challenger.candidates.names, champion.candidates.names if champion else ())
     truth = unseen(read_matrix(matrix, names), joined)
     new = action_probs(challenger, challenger.predict(truth.queries), names)
     if champion is None:
@@ -167,7 +162,7 @@ def _on_log(
     outcomes = read_outcomes(joined)
     players = [challenger] if champion is None else [challenger, champion]
     routers = [player.runtime for player in players]
-    names = all_candidates(outcomes, _union(*(router.candidates.names for router in routers)))
+    names = all_candidates(outcomes, union(*(router.candidates.names for router in routers)))
     changes = changes_from(routers[0].manifest.training.get("changes", ()))
     everything = at_current_prices(void_outdated(to_matrices(outcomes, names), changes), joined)
     played = [player.predict(everything) for player in players]
@@ -211,7 +206,7 @@ def _on_log(
 
 def _constants(table: TrainingTable, judged: BoolArray) -> tuple[str, FloatArray]:
     """For every judged request the constant that is best by the other folds of prompts."""
-    fold = fold_of_group(np.array(table.group_id))
+    fold = hash_folds(table.group_id)
     k = len(table.candidates)
     probs = np.zeros((len(table), k))
     names: list[str] = []
@@ -221,53 +216,6 @@ def _constants(table: TrainingTable, judged: BoolArray) -> tuple[str, FloatArray
         probs[mine] = constant_probs(int(mine.sum()), k, best)
         names.append(table.candidates[best])
     return " / ".join(dict.fromkeys(names)), probs[judged]
-
-
-def action_probs(runtime: Runtime, predictions: Predictions, names: Sequence[str]) -> FloatArray:
-    """Probabilities of a runtime's policy, in the columns of ``names``, shape (n, len(names))."""
-    return in_columns(runtime.policy.action_probs(predictions, runtime.candidates), runtime, names)
-
-
-def in_columns(values: FloatArray, runtime: Runtime, names: Sequence[str]) -> FloatArray:
-    """A router's values (n, K) in the columns of ``names``; 0 for candidates that it lacks."""
-    wide = np.zeros((len(values), len(names)))
-    wide[:, [names.index(name) for name in runtime.candidates.names]] = values
-    return wide
-
-
-def constant_probs(n: int, k: int, candidate: int) -> FloatArray:
-    """Probability one on one candidate, shape (n, k)."""
-    return np.tile(np.eye(k)[candidate], (n, 1))
-
-
-def _union(*lists: Sequence[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(name for names in lists for name in names))
-
-
-def best_logged(log: TrainingTable) -> int:
-    """Best constant of a log by SNIPS, the cheaper among equals, of those that it can judge.
-
-    Raises
-    ------
-    DataError
-        If there is none.
-    """
-    quality, cost_usd = feedback(log)
-    n, k = len(log), len(log.candidates)
-    values = np.full((k, 2), [-np.inf, np.inf])
-    for candidate in range(k):
-        probs = constant_probs(n, k, candidate)
-        if (
-            effective_sample_size(quality.weights(probs)) >= MIN_ROWS
-            and cost_usd.weights(probs).any()
-        ):
-            values[candidate] = snips(quality, probs).value, snips(cost_usd, probs).value
-    if np.isinf(values[:, 0]).all():
-        raise DataError(
-            f"no candidate has {MIN_ROWS:g} effective labelled requests, so there is no best "
-            "constant to compare with; join more labels, or name a matrix"
-        )
-    return int(np.lexsort((values[:, 1], -np.round(values[:, 0], 12)))[0])
 
 
 def _guess(
@@ -308,39 +256,3 @@ def difference(
     challenger, champion = doubly_robust(log, new, guess), doubly_robust(log, old, guess)
     difference: FloatArray = challenger.influence - champion.influence
     return difference
-
-
-def unsupported(
-    log: LoggedFeedback, moved: FloatArray, names: Sequence[str], region: IntArray | None
-) -> tuple[str, BoolArray]:
-    """What the log cannot say about the requests that would move, in words and by cell, (n, K).
-
-    Those that stay cancel out.
-    """
-    parts, unknown = [], np.zeros(moved.shape, dtype=bool)
-    rows = np.zeros(len(moved), dtype=np.int64) if region is None else region
-    for label, sign in (("to", 1.0), ("from", -1.0)):
-        probs = np.maximum(sign * moved, 0.0)
-        regions = ("all queries",) if region is None else REGIONS
-        diagnosis = overlap(log, probs, candidates=names, region=region, regions=regions)
-        if diagnosis.unsupported_mass > MAX_UNSUPPORTED:
-            parts.append(f"moving {label} {diagnosis.text}")
-            unknown |= diagnosis.unsupported[rows] & (probs > 0.0)
-    return "; ".join(parts), unknown
-
-
-def worst_case(
-    log: LoggedFeedback, moved: FloatArray, guess: FloatArray, unknown: BoolArray
-) -> tuple[LoggedFeedback, FloatArray]:
-    """The worst that the cells which the log cannot judge may hold for the challenger.
-
-    Whatever would move there is answered wrongly, whatever would move away was answered rightly;
-    the few outcomes that the log has of them are not looked at.
-
-    Returns
-    -------
-    The log without those outcomes, and the guess with the worst in those cells, shape (n, K).
-    """
-    mine = unknown[np.arange(len(log)), log.action]
-    seen = replace(log, outcome=np.where(mine, np.nan, log.outcome))
-    return seen, np.where(unknown, np.where(moved > 0.0, 0.0, 1.0), guess)

@@ -8,9 +8,9 @@ from typing import Any, Final
 import numpy as np
 from scipy.special import softmax
 
+from router_ml.data.groups import group_folds, splits
 from router_ml.errors import SchemaError
 from router_ml.evaluation.intervals import cluster_mean
-from router_ml.evaluation.off_policy.nuisance import fold_of
 from router_ml.policies.budget import BudgetPolicy
 from router_ml.types.arrays import FloatArray, IntArray
 from router_ml.types.candidates import CandidateTable
@@ -94,10 +94,11 @@ def learn_budget_policy(
         )
     plain = BudgetPolicy.solve(predictions, candidates, budget_usd=budget_usd)
     share = requests / requests.mean()
-    fold = fold_of(group_id, n_folds)
+    fold = group_folds(group_id, n_folds=n_folds)
     difference = np.zeros(len(pseudo))
-    for f in range(n_folds):
-        train, test = fold != f, fold == f
+    if not fold.any():  # one group: nothing to compare on
+        return DirectPolicy(plain, 0.0, 0.0)
+    for train, test in splits(fold):
         inside, outside = predictions.take(train), predictions.take(test)
         learned = _learn(inside, candidates, pseudo[train], budget_usd, share[train])
         same = BudgetPolicy.solve(inside, candidates, budget_usd=budget_usd)

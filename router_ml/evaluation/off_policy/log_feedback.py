@@ -6,11 +6,12 @@ from typing import Final
 
 import numpy as np
 
+from router_ml.data.groups import group_codes
 from router_ml.data.outcomes import TrainingTable, on_offer
 from router_ml.errors import DataError
 from router_ml.evaluation.off_policy.feedback import LoggedFeedback
 from router_ml.evaluation.off_policy.nuisance import estimate_propensities
-from router_ml.evaluation.off_policy.weighting import groups_of, label_probability
+from router_ml.evaluation.off_policy.weighting import label_probability
 from router_ml.features.lexical import lexical_features
 from router_ml.types.arrays import BoolArray, FloatArray, IntArray
 
@@ -48,7 +49,7 @@ def feedback(
             f"{missing} requests have no logged propensity; "
             "set request_fields.propensity in the join config, or compare on a matrix"
         )
-    groups = groups_of(table)
+    groups = group_codes(table.group_id)
     if missing:
         propensity, source = _estimated(table, groups), "estimated"
     on = on_offer(table)

@@ -8,29 +8,13 @@ from typing import Final
 import numpy as np
 from scipy.special import expit
 
+from router_ml.data.groups import group_folds, splits
 from router_ml.errors import DataError
+from router_ml.estimators.logistic import fit_logistic
 from router_ml.types.arrays import FloatArray, IntArray
 
 FitPredict = Callable[[IntArray, IntArray], FloatArray]
-_NEWTON_STEPS: Final = 25
 _PROB_FLOOR: Final = 1e-3
-
-
-def fold_of(group_id: IntArray, n_folds: int, *, random_state: int = 0) -> IntArray:
-    """Assign every group to a fold at random, groups of equal number per fold, shape (n,).
-
-    Examples
-    --------
-    >>> fold = fold_of(np.array([7, 7, 3, 9]), 2)
-    >>> bool(fold[0] == fold[1])
-    True
-    """
-    names, code = np.unique(group_id, return_inverse=True)
-    if len(names) < n_folds:
-        raise DataError(f"{n_folds} folds need as many groups, got {len(names)}")
-    order = np.random.default_rng(random_state).permutation(len(names))
-    fold: IntArray = (order % n_folds)[code]
-    return fold
 
 
 def cross_fit(
@@ -48,16 +32,17 @@ def cross_fit(
     -------
     float array, shape (n, ...), as ``fit_predict`` returns
     """
-    fold = fold_of(group_id, n_folds, random_state=random_state)
+    fold = group_folds(group_id, n_folds=n_folds, random_state=random_state)
+    if fold.max(initial=-1) + 1 < n_folds:
+        raise DataError(f"{n_folds} folds need as many groups, got {len(np.unique(group_id))}")
     out: FloatArray | None = None
-    for k in range(n_folds):
-        test = np.flatnonzero(fold == k)
-        part = fit_predict(np.flatnonzero(fold != k), test)
+    for train, test in splits(fold):
+        part = fit_predict(train, test)
         if out is None:
             out = np.empty((len(fold), *part.shape[1:]))
         out[test] = part
     if out is None:
-        raise DataError(f"n_folds must be at least one, got {n_folds}")
+        raise DataError("there is no row to predict")
     return out
 
 
@@ -210,16 +195,6 @@ def estimate_propensities(
 
 
 def _logistic(design: FloatArray, target: FloatArray, penalty: float) -> FloatArray:
-    """Ridge-penalised logistic regression by Newton's method; column 0 is not penalised."""
-    beta = np.zeros(design.shape[1])
-    ridge_diagonal = np.r_[1e-6, np.full(design.shape[1] - 1, penalty)]
-    for _ in range(_NEWTON_STEPS):
-        p = expit(design @ beta)
-        gradient = design.T @ (target - p) - ridge_diagonal * beta
-        hessian = (design * (p * (1.0 - p) + 1e-9)[:, None]).T @ design
-        hessian[np.diag_indices_from(hessian)] += ridge_diagonal
-        step = np.linalg.solve(hessian, gradient)
-        beta += step
-        if np.abs(step).max() < 1e-8:
-            break
-    return beta
+    """Ridge-penalised logistic regression; column 0, the intercept, is hardly penalised."""
+    ridge = np.r_[1e-6, np.full(design.shape[1] - 1, penalty)]
+    return fit_logistic(design, target, penalty=ridge)

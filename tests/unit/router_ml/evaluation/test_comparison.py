@@ -9,8 +9,9 @@ from pipelines.console import print_table
 from router_ml.errors import ConfigError
 from router_ml.evaluation.comparison import budget_policies, verdict
 from router_ml.evaluation.intervals import Estimate
-from router_ml.learning.solve_policy import best_constant, solve_policy
+from router_ml.learning.solve_policy import solve_policy
 from router_ml.policies.budget import BudgetPolicy
+from router_ml.policies.constant import best_constant
 from router_ml.types.candidates import CandidateTable
 from router_ml.types.predictions import Predictions
 

@@ -9,8 +9,8 @@ import pytest
 from router_ml.errors import ConfigError, SchemaError
 from router_ml.evaluation.calibration import ece, ece_debiased, ece_estimate, reliability
 from router_ml.evaluation.curves import Curve
-from router_ml.evaluation.metrics import cost_per_quality, expected, routellm_metrics
-from router_ml.evaluation.report import METRICS, compare_policies
+from router_ml.evaluation.metrics import expected, routellm_metrics
+from router_ml.evaluation.policy_table import METRICS, compare_policies
 
 
 def test_a_perfectly_calibrated_model_has_no_debiased_error() -> None:
@@ -73,7 +73,6 @@ def test_shapes_and_empty_curves_are_refused() -> None:
         Curve(np.array([]), np.array([]))
     with pytest.raises(SchemaError, match="finite"):
         Curve(np.array([np.nan]), np.array([0.5]))
-    assert cost_per_quality(np.array([1.0]), np.array([0.0])) == float("inf")
     assert np.isnan(Curve(np.array([1.0]), np.array([0.5])).cost_at_quality(0.6))
 
 

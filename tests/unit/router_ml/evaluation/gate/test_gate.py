@@ -6,7 +6,7 @@ from scipy.stats import binomtest
 
 from router_ml.errors import ConfigError, DataError
 from router_ml.evaluation.gate.gate import Gate, Mode, Peeking
-from router_ml.evaluation.report import traffic_shift
+from router_ml.evaluation.gate.traffic import traffic_shift
 from router_ml.types.arrays import FloatArray
 
 

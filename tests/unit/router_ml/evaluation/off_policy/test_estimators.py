@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from router_ml.data.groups import group_folds
 from router_ml.data.synthetic import SyntheticLog, SyntheticQueries, SyntheticWorld
 from router_ml.errors import ConfigError, DataError, OverlapError, SchemaError
 from router_ml.evaluation.off_policy.estimators import direct_method, doubly_robust, ipw, snips
@@ -11,7 +12,6 @@ from router_ml.evaluation.off_policy.nuisance import (
     cross_fit,
     estimate_label_prob,
     estimate_propensities,
-    fold_of,
     outcome_model,
 )
 from router_ml.evaluation.off_policy.overlap import overlap, require_overlap
@@ -111,7 +111,7 @@ def test_estimated_propensities_and_label_probs_recover_the_truth(world: Synthet
 
 def test_folds_keep_groups_together_and_cross_fitting_never_sees_them() -> None:
     group = np.repeat(np.arange(30), 3)
-    fold = fold_of(group, 5)
+    fold = group_folds(group, n_folds=5)
     assert all(len(set(fold[group == g])) == 1 for g in range(30))
     assert np.bincount(fold).tolist() == [18] * 5
 
@@ -121,7 +121,7 @@ def test_folds_keep_groups_together_and_cross_fitting_never_sees_them() -> None:
 
     assert np.all(cross_fit(group, fit_predict) == 72.0)
     with pytest.raises(DataError, match="5 folds need as many groups, got 3"):
-        fold_of(np.arange(3), 5)
+        cross_fit(np.arange(3), lambda train, test: test.astype(float), n_folds=5)
 
 
 def test_overlap_names_candidates_and_regions(world: SyntheticWorld) -> None:
@@ -161,24 +161,3 @@ def test_bad_logs_are_refused() -> None:
         doubly_robust(log, np.eye(2), np.eye(2), clip=1.0, switch=1.0)
     with pytest.raises(SchemaError, match="must both be"):
         direct_method(log, np.eye(2), np.ones((2, 3)))
-
-
-def test_cascade_estimators_find_the_truth() -> None:
-    """Two-step cascade: cheap first, then accept or escalate; the target escalates more often."""
-    from router_ml.evaluation.off_policy.per_decision import per_decision_dr, per_decision_ipw
-
-    rng = np.random.default_rng(6)
-    n, escalate_then, escalate_now = 60_000, 0.3, 0.8
-    cheap, dear = rng.random(n) < 0.6, rng.random(n) < 0.9
-    went = rng.random(n) < escalate_then
-    ratio = np.where(went, escalate_now / escalate_then, (1 - escalate_now) / (1 - escalate_then))
-    reward = np.column_stack([np.where(went, -0.1, cheap), np.where(went, dear, 0.0)])
-    ratios = np.column_stack([ratio, np.ones(n)])
-    truth = (1 - escalate_now) * cheap.mean() + escalate_now * (dear.mean() - 0.1)
-    state = np.column_stack([np.full(n, truth), np.where(went, 0.9, 0.0)])
-    action = np.column_stack([np.where(went, 0.8, 0.6), np.where(went, 0.9, 0.0)])
-    for rows in (
-        per_decision_ipw(ratios, reward),
-        per_decision_dr(ratios, reward, action, state),
-    ):
-        assert abs(rows.mean() - truth) < 4 * rows.std() / np.sqrt(n)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
 from router_ml.errors import ConfigError
 from router_ml.evaluation.intervals import Estimate, bootstrap
-from router_ml.evaluation.metrics import expected
+from router_ml.evaluation.metrics import expected, gap_closed
 from router_ml.types.arrays import FloatArray, IntArray
 
 
@@ -98,38 +97,15 @@ def _metrics(total: FloatArray, baseline: int, cost_weight: float) -> FloatArray
     utility = quality - cost_weight * cost
     q0, c0, u0 = quality[..., baseline], cost[..., baseline], utility[..., baseline]
     out = []
-    with np.errstate(divide="ignore", invalid="ignore"):
-        for i in range(quality.shape[-1]):
-            q, c, u = quality[..., i], cost[..., i], utility[..., i]
-            gap = np.where(oracle > u0, (u - u0) / (oracle - u0), 0.0)
-            out += [q, c, u, oracle - u, c / q, gap, q - q0, u - u0, c / c0]
+    for i in range(quality.shape[-1]):
+        q, c, u = quality[..., i], cost[..., i], utility[..., i]
+        gap = gap_closed(u, u0, oracle)
+        out += [q, c, u, oracle - u, _ratio(c, q, 0.0), gap, q - q0, u - u0, _ratio(c, c0, 1.0)]
     return np.stack(out, axis=-1)
 
 
-@dataclass(frozen=True, slots=True)
-class TrafficShift:
-    """What a promotion would do to the traffic.
-
-    Parameters
-    ----------
-    before, after : float arrays, shape (K,), share of requests by candidate
-    moved : share of requests that would be served by another candidate, at the least
-    """
-
-    before: FloatArray
-    after: FloatArray
-    moved: float
-
-
-def traffic_shift(champion_probs: FloatArray, challenger_probs: FloatArray) -> TrafficShift:
-    """Compare two policies' distributions on the same requests, shape (n, K).
-
-    Examples
-    --------
-    >>> traffic_shift(np.eye(2), np.eye(2)[[0, 0]]).moved
-    0.5
-    """
-    kept = np.minimum(champion_probs, challenger_probs).sum(axis=1)
-    return TrafficShift(
-        champion_probs.mean(axis=0), challenger_probs.mean(axis=0), float(1.0 - kept.mean())
-    )
+def _ratio(value: FloatArray, unit: FloatArray, of_nothing: float) -> FloatArray:
+    """``value / unit``; infinite where only the unit is zero, ``of_nothing`` where both are."""
+    ratio = np.where(value > 0, np.inf, of_nothing)
+    np.divide(value, unit, out=ratio, where=unit > 0)
+    return ratio

@@ -1,0 +1,29 @@
+"""Tables that a person reads on a terminal."""
+
+from __future__ import annotations
+
+from pipelines.console import print_table
+from router_ml.evaluation.comparison import Table
+
+
+def print_comparison(title: str, table: Table, baseline: str) -> None:
+    """The table a person reads: quality, dollars a thousand requests, and what that is against."""
+    rows = []
+    for name, metrics in table.items():
+        quality, cost = metrics["quality"], metrics["cost_usd"]
+        difference, ratio = metrics["quality_difference"], metrics["cost_ratio"]
+        rows.append(
+            (
+                f"{name} (baseline)" if name == baseline else name,
+                f"{quality.value:.3f} [{quality.low:.3f}, {quality.high:.3f}]",
+                f"{cost.value * 1e3:.3f} [{cost.low * 1e3:.3f}, {cost.high * 1e3:.3f}]",
+                f"{difference.value * 100:+.1f} [{difference.low * 100:+.1f}, "
+                f"{difference.high * 100:+.1f}]",
+                f"{ratio.value:.1%}",
+            )
+        )
+    print_table(
+        title,
+        ("policy", "quality", "$ per 1,000", "quality difference, points", "cost share"),
+        rows,
+    )

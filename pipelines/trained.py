@@ -1,0 +1,74 @@
+"""The folder that ``train`` writes: estimators, encoder, policy and report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from pipelines.artifacts import REPORT
+from pipelines.encoders import load_encoder
+from router_ml.bundle.files import candidates_from
+from router_ml.cascade.scorer import AnswerScorer
+from router_ml.errors import SchemaError
+from router_ml.estimators.base import State
+from router_ml.estimators.registry import load_all
+from router_ml.estimators.router import RouterEstimator
+from router_ml.export.bundle import FittedRouter
+
+ROUTER: Final = "router"
+ENCODER: Final = "encoder"
+ANSWER: Final = "answer"
+CONFIG: Final = "train.yaml"
+_TRAINING_KEYS: Final = (
+    "rows",
+    "queries",
+    "labelled_cells",
+    "changes",
+    "fingerprint",
+    "training_id",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedRouter:
+    """A fitted router with its report.
+
+    ``scorer`` is there if a cascade was learned; its policy is ``report["cascade"]["policy"]``.
+    """
+
+    router: FittedRouter
+    report: Mapping[str, Any]
+    scorer: AnswerScorer | None = None
+
+
+def load_trained(folder: Path) -> TrainedRouter:
+    """Read what ``train`` wrote.
+
+    Raises
+    ------
+    SchemaError
+        If it is not there.
+    """
+    load_all()
+    path = folder / REPORT
+    if not path.is_file():
+        raise SchemaError(f"expected {REPORT} in {folder}, found none; run `router-ml train` first")
+    report = json.loads(path.read_text(encoding="utf-8"))
+    return TrainedRouter(
+        router=FittedRouter(
+            estimator=RouterEstimator.from_state(State.load(folder / ROUTER)),
+            encoder=load_encoder(report["encoder"]["kind"], folder / ENCODER),
+            candidates=candidates_from(tuple(report["candidates"]), report["prices"]),
+            policy=report["policy"],
+            selection=report.get("selection", {}),
+            training={key: report[key] for key in _TRAINING_KEYS if key in report},
+            reference=report.get("reference", {}),
+        ),
+        report=report,
+        scorer=(
+            AnswerScorer.from_state(State.load(folder / ANSWER)) if "cascade" in report else None
+        ),
+    )
