@@ -256,7 +256,7 @@ def benchmark_quality(
 ) -> None:
     """Routing quality, cross-validated or on a test folder, next to baselines."""
     from pipelines.benchmarks import quality
-    from pipelines.benchmarks.quality_data import WORKLOADS
+    from pipelines.benchmarks.workloads import WORKLOADS
 
     names = workloads.split(",") if workloads else WORKLOADS
     quality.run(
@@ -284,8 +284,9 @@ def benchmark_cascade(
 ) -> None:
     """Cascades and cascade routing next to routers, constants and the oracle."""
     from pipelines.benchmarks import cascade
+    from pipelines.benchmarks.workloads import CASCADE_WORKLOADS
 
-    names = workloads.split(",") if workloads else cascade.WORKLOADS
+    names = workloads.split(",") if workloads else CASCADE_WORKLOADS
     cascade.run(data, out, test_data, workloads=names, cache=cache, plots=plots)
     print_benchmark(out)
 

@@ -10,20 +10,20 @@ from typing import Any, Final
 import numpy as np
 import orjson
 
-from pipelines.benchmarks.cascade_data import BFCL, GSM8K, CascadeData, join, load
 from pipelines.benchmarks.cascade_figures import draw
 from pipelines.benchmarks.cascade_methods import Inputs, run_fold
 from pipelines.benchmarks.cascade_metrics import pooled_points, summarise
+from pipelines.benchmarks.workloads import CASCADE_WORKLOADS, read_cascade_workload
 from pipelines.encoders import get_encoder
 from router_ml.cascade.answers.table import AnswerTable
 from router_ml.cascade.scorer import AnswerScorer
+from router_ml.data.full_information import FullInformation, concatenate
 from router_ml.data.groups import group_folds, splits
 from router_ml.estimators.registry import make_estimator
 from router_ml.features.featurizer import Featurizer
 from router_ml.features.query import Query
 from router_ml.types.arrays import IntArray
 
-WORKLOADS: Final = (BFCL, GSM8K)
 ROUTER: Final[Mapping[str, Any]] = {"name": "stacked"}
 
 
@@ -32,7 +32,7 @@ def run(
     out: Path,
     test_data: Path | None = None,
     *,
-    workloads: Sequence[str] = WORKLOADS,
+    workloads: Sequence[str] = CASCADE_WORKLOADS,
     cache: Path | None = None,
     plots: Path | None = None,
     router: Mapping[str, Any] = ROUTER,
@@ -58,15 +58,15 @@ def run(
     result: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as scratch:
         for name in workloads:
-            known = load(name, data)
+            known = read_cascade_workload(name, data)
             n_known = len(known)
             if test_data is not None:
-                known = join(known, load(name, test_data))
+                known = concatenate(known, read_cascade_workload(name, test_data))
             inputs = prepare(known, cache or Path(scratch))
-            splits = _splits(known, n_known, n_splits, random_state)
+            pairs = _splits(known, n_known, n_splits, random_state)
             folds = []
-            for i in progress(range(len(splits)), name):
-                train, test = splits[i]
+            for i in progress(range(len(pairs)), name):
+                train, test = pairs[i]
                 folds.append(
                     run_fold(
                         inputs,
@@ -90,21 +90,21 @@ def run(
     return out
 
 
-def prepare(data: CascadeData, cache: Path) -> Inputs:
+def prepare(data: FullInformation, cache: Path) -> Inputs:
     """Read and embed queries and answers."""
     featurizer = Featurizer(encoder=get_encoder(cache=cache))
-    texts = [Query(text) for row in data.answers for text in row]
+    texts = [Query(text) for row in data.answers or () for text in row]
     embedding = featurizer.transform(texts).embedding
     return Inputs(
         data=data,
-        table=AnswerTable.of(data.queries, data.answers),
+        table=AnswerTable.of(data.queries, data.answers or ()),
         batch=featurizer.transform(data.queries),
         answer_embedding=embedding.reshape(len(data), len(data.candidates), -1),
     )
 
 
 def _splits(
-    data: CascadeData, n_known: int, n_splits: int, random_state: int
+    data: FullInformation, n_known: int, n_splits: int, random_state: int
 ) -> list[tuple[IntArray, IntArray]]:
     """Folds of prompts; or, where rows beyond ``n_known`` were given, those as the only test."""
     rows = np.arange(len(data))

@@ -9,8 +9,8 @@ from typing import Any, Final
 import numpy as np
 from matplotlib.figure import Figure
 
-from pipelines.benchmarks.cascade_data import GSM8K
 from pipelines.benchmarks.cascade_methods import Points
+from pipelines.benchmarks.workloads import GSM8K
 from pipelines.figures import BASELINE, INK, MUTED, ORACLE, ROUTER, save
 from router_ml.evaluation.curves import Curve
 

@@ -8,7 +8,6 @@ from typing import Final
 
 import numpy as np
 
-from pipelines.benchmarks.cascade_data import GSM8K, CascadeData
 from pipelines.benchmarks.frugal import FrugalScorers, play, search
 from router_ml.cascade.answers.table import AnswerTable
 from router_ml.cascade.evaluation import run_cascade
@@ -16,6 +15,7 @@ from router_ml.cascade.policies.cascade import CascadePoint, choose, frontier
 from router_ml.cascade.policies.cascade_routing import CascadeRoutingPolicy
 from router_ml.cascade.policies.sequential import Score, ScoreCache, SequentialPolicy
 from router_ml.cascade.scorer import AnswerScorer
+from router_ml.data.full_information import FullInformation
 from router_ml.errors import ConfigError
 from router_ml.estimators.base import Estimator
 from router_ml.estimators.counts import CountsEstimator
@@ -45,7 +45,7 @@ Predict = Callable[[AnswerTable, IntArray, IntArray, BoolArray], FloatArray]
 class Inputs:
     """A workload with what is computed once: answers read, queries and answers embedded."""
 
-    data: CascadeData
+    data: FullInformation
     table: AnswerTable
     batch: QueryBatch
     answer_embedding: FloatArray
@@ -147,7 +147,12 @@ def table_score(table: AnswerTable, predict: Predict) -> Score:
     return score
 
 
-def judged_answers(data: CascadeData, rows: IntArray) -> tuple[int, list[int]]:
+def counts_strong_calls(data: FullInformation) -> bool:
+    """Whether cost is the share of strong calls: the cheapest candidate costs nothing."""
+    return bool(data.cost_usd.mean(axis=0).min() == 0.0)
+
+
+def judged_answers(data: FullInformation, rows: IntArray) -> tuple[int, list[int]]:
     """The cheapest candidate, and the two next cheapest whose answers stand beside its own."""
     order = np.argsort(data.cost_usd[rows].mean(axis=0), kind="stable").tolist()
     return order[0], order[1:3]
@@ -158,7 +163,7 @@ def _play(
     score: ScoreCache,
     prior: FloatArray,
     expected_cost: FloatArray,
-    data: CascadeData,
+    data: FullInformation,
     rows: IntArray,
 ) -> Point:
     run = run_cascade(
@@ -173,16 +178,16 @@ def _play(
 
 
 def _planned(
-    options: Sequence[Option], data: CascadeData, train: IntArray
+    options: Sequence[Option], data: FullInformation, train: IntArray
 ) -> dict[str, SequentialPolicy]:
     """One operating point a target, chosen on the training queries alone.
 
     ``at_budget``: most quality at no more than the best single candidate's cost; ``at_floor``:
-    least cost at its quality (GSM8K: at 95 % of it).
+    least cost at its quality (at 95 % of it where cost is the share of strong calls).
     """
     best = best_constant(data.quality[train], data.cost_usd[train])
     budget = float(data.cost_usd[train, best].mean())
-    floor = float(data.quality[train, best].mean()) * (0.95 if data.name == GSM8K else 1.0)
+    floor = float(data.quality[train, best].mean()) * (0.95 if counts_strong_calls(data) else 1.0)
     within = [option for option in options if option[2] <= budget]
     reaching = [option for option in options if option[1] >= floor]
     most = max(within or options, key=lambda option: (option[1], -option[2]))
@@ -209,7 +214,7 @@ def _within(front: Sequence[CascadePoint], best_cost: float) -> list[CascadePoin
 def _routed(
     prior: FloatArray,
     expected: FloatArray,
-    data: CascadeData,
+    data: FullInformation,
     test: IntArray,
     weights: Sequence[float],
 ) -> Points:

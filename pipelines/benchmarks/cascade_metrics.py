@@ -9,9 +9,15 @@ from typing import Final
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from pipelines.benchmarks.cascade_data import GSM8K, CascadeData
-from pipelines.benchmarks.cascade_methods import Fold, Point, Points, judged_answers
+from pipelines.benchmarks.cascade_methods import (
+    Fold,
+    Point,
+    Points,
+    counts_strong_calls,
+    judged_answers,
+)
 from router_ml.cascade.policies.cascade_routing import CascadeRoutingPolicy
+from router_ml.data.full_information import FullInformation
 from router_ml.evaluation.curves import Curve
 from router_ml.evaluation.intervals import Estimate, bootstrap
 from router_ml.policies.constant import best_constant
@@ -27,7 +33,9 @@ ROUTING: Final = "cascade_routing"
 _RESAMPLES: Final = 1_000
 
 
-def summarise(data: CascadeData, folds: Sequence[Fold], *, random_state: int) -> dict[str, Metrics]:
+def summarise(
+    data: FullInformation, folds: Sequence[Fold], *, random_state: int
+) -> dict[str, Metrics]:
     """Metrics of every method on the pooled test rows.
 
     All methods share the bootstrap samples, so that differences between them are paired.
@@ -38,10 +46,11 @@ def summarise(data: CascadeData, folds: Sequence[Fold], *, random_state: int) ->
     columns = [np.ones(len(test)), data.quality[test, best], data.cost_usd[test, best]]
     columns += [column for points in methods.values() for point in points for column in point]
     names: list[tuple[str, str]] = []
+    shares = counts_strong_calls(data)
 
     def statistic(total: FloatArray) -> FloatArray:
         flat = total.reshape(-1, total.shape[-1])
-        rows = [_row(mean / mean[0], methods, data.name) for mean in flat]
+        rows = [_row(mean / mean[0], methods, shares) for mean in flat]
         names[:] = list(rows[0])
         return np.array([list(row.values()) for row in rows]).reshape(*total.shape[:-1], -1)
 
@@ -60,7 +69,7 @@ def summarise(data: CascadeData, folds: Sequence[Fold], *, random_state: int) ->
     return out
 
 
-def pooled_points(data: CascadeData, folds: Sequence[Fold]) -> dict[str, Points]:
+def pooled_points(data: FullInformation, folds: Sequence[Fold]) -> dict[str, Points]:
     """Quality and dollars of every test row, by method and operating point, folds put together."""
     test = np.concatenate([fold.test for fold in folds])
     quality, cost = data.quality[test], data.cost_usd[test]
@@ -83,7 +92,7 @@ def _joined(parts: Sequence[Point]) -> Point:
 
 
 def _row(
-    means: FloatArray, methods: Mapping[str, Points], workload: str
+    means: FloatArray, methods: Mapping[str, Points], shares: bool
 ) -> dict[tuple[str, str], float]:
     """Every metric of one sample, by method and name.
 
@@ -101,7 +110,7 @@ def _row(
             out[method, "cost_share"] = pairs[0, 1] / single[1]
         else:
             curve = Curve(pairs[:, 1], pairs[:, 0]).hull()
-            for name, value in _curve(curve, single, workload).items():
+            for name, value in _curve(curve, single, shares).items():
                 out[method, name] = value
     for metric in ("mean_quality", "quality_at_best_single_cost"):
         mine, router, cascade = (out[m, metric] for m in (ROUTING, "router", "cascade"))
@@ -109,7 +118,7 @@ def _row(
     return out
 
 
-def _curve(own: Curve, single: tuple[float, float], workload: str) -> dict[str, float]:
+def _curve(own: Curve, single: tuple[float, float], shares: bool) -> dict[str, float]:
     """What the hull of a method's operating points says.
 
     Costs to reach a quality that the method itself does not reach are read from the hull of its
@@ -119,7 +128,7 @@ def _curve(own: Curve, single: tuple[float, float], workload: str) -> dict[str, 
     both = Curve(np.append(own.cost_usd, cost), np.append(own.quality, quality)).hull()
     at = np.interp(np.array(COST_SHARES) * cost, own.cost_usd, own.quality)
     out = {"strong_share_at_95pct": both.cost_at_quality(0.95 * quality) / cost}
-    if workload != GSM8K:
+    if not shares:
         out = {
             "cost_share_at_best_single": both.cost_at_quality(quality) / cost,
             "cost_share_at_best_single_less_1pt": both.cost_at_quality(quality - 0.01) / cost,
@@ -130,7 +139,7 @@ def _curve(own: Curve, single: tuple[float, float], workload: str) -> dict[str, 
     return out
 
 
-def _answer_metrics(data: CascadeData, folds: Sequence[Fold], random_state: int) -> Metrics:
+def _answer_metrics(data: FullInformation, folds: Sequence[Fold], random_state: int) -> Metrics:
     """AUC of the scorer on the cheapest candidate's answers, pooled over folds."""
     test = np.concatenate([fold.test for fold in folds])
     judged, _ = judged_answers(data, np.arange(len(data)))

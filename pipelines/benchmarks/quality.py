@@ -17,20 +17,20 @@ from typing import Any, Final
 import numpy as np
 
 from pipelines.benchmarks.kept import described, kept
-from pipelines.benchmarks.quality_data import (
+from pipelines.benchmarks.quality_figures import draw, draw_learning_curve
+from pipelines.benchmarks.workloads import (
     BFCL,
     LLMROUTER,
     WORKLOADS,
     Split,
-    Workload,
     cross_validation,
     few_labels,
     label_count,
     read_workload,
 )
-from pipelines.benchmarks.quality_figures import draw, draw_learning_curve
 from pipelines.console import print_table, progress
 from pipelines.encoders import get_encoder
+from router_ml.data.full_information import FullInformation, concatenate
 from router_ml.errors import ConfigError
 from router_ml.estimators.base import Estimator
 from router_ml.estimators.counts import CountsEstimator
@@ -190,7 +190,7 @@ class _Bench:
             whole, n_train = own, len(own)
         else:
             other = read_workload(name, test_data)
-            whole, n_train = _joined(own, other), len(own)
+            whole, n_train = concatenate(own, other), len(own)
         self.truth, self.groups = whole, whole.groups
         with progress(f"{name}: features", len(whole)) as advance:
             self.batch = Featurizer(encoder=encoder).transform(whole.queries, progress=advance)
@@ -264,7 +264,7 @@ class _Bench:
             scored.quality[:, 1] - scored.quality[:, 0], truth, groups
         )
 
-    def tested_truth(self) -> Workload:
+    def tested_truth(self) -> FullInformation:
         """Truth of the tested rows, in the order of pooled predictions."""
         return self.truth.take(self._tested())
 
@@ -362,23 +362,6 @@ def _median(times: FloatArray) -> Estimate:
     ordered = np.sort(times)
     return Estimate(
         float(np.median(times)), ordered[low], ordered[min(high, len(times) - 1)], len(times)
-    )
-
-
-def _joined(train: Workload, test: Workload) -> Workload:
-    if train.candidates.names != test.candidates.names:
-        raise ConfigError(
-            f"both folders must have the same candidates, got {train.candidates.names} and "
-            f"{test.candidates.names}"
-        )
-    return Workload(
-        queries=train.queries + test.queries,
-        quality=np.concatenate([train.quality, test.quality]),
-        candidates=train.candidates,
-        input_tokens=np.concatenate([train.input_tokens, test.input_tokens]),
-        output_tokens=np.concatenate([train.output_tokens, test.output_tokens]),
-        cost_usd=np.concatenate([train.cost_usd, test.cost_usd]),
-        domain=train.domain + test.domain if train.domain and test.domain else (),
     )
 
 

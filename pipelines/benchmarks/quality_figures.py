@@ -10,8 +10,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pipelines.benchmarks.quality_data import MMLU, Workload, label_count
+from pipelines.benchmarks.workloads import MMLU, label_count
 from pipelines.figures import BASELINE, INK, MUTED, ORACLE, ROUTER, save
+from router_ml.data.full_information import FullInformation
 from router_ml.evaluation.calibration import reliability
 from router_ml.evaluation.curves import Curve, zero_router
 from router_ml.evaluation.metrics import choices_by_cost_weight, curve_points
@@ -26,7 +27,9 @@ _MIN_PROMPTS: Final = 20
 """Of a domain that is drawn."""
 
 
-def draw(name: str, truth: Workload, predictions: Mapping[str, FloatArray], folder: Path) -> None:
+def draw(
+    name: str, truth: FullInformation, predictions: Mapping[str, FloatArray], folder: Path
+) -> None:
     """Write PNGs for one workload into ``folder``.
 
     Parameters
@@ -81,7 +84,7 @@ def draw_learning_curve(workloads: Mapping[str, Any], folder: Path) -> None:
 
 
 def _deferral(
-    axes: Axes, truth: Workload, predictions: Mapping[str, FloatArray], methods: list[str]
+    axes: Axes, truth: FullInformation, predictions: Mapping[str, FloatArray], methods: list[str]
 ) -> None:
     weak, strong = truth.quality.T
     share = np.linspace(0.0, 1.0, len(truth) + 1)
@@ -106,7 +109,7 @@ def _deferral(
 
 
 def _cost_quality(
-    axes: Axes, truth: Workload, predictions: Mapping[str, FloatArray], methods: list[str]
+    axes: Axes, truth: FullInformation, predictions: Mapping[str, FloatArray], methods: list[str]
 ) -> None:
     zero = zero_router(truth.cost_usd, truth.quality)
     _hull(axes, zero, color=BASELINE, ls="--", label="zero router")
@@ -133,7 +136,7 @@ def _hull(axes: Axes, curve: Curve, **look: Any) -> None:
 
 
 def _bars(
-    axes: Axes, truth: Workload, predictions: Mapping[str, FloatArray], methods: list[str]
+    axes: Axes, truth: FullInformation, predictions: Mapping[str, FloatArray], methods: list[str]
 ) -> None:
     rows = np.arange(len(truth))
     routed = [truth.quality[rows, predictions[m].argmax(axis=1)].mean() for m in methods]
@@ -148,7 +151,7 @@ def _bars(
     _legend(axes)
 
 
-def _reliability(truth: Workload, predicted: FloatArray) -> Figure:
+def _reliability(truth: FullInformation, predicted: FloatArray) -> Figure:
     """By candidate, in ten bins; and by candidate and domain, one point each, where known."""
     n_panels = 2 if truth.domain else 1
     figure = Figure(figsize=(5.0 * n_panels, 5.0))
@@ -167,7 +170,7 @@ def _reliability(truth: Workload, predicted: FloatArray) -> Figure:
     return figure
 
 
-def _reliability_by_domain(axes: Axes, truth: Workload, predicted: FloatArray) -> None:
+def _reliability_by_domain(axes: Axes, truth: FullInformation, predicted: FloatArray) -> None:
     domain = np.array(truth.domain)
     names, counts = np.unique(domain, return_counts=True)
     shown = names[counts >= _MIN_PROMPTS]

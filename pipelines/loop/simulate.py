@@ -23,10 +23,10 @@ from pipelines.loop.world import (
     World,
     constants_by_utility,
     default_cost_weight,
-    read_world,
     write_history,
 )
 from pipelines.service import running_service
+from pipelines.truth import read_truth
 from router_ml.data.synthetic_log import write_world
 from router_ml.evaluation.columns import action_probs
 from router_ml.policies.cost_aware import CostAwarePolicy
@@ -103,13 +103,12 @@ def _prepare(config: SimulateConfig) -> Setting:
             data = write_world(
                 folder / "world", n_queries=n, n_requests=1, random_state=config.random_state
             )
-    truth, candidates = read_world(data)
+    truth = read_truth(data)
     weight = config.cost_weight
-    weight = default_cost_weight(truth, candidates) if weight is None else weight
-    newcomer = constants_by_utility(truth, candidates, weight)[1]
+    weight = default_cost_weight(truth) if weight is None else weight
+    newcomer = constants_by_utility(truth, weight)[1]
     world = World(
         truth=truth,
-        candidates=candidates,
         events=[Event(config.added_at, "added", newcomer)],
         random_state=config.random_state,
     )
@@ -132,11 +131,11 @@ def _eventful(config: SimulateConfig, setting: Setting, first: Runtime) -> World
     constant of those that are left.
     """
     world = setting.world
-    relied = world.truth.candidates[
+    relied = world.truth.candidates.names[
         int(_greedy(first, world, setting.cost_weight).mean(axis=0).argmax())
     ]
     used = (relied, world.events[0].candidate)
-    order = constants_by_utility(world.truth, world.candidates, setting.cost_weight)
+    order = constants_by_utility(world.truth, setting.cost_weight)
     repriced = next(name for name in order if name not in used)
     events = (
         *world.events,
@@ -145,7 +144,6 @@ def _eventful(config: SimulateConfig, setting: Setting, first: Runtime) -> World
     )
     eventful = World(
         truth=world.truth,
-        candidates=world.candidates,
         events=events,
         random_state=config.random_state,
     )
@@ -214,7 +212,7 @@ def _rounds(
 def _served(runtime: Runtime, world: World) -> FloatArray:
     """Probabilities with which a router serves every prompt, exploration included, shape (n, K)."""
     truth = world.truth
-    return action_probs(runtime, runtime.predict(truth.queries), truth.candidates)
+    return action_probs(runtime, runtime.predict(truth.queries), truth.candidates.names)
 
 
 def _greedy(runtime: Runtime, world: World, cost_weight: float) -> FloatArray:

@@ -50,7 +50,7 @@ def play(
     prefix : of the request ids
     advance : called with 1 after every request
     """
-    names = truth.candidates
+    names = truth.candidates.names
     action = np.zeros(len(query), dtype=np.int64)
     version = []
     with Client(address) as client:
@@ -78,7 +78,7 @@ def _report(
         "name": "check",
         "source": "checker",
         "quality": float(moment.quality[q, k]),
-        "candidate_served": truth.candidates[k],
+        "candidate_served": truth.candidates.names[k],
         "input_tokens": int(truth.input_tokens[q, k]),
         "output_tokens": int(truth.output_tokens[q, k]),
         "latency_ms": float(truth.latency_ms[q, k]),

@@ -12,8 +12,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.join.sources.prices import price_rows
-from router_ml.data.full_information import FullInformation, read_matrix
+from router_ml.data.full_information import FullInformation
 from router_ml.errors import ConfigError
 from router_ml.policies.constant import best_constant
 from router_ml.types.arrays import BoolArray, FloatArray, IntArray
@@ -87,8 +86,7 @@ class World:
 
     Parameters
     ----------
-    truth : outcomes before anything happened
-    candidates : prices before anything happened, in the order of the columns of ``truth``
+    truth : outcomes and prices before anything happened
     events : in any order
     random_state : draws which right answers a degraded candidate loses
     """
@@ -97,14 +95,13 @@ class World:
         self,
         *,
         truth: FullInformation,
-        candidates: CandidateTable,
         events: Sequence[Event] = (),
         random_state: int = 0,
     ) -> None:
         for event in events:
-            candidates.index(event.candidate)
+            truth.candidates.index(event.candidate)
         self.truth = truth
-        self.candidates = candidates
+        self.candidates = truth.candidates
         self.events = tuple(sorted(events, key=lambda event: event.round))
         self._luck = np.random.default_rng(random_state).random(len(truth))
 
@@ -135,37 +132,13 @@ class World:
         return tuple(event for event in self.events if event.round <= number)
 
 
-def read_world(folder: Path) -> tuple[FullInformation, CandidateTable]:
-    """Truth and prices of a folder with ``matrix.parquet`` and ``prices.json``.
-
-    Raises
-    ------
-    ConfigError
-        If a file, or a price, is missing.
-    """
-    matrix, prices = folder / "matrix.parquet", folder / "prices.json"
-    if lacking := [path.name for path in (matrix, prices) if not path.is_file()]:
-        raise ConfigError(f"{folder} lacks {', '.join(lacking)}; a simulation needs both")
-    truth = read_matrix(matrix)
-    rows = {row["candidate"]: row for row in price_rows(prices) if not row.get("exclusion")}
-    if unpriced := [name for name in truth.candidates if name not in rows]:
-        raise ConfigError(f"{prices} has no price of {', '.join(unpriced)}")
-    table = CandidateTable.from_prices(
-        {n: (rows[n]["input_usd_per_mtok"], rows[n]["output_usd_per_mtok"])
-         for n in truth.candidates}
-    )  # fmt: skip
-    return truth, table
-
-
-def default_cost_weight(truth: FullInformation, candidates: CandidateTable) -> float:
+def default_cost_weight(truth: FullInformation) -> float:
     """Quality per dollar at which the cost of the best candidate weighs five points of quality."""
-    cost_usd = candidates.cost_usd(truth.input_tokens, truth.output_tokens)
+    cost_usd = truth.candidates.cost_usd(truth.input_tokens, truth.output_tokens)
     return float(0.05 / cost_usd[:, best_constant(truth.quality, cost_usd)].mean())
 
 
-def constants_by_utility(
-    truth: FullInformation, candidates: CandidateTable, cost_weight: float
-) -> tuple[str, ...]:
+def constants_by_utility(truth: FullInformation, cost_weight: float) -> tuple[str, ...]:
     """Candidates by the utility of always asking them, the best first.
 
     Raises
@@ -173,6 +146,7 @@ def constants_by_utility(
     ConfigError
         If there are fewer than four.
     """
+    candidates = truth.candidates
     if len(candidates) < MIN_CANDIDATES:
         raise ConfigError(f"a simulation needs {MIN_CANDIDATES} candidates, got {len(candidates)}")
     cost_usd = candidates.cost_usd(truth.input_tokens, truth.output_tokens)
@@ -220,8 +194,8 @@ def _history_row(i: int, world: World, q: int, k: int, names: Sequence[str]) -> 
     query = truth.queries[q]
     return {
         "request_id": f"history-{i:06d}",
-        "candidate_chosen": truth.candidates[k],
-        "candidate_served": truth.candidates[k],
+        "candidate_chosen": truth.candidates.names[k],
+        "candidate_served": truth.candidates.names[k],
         "eligible": list(names),
         "propensity": 1.0 / len(names),
         "query": query.ask,

@@ -144,7 +144,7 @@ def reference_points(
 def _on_matrix(config: CertifyConfig, runtime: Runtime) -> Calibration:
     if config.matrix is None:
         raise ConfigError("a matrix is needed here, none was named")
-    truth = unseen(read_matrix(config.matrix, runtime.candidates.names), config.joined)
+    truth = unseen(read_matrix(config.matrix, runtime.candidates), config.joined)
     return Calibration(
         predictions=score(runtime, truth.queries),
         quality=truth.quality,

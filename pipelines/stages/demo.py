@@ -102,7 +102,7 @@ def run(config: DemoConfig) -> Path:
     table, candidates = read_training_table(joined)
     with progress("features", None):
         training = training_set(table, candidates, encoder)
-    truth = read_matrix(data / FILES[3], candidates.names)
+    truth = read_matrix(data / FILES[3], candidates)
     quality = make_estimator(train_config.quality)
     exported = _Folds(config.output / "folds", encoder)
     with progress("cross-fitting", N_FOLDS) as advance:
@@ -176,7 +176,10 @@ def _judge(
     sentence = verdict(table, baseline, list(fitted.action_probs))
     console.print(f"[bold]{sentence}[/bold]", highlight=False)
     figure = figures.cost_quality(
-        {name: (table[name]["quality"], table[name]["cost_usd"]) for name in truth.candidates},
+        {
+            name: (table[name]["quality"], table[name]["cost_usd"])
+            for name in truth.candidates.names
+        },
         budget_curve(truth, fitted.predictions, training.candidates),
         zero_router=zero_router(truth.cost_usd, truth.quality),
         oracle=(table["oracle"]["quality"], table["oracle"]["cost_usd"]),

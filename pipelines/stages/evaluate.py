@@ -59,7 +59,7 @@ def run(config: EvaluateConfig) -> Path:
     runtime = Runtime(bundle=bundle, random_state=0)
     config.output.mkdir(parents=True, exist_ok=True)
     if config.matrix is not None:
-        truth = unseen(read_matrix(config.matrix, runtime.candidates.names), config.joined)
+        truth = unseen(read_matrix(config.matrix, runtime.candidates), config.joined)
         return _on_matrix(config, bundle, runtime, truth)
     if config.joined is None:
         raise DataError("evaluate needs a matrix or a joined log; name one in its config")
@@ -98,7 +98,10 @@ def _on_matrix(
     sentence = verdict(result, baseline, [*probs, *played], margin=config.margin)
     console.print(sentence)
     figure = figures.cost_quality(
-        {name: (result[name]["quality"], result[name]["cost_usd"]) for name in truth.candidates},
+        {
+            name: (result[name]["quality"], result[name]["cost_usd"])
+            for name in truth.candidates.names
+        },
         budget_curve(truth, predictions, table),
         zero_router=zero_router(truth.cost_usd, truth.quality),
         oracle=(result["oracle"]["quality"], result["oracle"]["cost_usd"]),
@@ -106,7 +109,7 @@ def _on_matrix(
     figures.save(figure, config.output / CURVE)
     diagrams = {
         name: reliability(predictions.quality[:, k], truth.quality[:, k])
-        for k, name in enumerate(truth.candidates)
+        for k, name in enumerate(truth.candidates.names)
     }
     figures.save(figures.reliability_diagram(diagrams), config.output / RELIABILITY)
     rows = pd.DataFrame({"query_id": truth.query_id, "group_id": truth.group_id})
@@ -133,9 +136,9 @@ def _on_matrix(
         ).as_dict(),
         "cost_bias": {
             name: {part: round(float(value[k]), 4) for part, value in bias.items()}
-            for k, name in enumerate(truth.candidates)
+            for k, name in enumerate(truth.candidates.names)
         },
-        "shares": shares(truth.candidates, probs),
+        "shares": shares(truth.candidates.names, probs),
         "curve": {
             name: value.as_dict() for name, value in _curve(predictions, table, truth).items()
         },

@@ -88,7 +88,7 @@ def budget_curve(
 def baselines(truth: FullInformation) -> dict[str, FloatArray]:
     """Action probabilities of every constant, random and oracle, each of shape (n, K)."""
     n, k = truth.quality.shape
-    probs = {name: constant_probs(n, k, i) for i, name in enumerate(truth.candidates)}
+    probs = {name: constant_probs(n, k, i) for i, name in enumerate(truth.candidates.names)}
     probs["random"] = np.full((n, k), 1.0 / k)
     # Highest true quality, the cheapest among equals.
     order = np.lexsort((truth.cost_usd, -truth.quality), axis=1)
@@ -109,7 +109,7 @@ def full_information_table(
     The baseline is the best constant *on these rows*: chosen with hindsight, so it is the hardest.
     ``played`` as :func:`router_ml.evaluation.policy_table.compare_policies` takes it.
     """
-    baseline = truth.candidates[best_constant(truth.quality, truth.cost_usd)]
+    baseline = truth.candidates.names[best_constant(truth.quality, truth.cost_usd)]
     table = compare_policies(
         {**baselines(truth), **router_probs},
         baseline=baseline,

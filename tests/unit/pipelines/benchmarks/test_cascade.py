@@ -11,10 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.benchmarks import cascade
-from pipelines.benchmarks.cascade_data import BFCL, GSM8K, CascadeData, load
 from pipelines.benchmarks.cascade_methods import Fold, Option, Points, _planned
 from pipelines.benchmarks.cascade_metrics import summarise
+from pipelines.benchmarks.workloads import GSM8K, read_cascade_workload
 from router_ml.cascade.policies.cascade import CascadePolicy
+from router_ml.data.full_information import FullInformation
 from router_ml.features.query import Query
 from router_ml.types.candidates import CandidateTable
 from tests.cascades import arithmetic_world
@@ -22,26 +23,24 @@ from tests.cascades import arithmetic_world
 METHODS = ("router", "frugal_gpt", "cascade", "cascade_routing")
 
 
-def example(n: int = 400) -> CascadeData:
+def example(n: int = 400) -> FullInformation:
     """Cheap (0.6 right, $1) and dear (0.9 right, $10)."""
     rng = np.random.default_rng(0)
     quality = (rng.random((n, 2)) < [0.6, 0.9]).astype(float)
     cost = np.tile([1.0, 10.0], (n, 1))
-    return CascadeData(
-        name=BFCL,
-        queries=[Query(str(i)) for i in range(n)],
-        answers=[("a", "b")] * n,
+    return FullInformation(
+        queries=tuple(Query(str(i)) for i in range(n)),
+        answers=(("a", "b"),) * n,
         quality=quality,
         cost_usd=cost,
         latency_ms=cost,
         input_tokens=cost,
         output_tokens=cost,
         candidates=CandidateTable.from_prices({"cheap": (1.0, 1.0), "dear": (10.0, 10.0)}),
-        groups=np.arange(n),
     )
 
 
-def fold(data: CascadeData, points: dict[str, Points]) -> Fold:
+def fold(data: FullInformation, points: dict[str, Points]) -> Fold:
     n = len(data)
     return Fold(np.arange(n), points, np.linspace(0, 1, n), np.full(n, np.nan))
 
@@ -100,9 +99,9 @@ def write_gsm8k(folder: Path, n: int, random_state: int) -> None:
 
 def test_calculator_marks_are_stripped(tmp_path: Path) -> None:
     write_gsm8k(tmp_path, 20, 0)
-    data = load(GSM8K, tmp_path)
+    data = read_cascade_workload(GSM8K, tmp_path)
     assert data.candidates.names == ("weak", "strong")
-    assert not any("<<" in text for row in data.answers for text in row)
+    assert not any("<<" in text for row in data.answers or () for text in row)
     assert data.cost_usd.mean(axis=0).tolist() == [0.0, 1.0]
 
 

@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 
 from pipelines.benchmarks import quality
 from pipelines.benchmarks.kept import described
-from pipelines.benchmarks.quality_data import (
+from pipelines.benchmarks.workloads import (
     LLMROUTER,
     MMLU,
     STRONG,

@@ -16,8 +16,8 @@ from pipelines.loop.world import (
     World,
     constants_by_utility,
     default_cost_weight,
-    read_world,
 )
+from pipelines.truth import read_truth
 from router_ml.data.synthetic_log import write_world
 from router_ml.errors import ConfigError
 
@@ -25,15 +25,15 @@ from router_ml.errors import ConfigError
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     folder = write_world(tmp_path_factory.mktemp("world"), n_queries=400, n_requests=1)
-    truth, candidates = read_world(folder)
-    weight = default_cost_weight(truth, candidates)
-    best, second, third, *_ = constants_by_utility(truth, candidates, weight)
+    truth = read_truth(folder)
+    weight = default_cost_weight(truth)
+    best, second, third, *_ = constants_by_utility(truth, weight)
     events = (
         Event(1, "added", second),
         Event(2, "degraded", best, 0.4),
         Event(3, "repriced", third, 4.0),
     )
-    return World(truth=truth, candidates=candidates, events=events)
+    return World(truth=truth, events=events)
 
 
 def test_events_happen_when_they_are_due_and_stay(world: World) -> None:
@@ -117,7 +117,7 @@ def test_what_cannot_be_played_is_refused(world: World, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="degraded_at must be a round from 0 to 4, got 7"):
         SimulateConfig(rounds=5, added_at=1, degraded_at=7, repriced_at=2)
     with pytest.raises(ConfigError, match=r"lacks matrix.parquet, prices.json"):
-        read_world(tmp_path)
-    few = world.candidates.take([0, 1])
+        read_truth(tmp_path)
+    few = world.truth.select(world.candidates.names[:2])
     with pytest.raises(ConfigError, match="needs 4 candidates"):
-        constants_by_utility(world.truth, few, 1.0)
+        constants_by_utility(few, 1.0)
