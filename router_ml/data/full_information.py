@@ -74,7 +74,9 @@ class FullInformation:
         **known: Any,
     ) -> Self:
         """Fill what is not known with NaN; further arguments as the class takes them."""
-        unknown = {m: np.full(np.shape(quality), np.nan) for m in MEASURES[1:] if m not in known}
+        unknown: dict[str, Any] = {
+            m: np.full(np.shape(quality), np.nan) for m in MEASURES[1:] if m not in known
+        }
         return cls(
             queries=tuple(queries), candidates=candidates, quality=quality, **unknown, **known
         )

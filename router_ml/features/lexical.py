@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from math import log1p
 from typing import Final
 
 import numpy as np
 
+from router_ml.errors import SchemaError
 from router_ml.features.query import Query
 from router_ml.features.tools import parse_tools
 from router_ml.types.arrays import FloatArray
@@ -38,7 +40,8 @@ NAMES: Final = (
     "log_nested",
     "tool_overlap",
 )
-"""Column names; the order is part of the bundle format."""
+"""Columns that this release computes, in order. A bundle names those that it needs, so columns may
+be added; one may be renamed or changed only under a new name."""
 
 _WORD: Final = re.compile(r"\w+")
 _NUMBER: Final = re.compile(r"\d+(?:[.,]\d+)*")
@@ -108,6 +111,29 @@ def lexical_values(query: Query) -> tuple[float, ...]:
         log1p(tools.nested),
         tools.overlap(said),
     )
+
+
+def lexical_columns(names: Sequence[str]) -> list[int] | None:
+    """Positions of named columns among ``NAMES``; ``None`` where they are all of them, in order.
+
+    Raises
+    ------
+    SchemaError
+        If this release does not compute one of them.
+
+    Examples
+    --------
+    >>> lexical_columns(["log_words", "log_ask_chars"])
+    [1, 0]
+    """
+    if tuple(names) == NAMES:
+        return None
+    position = {name: i for i, name in enumerate(NAMES)}
+    if unknown := [name for name in names if name not in position]:
+        raise SchemaError(
+            f"lexical columns {unknown} are not computed by this release, which has {list(NAMES)}"
+        )
+    return [position[name] for name in names]
 
 
 _Counts = tuple[list[str], int, int, int, int, int, int, int]

@@ -34,7 +34,7 @@ def graph_inputs(
     ----------
     wanted : names, of :data:`INPUTS`
     tokens : as the tokenizer gives them
-    lexical : float32, shape (n_samples, n_lexical)
+    lexical : float32, shape (n_samples, n_lexical), the columns that the bundle names
     pad_id : of the tokenizer's layout
     """
     feed: dict[str, FloatArray | IntArray] = {"lexical": lexical}

@@ -16,8 +16,13 @@ from typing import Any, Final
 import numpy as np
 
 from router_ml.bundle.files import GRAPH, TOKENIZER, Bundle, candidates_from, read_bundle
-from router_ml.errors import BundleError, InvalidRequestError, ScorerUnavailableError
-from router_ml.features.lexical import NAMES, lexical_features, lexical_values
+from router_ml.errors import (
+    BundleError,
+    InvalidRequestError,
+    SchemaError,
+    ScorerUnavailableError,
+)
+from router_ml.features.lexical import lexical_columns, lexical_features, lexical_values
 from router_ml.features.query import Query
 from router_ml.features.tokenizer import QueryTokenizer, TokenLayout
 from router_ml.policies.base import Policy
@@ -68,11 +73,12 @@ class Runtime:
         random_state: int | None = None,
     ) -> None:
         manifest = bundle.manifest
-        if manifest.features.lexical != NAMES:
+        try:
+            self._columns = lexical_columns(manifest.features.lexical)
+        except SchemaError as error:
             raise BundleError(
-                "the bundle's lexical columns are not those of this release; "
-                f"expected {NAMES}, got {manifest.features.lexical}: export it again"
-            )
+                f"the bundle needs a newer release: {error}; install the one that wrote it"
+            ) from error
         self.manifest = manifest
         self.candidates: CandidateTable = (
             bundle.candidates if prices is None else candidates_from(manifest.candidates, prices)
@@ -120,7 +126,10 @@ class Runtime:
         return self._predictions([np.concatenate(out)[back] for out in zip(*values, strict=True)])
 
     def predict_one(self, query: Query, lexical: FloatArray | None = None) -> Predictions:
-        """Score one query; arrays of shape (1, K). ``lexical``, if known, is not made again."""
+        """Score one query; arrays of shape (1, K).
+
+        ``lexical``, all columns of this release, is not made again if known.
+        """
         lexical = lexical_features(query) if lexical is None else lexical
         return self._predictions(self._run([self._tokenizer.row(query)], lexical[None]))
 
@@ -220,6 +229,8 @@ class Runtime:
 
     def _run(self, rows: Sequence[IntArray], lexical: FloatArray) -> list[FloatArray]:
         pad_id = self._tokenizer.layout.pad_id
+        if self._columns is not None:
+            lexical = lexical[:, self._columns]
         feed = graph_inputs(
             self._inputs, tokens=Tokens.from_rows(rows), lexical=lexical, pad_id=pad_id
         )
