@@ -17,8 +17,8 @@ from router_ml.cascade.policies.sequential import Score, ScoreCache, SequentialP
 from router_ml.cascade.scorer import AnswerScorer
 from router_ml.data.full_information import FullInformation
 from router_ml.errors import ConfigError
+from router_ml.estimators.amounts import AmountEstimator
 from router_ml.estimators.base import Estimator
-from router_ml.estimators.counts import CountsEstimator
 from router_ml.policies.constant import best_constant
 from router_ml.types.arrays import BoolArray, FloatArray, IntArray
 from router_ml.types.queries import QueryBatch
@@ -268,10 +268,10 @@ def _expected_cost(inputs: Inputs, train: IntArray) -> FloatArray:
     """Predicted dollars of every query, from token counts learned on ``train``."""
     data, table = inputs.data, inputs.data.candidates
     fit = inputs.batch.take(train)
-    tokens_in = CountsEstimator(link="identity").fit(
+    tokens_in = AmountEstimator(link="identity").fit(
         fit, data.input_tokens[train], candidates=table
     )
-    tokens_out = CountsEstimator(link="log").fit(fit, data.output_tokens[train], candidates=table)
+    tokens_out = AmountEstimator(link="log").fit(fit, data.output_tokens[train], candidates=table)
     return table.cost_usd(
         tokens_in.predict(inputs.batch, table), tokens_out.predict(inputs.batch, table)
     )

@@ -13,7 +13,7 @@ from router_ml.errors import ConfigError
 from router_ml.estimators.base import Estimator, State
 from router_ml.estimators.distillation import DistilledEstimator
 from router_ml.estimators.specs import Spec, as_estimator
-from router_ml.estimators.stacked import StackedRouter
+from router_ml.estimators.stacked import StackedQuality
 from router_ml.export.graph import FeatureTensors, GraphBuilder
 from router_ml.export.heads.base import add_head
 from router_ml.types.arrays import FloatArray, IntArray
@@ -122,7 +122,7 @@ def kept(spec: Spec, folder: Path, key: str) -> Estimator:
     a student's teacher is such a stack.
     """
     estimator = as_estimator(spec)
-    if isinstance(estimator, StackedRouter):
+    if isinstance(estimator, StackedQuality):
         members: Mapping[str, Any] = {
             name: kept(member, folder, key) for name, member in estimator.members.items()
         }

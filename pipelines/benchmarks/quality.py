@@ -32,8 +32,8 @@ from pipelines.console import print_table, progress
 from pipelines.encoders import get_encoder
 from router_ml.data.full_information import FullInformation, concatenate
 from router_ml.errors import ConfigError
+from router_ml.estimators.amounts import AmountEstimator
 from router_ml.estimators.base import Estimator
-from router_ml.estimators.counts import CountsEstimator
 from router_ml.estimators.stacked import DEFAULT_MEMBERS
 from router_ml.evaluation import metrics
 from router_ml.evaluation.intervals import Estimate
@@ -320,7 +320,7 @@ class _Bench:
         estimator.fit(learn, truth.quality[train], candidates=table, groups=groups)
         cost = np.full((len(test), len(table)), np.nan)
         if truth.has_cost:
-            sent, got = CountsEstimator(link="identity"), CountsEstimator(link="log")
+            sent, got = AmountEstimator(link="identity"), AmountEstimator(link="log")
             sent.fit(learn, truth.input_tokens[train], candidates=table)
             got.fit(learn, truth.output_tokens[train], candidates=table)
             cost = table.cost_usd(sent.predict(judge, table), got.predict(judge, table))

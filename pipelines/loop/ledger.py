@@ -66,9 +66,9 @@ class Ledger:
 
     def stand(self, number: int, version: str, probs: FloatArray) -> None:
         """Enter what a version is worth under the truth of a round; ``probs`` has shape (N, K)."""
-        moment = self.world.at(number)
-        quality = float((probs * moment.quality).sum(axis=1).mean())
-        cost_usd = float((probs * moment.cost_usd).sum(axis=1).mean())
+        state = self.world.at(number)
+        quality = float((probs * state.quality).sum(axis=1).mean())
+        cost_usd = float((probs * state.cost_usd).sum(axis=1).mean())
         utility = quality - self.cost_weight * cost_usd
         self.standings.append(Standing(self.requests, number, version, quality, cost_usd, utility))
 
@@ -79,12 +79,12 @@ class Ledger:
         ----------
         never : float array, shape (N, K), choices of the first router for every prompt
         """
-        moment, rows = self.world.at(number), served.query
+        state, rows = self.world.at(number), served.query
         one_hot = np.eye(never.shape[1])[served.action]
         probs = {
             LOOP: one_hot,
             NEVER: never[rows],
-            ORACLE: moment.oracle(self.cost_weight)[rows],
+            ORACLE: state.oracle(self.cost_weight)[rows],
         }
         entry: dict[str, Any] = {
             "round": number,
@@ -93,8 +93,8 @@ class Ledger:
             "versions": sorted(set(served.version), key=int),
         }
         for player, chosen in probs.items():
-            quality = float((chosen * moment.quality[rows]).sum(axis=1).mean())
-            cost_usd = float((chosen * moment.cost_usd[rows]).sum(axis=1).mean())
+            quality = float((chosen * state.quality[rows]).sum(axis=1).mean())
+            cost_usd = float((chosen * state.cost_usd[rows]).sum(axis=1).mean())
             utility = quality - self.cost_weight * cost_usd
             entry[player] = {"quality": quality, "cost_usd": cost_usd, "utility": utility}
         for player in PLAYERS:

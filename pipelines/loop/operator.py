@@ -15,7 +15,7 @@ from typing import Any, Final
 from pipelines.artifacts import REPORT
 from pipelines.config import ExportConfig, JoinConfig, PromoteConfig, RegisterConfig, TrainConfig
 from pipelines.loop.config import SimulateConfig
-from pipelines.loop.world import Moment
+from pipelines.loop.world import WorldState
 from pipelines.registry import registry
 from pipelines.stages import export, join, train
 from router_ml.runtime.runtime import Runtime
@@ -99,17 +99,17 @@ class Operator:
         self.prices = PriceList(folder / "prices.csv")
         self._number = 0
 
-    def announce(self, moment: Moment) -> None:
+    def announce(self, state: WorldState) -> None:
         """Put the prices in force on the list."""
         now = datetime.now(UTC).replace(tzinfo=None)
-        self.prices.update(moment.candidates, moment.names, now)
+        self.prices.update(state.candidates, state.names, now)
 
-    def retrain(self, moment: Moment, *, known: str = "") -> Retraining:
+    def retrain(self, state: WorldState, *, known: str = "") -> Retraining:
         """Join, train, export, register, and promote if the gate lets it.
 
         Parameters
         ----------
-        moment : its candidates are those to route among
+        state : its candidates are those to route among
         known : what was announced; the operator answers for it by an override, because no log can
             show yet what a new candidate or price is worth
         """
@@ -122,14 +122,14 @@ class Operator:
                 joined=joined,
                 output=work / "trained",
                 quality=config.quality,
-                candidates=moment.names,
+                candidates=state.names,
                 detect_changes=True,
                 policy={
                     "name": "boltzmann",
                     "temperature": config.temperature,
                     "cost_weight": self.cost_weight,
                     "floor": config.floor,
-                    "trial": self._on_trial(joined, moment),
+                    "trial": self._on_trial(joined, state),
                 },
                 cache=config.cache,
             )
@@ -165,11 +165,11 @@ class Operator:
             runtime=Runtime.from_folder(bundle),
         )
 
-    def _on_trial(self, joined: Path, moment: Moment) -> dict[str, float]:
+    def _on_trial(self, joined: Path, state: WorldState) -> dict[str, float]:
         """Share of every candidate that the log knows too little of."""
         report = json.loads((joined / "report.json").read_text(encoding="utf-8"))
         labels = {row["candidate"]: row["labelled"] for row in report["candidates"]}
-        few = [name for name in moment.names if labels.get(name, 0) < self.config.trial_labels]
+        few = [name for name in state.names if labels.get(name, 0) < self.config.trial_labels]
         return dict.fromkeys(few, self.config.trial)
 
     def _join(self, output: Path) -> JoinConfig:

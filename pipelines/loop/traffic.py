@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from pipelines.loop.world import Moment
+from pipelines.loop.world import WorldState
 from pipelines.service import Client
 from router_ml.data.full_information import FullInformation
 from router_ml.errors import ScorerUnavailableError
@@ -33,7 +33,7 @@ class Served:
 def play(
     address: str,
     truth: FullInformation,
-    moment: Moment,
+    state: WorldState,
     query: IntArray,
     told: BoolArray,
     *,
@@ -59,7 +59,7 @@ def play(
             k = action[i] = names.index(decision["candidate"])
             version.append(str(decision["router"]["version"]))
             if told[i]:
-                report = _report(decision["decision_id"], truth, moment, int(q), k)
+                report = _report(decision["decision_id"], truth, state, int(q), k)
                 client.post("/v1/feedback", report)
             advance(1)
     return Served(query, action, tuple(version))
@@ -71,13 +71,13 @@ def _request(query: Query, request_id: str) -> dict[str, Any]:
 
 
 def _report(
-    decision_id: str, truth: FullInformation, moment: Moment, q: int, k: int
+    decision_id: str, truth: FullInformation, state: WorldState, q: int, k: int
 ) -> Mapping[str, Any]:
     return {
         "decision_id": decision_id,
         "name": "check",
         "source": "checker",
-        "quality": float(moment.quality[q, k]),
+        "quality": float(state.quality[q, k]),
         "candidate_served": truth.candidates.names[k],
         "input_tokens": int(truth.input_tokens[q, k]),
         "output_tokens": int(truth.output_tokens[q, k]),

@@ -51,7 +51,7 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class WorldState:
     """The truth in force; arrays of shape (n, K), K counts candidates that are still to come.
 
     Parameters
@@ -105,7 +105,7 @@ class World:
         self.events = tuple(sorted(events, key=lambda event: event.round))
         self._luck = np.random.default_rng(random_state).random(len(truth))
 
-    def at(self, number: int) -> Moment:
+    def at(self, number: int) -> WorldState:
         """Truth of a round; -1 is before anything happened."""
         table, quality = self.candidates, self.truth.quality.copy()
         available = np.array(
@@ -121,7 +121,7 @@ class World:
             else:
                 table = _repriced(table, k, event.factor)
         cost_usd = table.cost_usd(self.truth.input_tokens, self.truth.output_tokens)
-        return Moment(available, quality, cost_usd, table)
+        return WorldState(available, quality, cost_usd, table)
 
     def events_of(self, number: int) -> tuple[Event, ...]:
         """What happens at the beginning of a round."""

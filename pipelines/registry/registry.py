@@ -124,11 +124,11 @@ def promote(config: PromoteConfig) -> PromotionReport:
                 ),
                 look=looks["number"],
             )
-        _hold(client, config.name, looks)
+        _count_look(client, config.name, looks)
         report = report.overridden(config.override_by, config.override_reason)
         _record(client, config.name, challenger, report)
         if report.promoted:
-            _crown(client, config.name, version)
+            _set_champion(client, config.name, version)
     return report
 
 
@@ -146,19 +146,19 @@ def rollback(name: str = "router", *, by: str = "", reason: str = "") -> str:
     """
     with registry_errors("roll back"):
         client = _client()
-        reigns = _reigns(client, name)
-        if len(reigns) < 2:
+        history = _champion_history(client, name)
+        if len(history) < 2:
             raise RegistryError(
                 f"{name} has no former champion to go back to; its champions so far: "
-                f"{', '.join(reigns) or 'none'}"
+                f"{', '.join(history) or 'none'}"
             )
-        fallen, former = reigns[-1], reigns[-2]
+        rolled_back, former = history[-1], history[-2]
         client.set_registered_model_alias(name, CHAMPION, former)
-        client.set_registered_model_tag(name, CHAMPIONS, ",".join(reigns[:-1]))
+        client.set_registered_model_tag(name, CHAMPIONS, ",".join(history[:-1]))
         tags = {"rolled_back_at": _now(), "rolled_back_by": by, "rolled_back_reason": reason}
         for key, value in tags.items():
             if value:
-                client.set_model_version_tag(name, fallen, key, value)
+                client.set_model_version_tag(name, rolled_back, key, value)
     return former
 
 
@@ -224,21 +224,21 @@ def _challenger(client: Any, config: PromoteConfig) -> Any:
     return client.get_model_version(config.name, version)
 
 
-def _reigns(client: Any, name: str) -> list[str]:
+def _champion_history(client: Any, name: str) -> list[str]:
     """Champions so far, the present one last, also if someone moved the alias by hand."""
     model = client.get_registered_model(name)
-    reigns = [version for version in model.tags.get(CHAMPIONS, "").split(",") if version]
+    history = [version for version in model.tags.get(CHAMPIONS, "").split(",") if version]
     present = model.aliases.get(CHAMPION)
-    if present is not None and reigns[-1:] != [str(present)]:
-        reigns.append(str(present))
-    return reigns
+    if present is not None and history[-1:] != [str(present)]:
+        history.append(str(present))
+    return history
 
 
-def _crown(client: Any, name: str, version: str) -> None:
+def _set_champion(client: Any, name: str, version: str) -> None:
     """Move the alias; the alias ``challenger`` is free for the next one."""
-    reigns = [*_reigns(client, name), version]
+    history = [*_champion_history(client, name), version]
     client.set_registered_model_alias(name, CHAMPION, version)
-    client.set_registered_model_tag(name, CHAMPIONS, ",".join(reigns))
+    client.set_registered_model_tag(name, CHAMPIONS, ",".join(history))
     if str(client.get_registered_model(name).aliases.get(CHALLENGER)) == version:
         client.delete_registered_model_alias(name, CHALLENGER)
 
@@ -262,7 +262,7 @@ def _looks(
     return {**looks, "held": held, "number": held.index(question) + 1}
 
 
-def _hold(client: Any, name: str, looks: Mapping[str, Any]) -> None:
+def _count_look(client: Any, name: str, looks: Mapping[str, Any]) -> None:
     """Count a comparison, once it has been held."""
     counted = {key: value for key, value in looks.items() if key != "number"}
     client.set_registered_model_tag(name, LOOKS, json.dumps(counted))

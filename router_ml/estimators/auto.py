@@ -10,7 +10,7 @@ import numpy as np
 
 from router_ml.errors import ConfigError
 from router_ml.estimators.base import Estimator, State, check_fit, load_estimator
-from router_ml.estimators.stacked import DEFAULT_MEMBERS, StackedRouter
+from router_ml.estimators.stacked import DEFAULT_MEMBERS, StackedQuality
 from router_ml.types.arrays import FloatArray, IntArray
 from router_ml.types.candidates import CandidateTable
 from router_ml.types.queries import QueryBatch
@@ -87,7 +87,7 @@ class AutoEstimator(Estimator):
         _, observed, _, _ = check_fit(queries, Y, candidates, sample_weight, groups)
         n = int(np.asarray(observed.any(axis=1)).sum())
         members = self.choose(n, len(candidates))
-        self.stack_ = StackedRouter(
+        self.stack_ = StackedQuality(
             members=members, n_folds=self.n_folds, random_state=self.random_state
         ).fit(queries, Y, candidates=candidates, sample_weight=sample_weight, groups=groups)
         self.oof_ = self.stack_.oof_
@@ -141,7 +141,7 @@ class AutoEstimator(Estimator):
         """See :meth:`Estimator.from_state`."""
         self = cls(**state.params)
         stack = load_estimator(state.children["stack"])
-        if not isinstance(stack, StackedRouter):
+        if not isinstance(stack, StackedQuality):
             raise ConfigError(f"an auto estimator holds a stack, got {stack!r}")
         self.stack_, self.report_ = stack, state.values["report"]
         return self

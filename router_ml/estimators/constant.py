@@ -23,7 +23,7 @@ class ConstantEstimator(QualityEstimator):
 
     name: ClassVar[str] = "constant"
 
-    def _fit_effects(self, queries: QueryBatch, effects: Effects) -> None:
+    def fit_effects(self, queries: QueryBatch, effects: Effects) -> None:
         """Nothing beyond the levels."""
 
     def _effects(self, queries: QueryBatch) -> FloatArray:

@@ -104,7 +104,7 @@ class DeepAveragingEstimator(QualityEstimator):
         self.pad_id = pad_id
         self.random_state = random_state
 
-    def _fit_effects(self, queries: QueryBatch, effects: Effects) -> None:
+    def fit_effects(self, queries: QueryBatch, effects: Effects) -> None:
         if not 0.0 <= self.dropout < 1.0 or not 0.0 <= self.token_dropout < 1.0:
             raise ConfigError(f"dropout and token_dropout must be in [0, 1), got {self!r}")
         if min(self.n_hidden, self.n_tokens, self.batch_size, self.n_epochs) < 1:
@@ -122,14 +122,14 @@ class DeepAveragingEstimator(QualityEstimator):
             (seen / max(seen.max(axis=0).mean(), 1e-12)).astype(np.float32),
         )
 
-    def _quality(self, queries: QueryBatch) -> FloatArray:
+    def raw_quality(self, queries: QueryBatch) -> FloatArray:
         hidden = self._dense(queries) @ self.hidden_.astype(float) + self.bias_
         hidden += self._means(queries.tokens) @ self.table_.astype(float)
         eta = np.maximum(hidden, 0.0) @ self.out_.astype(float)
         return _sigmoid(eta + self.intercept_)
 
     def _effects(self, queries: QueryBatch) -> FloatArray:
-        left = self._quality(queries) - self.level_
+        left = self.raw_quality(queries) - self.level_
         return np.column_stack([np.zeros(len(left)), left])
 
     def _dense(self, queries: QueryBatch) -> FloatArray:

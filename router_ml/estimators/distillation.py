@@ -95,11 +95,11 @@ class DistilledEstimator(Estimator):
             folds=group_folds(code, n_folds=self.n_folds, random_state=self.random_state),
         )
         taught = held_out["teacher"]
-        lesson = np.where(observed, (1.0 - self.alpha) * Y + self.alpha * taught, taught)
+        target = np.where(observed, (1.0 - self.alpha) * Y + self.alpha * taught, taught)
         spare = self.unlabelled_weight * float(weight[observed].mean())
         self.student_ = as_estimator(self.student).fit(
             queries,
-            lesson,
+            target,
             candidates=candidates,
             sample_weight=np.where(observed, weight, spare),
             groups=code,

@@ -91,7 +91,7 @@ class FineTunedEstimator(QualityEstimator):
         """True: a pass over the training queries takes minutes."""
         return True
 
-    def _fit_effects(self, queries: QueryBatch, effects: Effects) -> None:
+    def fit_effects(self, queries: QueryBatch, effects: Effects) -> None:
         from router_ml.features.fine_tuning import Network, to_onnx, token_map
 
         if min(self.n_epochs, self.batch_size, self.n_trained_layers) < 1 or self.max_tokens < 4:
@@ -132,7 +132,7 @@ class FineTunedEstimator(QualityEstimator):
             steps += [parts[i] for i in rng.permutation(len(parts))]
         return steps[:n_steps]
 
-    def _quality(self, queries: QueryBatch) -> FloatArray:
+    def raw_quality(self, queries: QueryBatch) -> FloatArray:
         session = self._scorer()
         tokens, lengths = queries.tokens, queries.tokens.lengths
         out = np.zeros((len(queries), len(self.level_)))
@@ -147,7 +147,7 @@ class FineTunedEstimator(QualityEstimator):
         return out
 
     def _effects(self, queries: QueryBatch) -> FloatArray:
-        left = self._quality(queries) - self.level_
+        left = self.raw_quality(queries) - self.level_
         return np.column_stack([np.zeros(len(left)), left])
 
     def _scorer(self) -> InferenceSession:

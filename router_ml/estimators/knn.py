@@ -56,7 +56,7 @@ class KNNEstimator(QualityEstimator):
         self.max_prototypes = max_prototypes
         self.random_state = random_state
 
-    def _fit_effects(self, queries: QueryBatch, effects: Effects) -> None:
+    def fit_effects(self, queries: QueryBatch, effects: Effects) -> None:
         if self.temperature <= 0:
             raise ConfigError(f"temperature must be above 0, got {self.temperature}")
         rows = np.arange(len(queries))

@@ -76,7 +76,7 @@ class LightGBMEstimator(QualityEstimator):
         self.max_base_rows = max_base_rows
         self.random_state = random_state
 
-    def _fit_effects(self, queries: QueryBatch, effects: Effects) -> None:
+    def fit_effects(self, queries: QueryBatch, effects: Effects) -> None:
         import lightgbm
 
         X = tree_features(queries, self.n_dims)
@@ -101,7 +101,7 @@ class LightGBMEstimator(QualityEstimator):
     def _effects(self, queries: QueryBatch) -> FloatArray:
         X = tree_features(queries, self.n_dims)
         if self.base_ is not None:
-            X = np.hstack([X, _single(np.clip(self.base_._quality(queries), 0.0, 1.0))])
+            X = np.hstack([X, _single(np.clip(self.base_.raw_quality(queries), 0.0, 1.0))])
         effects = np.zeros((len(queries), len(self.boosters_)))
         for j, booster in enumerate(self.boosters_):
             if booster is not None and len(queries):
@@ -135,13 +135,13 @@ class LightGBMEstimator(QualityEstimator):
                 self.base_ = base
             if len(rows) == 0:
                 continue
-            base._fit_effects(
+            base.fit_effects(
                 queries.take(rows),
                 Effects(effects.level, effects.target[rows], effects.weight[rows]),
             )
             if fold is not None:
                 inside = folds == fold
-                held_out[inside] = base._quality(queries.take(inside))
+                held_out[inside] = base.raw_quality(queries.take(inside))
         return _single(np.clip(held_out, 0.0, 1.0))
 
     @classmethod

@@ -44,7 +44,7 @@ class LinearEstimator(QualityEstimator):
         self.contrast_penalty = contrast_penalty
         self.lexical_scale = lexical_scale
 
-    def _fit_effects(self, queries: QueryBatch, effects: Effects) -> None:
+    def fit_effects(self, queries: QueryBatch, effects: Effects) -> None:
         lexical = queries.lexical.astype(float)
         self.mean_ = lexical.mean(axis=0)
         spread = lexical.std(axis=0)

@@ -18,7 +18,7 @@ from router_ml.types.queries import QueryBatch
 class QualityEstimator(Estimator):
     r"""Template: validates, takes levels out, and leaves common part and contrasts to a subclass.
 
-    A subclass writes :meth:`_fit_effects`, a weighted regression with ``K + 1`` targets, and
+    A subclass writes :meth:`fit_effects`, a weighted regression with ``K + 1`` targets, and
     :meth:`_effects`, its prediction. Predicted quality is
     :math:`\ell_k + \hat c_i + \hat d_{ik}`, clipped to [0, 1].
     """
@@ -49,7 +49,7 @@ class QualityEstimator(Estimator):
         effects = split_effects(Y, observed, weight)
         self.level_ = effects.level
         used: BoolArray = np.asarray(observed.any(axis=1))
-        self._fit_effects(
+        self.fit_effects(
             queries if used.all() else queries.take(used),
             Effects(effects.level, effects.target[used], effects.weight[used]),
         )
@@ -57,7 +57,7 @@ class QualityEstimator(Estimator):
 
     def predict(self, queries: QueryBatch, candidates: CandidateTable) -> FloatArray:
         """Predicted quality, shape (n, K), in [0, 1]; see :meth:`Estimator.predict`."""
-        quality = np.clip(self._quality(queries), 0.0, 1.0)
+        quality = np.clip(self.raw_quality(queries), 0.0, 1.0)
         chosen: FloatArray = quality[:, columns(self.candidates_, candidates)]
         return chosen
 
@@ -81,10 +81,10 @@ class QualityEstimator(Estimator):
         return self
 
     @abstractmethod
-    def _fit_effects(self, queries: QueryBatch, effects: Effects) -> None:
+    def fit_effects(self, queries: QueryBatch, effects: Effects) -> None:
         """Learn ``effects.target`` from the queries that have a label."""
 
-    def _quality(self, queries: QueryBatch) -> FloatArray:
+    def raw_quality(self, queries: QueryBatch) -> FloatArray:
         """Predictions of all fitted candidates, shape (n, K), not clipped."""
         effects = self._effects(queries)
         quality: FloatArray = self.level_ + effects[:, :1] + effects[:, 1:]

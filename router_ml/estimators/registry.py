@@ -31,8 +31,8 @@ def make_estimator(spec: Mapping[str, Any]) -> Estimator:
 
     Examples
     --------
-    >>> make_estimator({"name": "counts", "link": "identity"})
-    CountsEstimator(link='identity', shared_penalty=10.0, deviation_penalty=100.0)
+    >>> make_estimator({"name": "amounts", "link": "identity"})
+    AmountEstimator(link='identity', shared_penalty=10.0, deviation_penalty=100.0)
     """
     arguments = dict(spec)
     name = arguments.pop("name", None)

@@ -7,8 +7,8 @@ from typing import Self
 
 import numpy as np
 
+from router_ml.estimators.amounts import AmountEstimator
 from router_ml.estimators.base import Estimator, State, load_estimator
-from router_ml.estimators.counts import CountsEstimator
 from router_ml.types.arrays import BoolArray, FloatArray, IntArray
 from router_ml.types.candidates import CandidateTable
 from router_ml.types.predictions import PARTS, Predictions
@@ -52,7 +52,7 @@ class RouterEstimator:
     ----------
     quality : any estimator of quality
     input_tokens, output_tokens, latency_ms : estimators of means; the defaults are
-        :class:`router_ml.estimators.counts.CountsEstimator` with the link that suits each
+        :class:`router_ml.estimators.amounts.AmountEstimator` with the link that suits each
     """
 
     def __init__(
@@ -64,9 +64,9 @@ class RouterEstimator:
         latency_ms: Estimator | None = None,
     ) -> None:
         self.quality = quality
-        self.input_tokens = input_tokens or CountsEstimator(link="identity")
-        self.output_tokens = output_tokens or CountsEstimator(link="log")
-        self.latency_ms = latency_ms or CountsEstimator(link="log")
+        self.input_tokens = input_tokens or AmountEstimator(link="identity")
+        self.output_tokens = output_tokens or AmountEstimator(link="log")
+        self.latency_ms = latency_ms or AmountEstimator(link="log")
 
     def fit(
         self,

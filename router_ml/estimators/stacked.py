@@ -11,16 +11,9 @@ import numpy as np
 from router_ml.data.groups import group_folds
 from router_ml.errors import ConfigError
 from router_ml.estimators.base import Estimator, State, check_fit, columns, load_estimator
-from router_ml.estimators.calibration import (
-    Calibrator,
-    IsotonicCalibrator,
-    calibrator_from_array,
-    fit_calibrator,
-)
+from router_ml.estimators.blend import Blend, cross_fitted_blend
 from router_ml.estimators.cross_fitting import advantage, out_of_fold, squared_errors
-from router_ml.estimators.effects import split_effects, split_predictions
 from router_ml.estimators.specs import Spec, as_estimator, as_spec
-from router_ml.estimators.trust import believed, lead_trust
 from router_ml.types.arrays import BoolArray, FloatArray, IntArray
 from router_ml.types.candidates import CandidateTable
 from router_ml.types.queries import QueryBatch
@@ -38,10 +31,9 @@ MIN_JUDGED: Final = 500
 MIN_Z: Final = 1.0
 """Contrasts, and costly members, are kept when they lower held-out squared error by this many
 standard errors."""
-IDENTITY: Final = IsotonicCalibrator(np.array([[0.0, 1.0], [0.0, 1.0]]))
 
 
-class StackedRouter(Estimator):
+class StackedQuality(Estimator):
     r"""Non-negative blend of members' held-out common parts and contrasts.
 
     .. math:: q_{ik} = g\Bigl(\ell_k + \sum_m a_m \hat c^{(m)}_i + b_m \hat d^{(m)}_{ik}\Bigr)
@@ -51,8 +43,8 @@ class StackedRouter(Estimator):
     answers it best. They need not sum to one: zero weights are the constant router. If held-out
     contrasts do not lower the squared error at all reliably, they are set to zero, and
     ``report_`` says that no router beats the best constant. Leads over the best constant are then
-    believed as far as held-out rows bear them out (:func:`lead_trust`). The map :math:`g` is a
-    calibration fitted on the same held-out blend.
+    believed as far as held-out rows bear them out. The map :math:`g` is a calibration fitted on the
+    same held-out blend. :class:`router_ml.estimators.blend.Blend` does all of that.
 
     With a costly member (a fine-tuned encoder) only as many inner folds are held out as it takes to
     find weights and calibration on some 500 rows. Where the first is enough, a costly member is
@@ -110,7 +102,6 @@ class StackedRouter(Estimator):
         Y, observed, weight, code = check_fit(queries, Y, candidates, sample_weight, groups)
         built = self._built()
         self.candidates_ = candidates.names
-        self.level_ = split_effects(Y, observed, weight).level
         folds = group_folds(code, n_folds=self.n_folds, random_state=self.random_state)
         costly = {name for name, member in built.items() if member.costly}
         n_judged = self._folds_to_judge(observed) if costly else self.n_folds
@@ -126,17 +117,19 @@ class StackedRouter(Estimator):
         )
         held_out = {name: quality[judged] for name, quality in held_out.items()}
         truth, mass = np.where(observed, Y, np.nan)[judged], weight[judged]
-        if not self._worth(costly, held_out, truth, mass, code[judged]):
+        costly_z = self._worth(costly, held_out, truth, mass, code[judged])
+        if costly_z is not None and costly_z < MIN_Z:
             held_out = {name: q for name, q in held_out.items() if name not in costly}
-        self._blend(held_out, truth, mass, code[judged])
+        self.blend_ = Blend.fit(
+            held_out, truth, mass, code[judged], min_z=MIN_Z, calibrate=self.calibrate
+        )
         judgement = (
-            self._judge(held_out)
+            self.blend_.predict(held_out)
             if n_judged == 1
             else self._judge_apart(held_out, truth, mass, code[judged], folds[judged])
         )
-        self.report_ = self._report(held_out, judgement, truth, mass)
-        if judged.all():
-            self.oof_ = judgement
+        self.report_ = self._report(held_out, judgement, truth, mass, costly_z)
+        self.oof_ = judgement if judged.all() else None
         used: BoolArray = np.asarray(observed.any(axis=1))
         learn = queries if used.all() else queries.take(used)
         self.members_ = {
@@ -150,7 +143,7 @@ class StackedRouter(Estimator):
                 groups=code[used],
             )
             for name, member in built.items()
-            if self.weights_.get(name, (0.0, 0.0)) != (0.0, 0.0)
+            if name in self.blend_.members
         }
         return self
 
@@ -159,7 +152,7 @@ class StackedRouter(Estimator):
         fitted = CandidateTable.from_prices(dict.fromkeys(self.candidates_, (0.0, 0.0)))
         chosen = columns(self.candidates_, candidates)
         predictions = {name: m.predict(queries, fitted) for name, m in self.members_.items()}
-        return self._judge(predictions, len(queries))[:, chosen]
+        return self.blend_.predict(predictions, len(queries))[:, chosen]
 
     def get_state(self) -> State:
         """See :meth:`Estimator.get_state`."""
@@ -167,14 +160,11 @@ class StackedRouter(Estimator):
         return State(
             name=self.name,
             params={**self.get_params(deep=False), "members": specs},
-            arrays={
-                "level_": self.level_,
-                "trust_": self.trust_,
-                "calibrator_": self.calibrator_.array,
-            },
+            arrays=self.blend_.arrays,
             values={
                 "candidates": list(self.candidates_),
-                "weights": {name: list(pair) for name, pair in self.weights_.items()},
+                "weights": {name: list(pair) for name, pair in self.blend_.weights.items()},
+                "contrast_z": self.blend_.contrast_z,
                 "report": self.report_,
             },
             children={name: member.get_state() for name, member in self.members_.items()},
@@ -185,11 +175,10 @@ class StackedRouter(Estimator):
         """See :meth:`Estimator.from_state`."""
         self = cls(**state.params)
         self.candidates_ = tuple(state.values["candidates"])
-        self.weights_ = {name: (a, b) for name, (a, b) in state.values["weights"].items()}
+        self.blend_ = Blend.from_arrays(
+            state.arrays, state.values["weights"], state.values["contrast_z"]
+        )
         self.report_ = state.values["report"]
-        self.level_ = state.arrays["level_"]
-        self.trust_ = state.arrays["trust_"]
-        self.calibrator_ = calibrator_from_array(state.arrays["calibrator_"])
         self.members_ = {name: load_estimator(child) for name, child in state.children.items()}
         return self
 
@@ -210,57 +199,17 @@ class StackedRouter(Estimator):
         Y: FloatArray,
         weight: FloatArray,
         groups: IntArray,
-    ) -> bool:
-        """Whether costly members lower the squared error of the blend reliably."""
-        self.costly_z_: float | None = None
+    ) -> float | None:
+        """Standard errors by which costly members lower the squared error; ``None`` without any."""
         cheap = {name: quality for name, quality in held_out.items() if name not in costly}
         if not costly or not cheap:
-            return True
-        parts = group_folds(groups, n_folds=self.n_folds, random_state=self.random_state)
+            return None
+        folds = group_folds(groups, n_folds=self.n_folds, random_state=self.random_state)
         with_them, without = (
-            squared_errors(self._judge_apart(them, Y, weight, groups, parts), Y, weight)
+            squared_errors(self._judge_apart(them, Y, weight, groups, folds), Y, weight)
             for them in (held_out, cheap)
         )
-        _, self.costly_z_ = advantage(with_them, without, groups)
-        return self.costly_z_ >= MIN_Z
-
-    def _blend(
-        self,
-        held_out: Mapping[str, FloatArray],
-        Y: FloatArray,
-        weight: FloatArray,
-        groups: IntArray,
-    ) -> None:
-        """Solve for weights, drop contrasts that do not earn their place; trust, and calibrate."""
-        from scipy.optimize import nnls
-
-        self.trust_: FloatArray = np.ones(len(self.level_))
-        names = list(held_out)
-        seen = weight > 0
-        parts = [split_predictions(held_out[name], self.level_) for name in names]
-        design = [np.broadcast_to(common, Y.shape)[seen] for common, _ in parts]
-        design += [contrast[seen] for _, contrast in parts]
-        root = np.sqrt(weight[seen])
-        A = np.column_stack(design) * root[:, None]
-        b = (Y - self.level_)[seen] * root
-        # nnls wants few rows: the triangle of A's QR has the same least squares.
-        Q, R = np.linalg.qr(np.column_stack([A, b]))[0:2]
-        del Q
-        solved = nnls(R[:, :-1], R[:, -1])[0]
-        self.weights_ = {
-            name: (float(solved[j]), float(solved[j + len(names)])) for j, name in enumerate(names)
-        }
-        full = squared_errors(self._combine(held_out), Y, weight)
-        kept = self.weights_
-        self.weights_ = {name: (a, 0.0) for name, (a, _) in kept.items()}
-        flat = squared_errors(self._combine(held_out), Y, weight)
-        self.gain_, self.z_ = advantage(full, flat, groups)
-        if self.z_ >= MIN_Z:
-            self.weights_ = kept
-        self.trust_ = lead_trust(self._combine(held_out), Y, weight, self.level_)
-        self.calibrator_: Calibrator = IDENTITY
-        if self.calibrate:
-            self.calibrator_ = fit_calibrator(self._combine(held_out), Y, weight)
+        return advantage(with_them, without, groups)[1]
 
     def _judge_apart(
         self,
@@ -270,37 +219,9 @@ class StackedRouter(Estimator):
         groups: IntArray,
         folds: IntArray,
     ) -> FloatArray:
-        """Judge each fold with levels, weights and calibration of the others, shape (n, K)."""
-        judgement = np.empty(Y.shape)
-        for fold in np.unique(folds):
-            others, mine = folds != fold, folds == fold
-            part = self.clone()
-            part.level_ = split_effects(Y[others], weight[others] > 0, weight[others]).level
-            part._blend(
-                {name: quality[others] for name, quality in held_out.items()},
-                Y[others],
-                weight[others],
-                groups[others],
-            )
-            judgement[mine] = part._judge(
-                {name: quality[mine] for name, quality in held_out.items()}
-            )
-        return judgement
-
-    def _judge(self, predictions: Mapping[str, FloatArray], n: int | None = None) -> FloatArray:
-        """Calibrated blend, shape (n, K), in [0, 1]."""
-        quality: FloatArray = np.clip(self.calibrator_(self._combine(predictions, n)), 0.0, 1.0)
-        return quality
-
-    def _combine(self, predictions: Mapping[str, FloatArray], n: int | None = None) -> FloatArray:
-        """Blend of members' predictions about the levels, shape (n, K)."""
-        rows = len(next(iter(predictions.values()))) if n is None else n
-        left = np.zeros((rows, len(self.level_)))
-        for name, quality in predictions.items():
-            common, contrast = split_predictions(quality, self.level_)
-            a, b = self.weights_[name]
-            left += a * common + b * contrast
-        return np.clip(self.level_ + believed(left, self.trust_, self.level_), 0.0, 1.0)
+        return cross_fitted_blend(
+            held_out, Y, weight, groups, folds, min_z=MIN_Z, calibrate=self.calibrate
+        )
 
     def _report(
         self,
@@ -308,32 +229,33 @@ class StackedRouter(Estimator):
         judgement: FloatArray,
         Y: FloatArray,
         weight: FloatArray,
+        costly_z: float | None,
     ) -> dict[str, Any]:
         """Held-out squared errors of members, constants and blend, weights, and the verdict."""
-        mass = weight.sum()
+        mass, blend, z = weight.sum(), self.blend_, self.blend_.contrast_z
 
         def error(quality: FloatArray) -> float:
             return round(float(squared_errors(quality, Y, weight).sum() / mass), 6)
 
-        best = self.candidates_[int(np.argmax(self.level_))]
-        beaten = any(b > 0 for _, b in self.weights_.values())
+        best = self.candidates_[int(np.argmax(blend.level))]
+        beaten = any(b > 0 for _, b in blend.weights.values())
         return {
             "squared_error": {
-                "constant": error(np.tile(self.level_, (len(Y), 1))),
+                "constant": error(np.tile(blend.level, (len(Y), 1))),
                 **{name: error(quality) for name, quality in held_out.items()},
                 "stacked": error(judgement),
             },
-            "weights": {name: [round(x, 4) for x in pair] for name, pair in self.weights_.items()},
-            "contrast_z": round(self.z_, 2),
-            **({} if self.costly_z_ is None else {"costly_z": round(self.costly_z_, 2)}),
+            "weights": {name: [round(x, 4) for x in pair] for name, pair in blend.weights.items()},
+            "contrast_z": round(z, 2),
+            **({} if costly_z is None else {"costly_z": round(costly_z, 2)}),
             "trust": {
                 name: round(float(x), 4)
-                for name, x in zip(self.candidates_, self.trust_, strict=True)
+                for name, x in zip(self.candidates_, blend.trust, strict=True)
             },
             "verdict": (
-                f"contrasts between candidates lower the held-out squared error (z = {self.z_:.1f})"
+                f"contrasts between candidates lower the held-out squared error (z = {z:.1f})"
                 if beaten
                 else f"no router beats constant {best}: held-out contrasts do not lower the "
-                f"squared error (z = {self.z_:.1f}, needed {MIN_Z})"
+                f"squared error (z = {z:.1f}, needed {MIN_Z})"
             ),
         }

@@ -59,7 +59,7 @@ class TokenWeightsEstimator(QualityEstimator):
         self.max_iterations = max_iterations
         self.tolerance = tolerance
 
-    def _fit_effects(self, queries: QueryBatch, effects: Effects) -> None:
+    def fit_effects(self, queries: QueryBatch, effects: Effects) -> None:
         present = self._present(queries.tokens)
         seen = np.bincount(present.indices, minlength=present.shape[1])
         idf = np.log((1.0 + len(queries)) / (1.0 + seen)) + 1.0
@@ -82,14 +82,14 @@ class TokenWeightsEstimator(QualityEstimator):
         self.table_ = np.column_stack([weights, idf**2]).astype(np.float32)
         self.offset_ = (effects.level + intercept[0] + intercept[1:]).astype(np.float32)
 
-    def _quality(self, queries: QueryBatch) -> FloatArray:
+    def raw_quality(self, queries: QueryBatch) -> FloatArray:
         total = self._present(queries.tokens).astype(np.float32) @ self.table_
         norm = np.sqrt(np.maximum(total[:, -1:], MIN_SQUARE))
         quality: FloatArray = total[:, :-1] / norm + self.offset_
         return quality
 
     def _effects(self, queries: QueryBatch) -> FloatArray:
-        left = self._quality(queries) - self.level_
+        left = self.raw_quality(queries) - self.level_
         return np.column_stack([np.zeros(len(left)), left])
 
     def _present(self, tokens: Tokens) -> csr_matrix:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from router_ml.checks.examples import (
 from router_ml.estimators.base import Estimator
 from router_ml.estimators.calibration import fit_calibrator
 from router_ml.estimators.registry import load_all, make_estimator
-from router_ml.estimators.stacked import StackedRouter
+from router_ml.estimators.stacked import StackedQuality
 from router_ml.export.graph import FeatureTensors, GraphBuilder
 from router_ml.export.heads.base import add_head
 from router_ml.export.heads.calibration import add_calibration
@@ -88,10 +89,10 @@ def test_head_agrees(name: str, labels: str) -> None:
 
 def test_head_believes_leads_in_part() -> None:
     queries, table = example_batch(300, n_dims=DIMS), example_candidates(3)
-    stack = StackedRouter(members={"linear": {"name": "linear", "contrast_penalty": 10.0}})
+    stack = StackedQuality(members={"linear": {"name": "linear", "contrast_penalty": 10.0}})
     stack.fit(queries, example_labels(queries, 3), candidates=table)
     trusting = stack.predict(queries, table)
-    stack.trust_ = np.array([0.3, 1.0, 0.0])
+    stack.blend_ = replace(stack.blend_, trust=np.array([0.3, 1.0, 0.0]))
     expected = stack.predict(queries, table)
     assert np.abs(expected - trusting).max() > 0.01
     np.testing.assert_allclose(run(scorer(stack), queries), expected, atol=1e-4)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from router_ml.estimators.stacked import StackedRouter
+from router_ml.estimators.stacked import StackedQuality
 from router_ml.estimators.trust import believed
 from router_ml.export.graph import FeatureTensors, GraphBuilder
 from router_ml.export.heads.base import add_head
@@ -13,19 +13,20 @@ from router_ml.export.heads.quality import affine, clip_quality, expand_levels
 
 
 @add_head.register
-def _(estimator: StackedRouter, graph: GraphBuilder, features: FeatureTensors) -> str:
-    k = len(estimator.level_)
-    weights = [estimator.weights_[name] for name in estimator.members_]
+def _(estimator: StackedQuality, graph: GraphBuilder, features: FeatureTensors) -> str:
+    fitted = estimator.blend_
+    k = len(fitted.level)
+    weights = [fitted.weights[name] for name in estimator.members_]
     # A member adds a * common + b * contrast = b * left + (a - b) * mean(left), its left being its
     # quality less the level, and then leads are shrunken: linear, so that all is one product.
-    shrink = believed(np.eye(k), estimator.trust_, estimator.level_)
+    shrink = believed(np.eye(k), fitted.trust, fitted.level)
     blend = np.vstack(
         [(b * np.eye(k) + np.full((k, k), (a - b) / k)) @ shrink for a, b in weights] or [[]]
     )
     if members := [add_head(member, graph, features) for member in estimator.members_.values()]:
-        rest = estimator.level_ - np.tile(estimator.level_, len(members)) @ blend
+        rest = fitted.level - np.tile(fitted.level, len(members)) @ blend
         total = affine(graph, graph.op("Concat", *members, axis=1), blend, rest)
     else:
-        total = expand_levels(graph, features, estimator.level_)
-    calibrated = add_calibration(graph, clip_quality(graph, total), estimator.calibrator_)
+        total = expand_levels(graph, features, fitted.level)
+    calibrated = add_calibration(graph, clip_quality(graph, total), fitted.calibrator)
     return clip_quality(graph, calibrated)

@@ -68,8 +68,8 @@ def test_regret_counts_what_the_oracle_would_have_earned(world: World) -> None:
         ledger.stand(number, "1", world.at(number).oracle(5.0))
         ledger.played(number, Served(rows, action, ("1",) * 100), never)
     assert ledger.cumulative_regret(LOOP) == pytest.approx(0.0)
-    moment = world.at(3)
-    lost = moment.utility(5.0)[rows].max(axis=1) - moment.utility(5.0)[rows, best]
+    state = world.at(3)
+    lost = state.utility(5.0)[rows].max(axis=1) - state.utility(5.0)[rows, best]
     assert ledger.rounds[3][NEVER]["regret"] == pytest.approx(lost.mean())
     assert ledger.rounds[3][ORACLE]["regret"] == 0.0
     summary = ledger.summary()
@@ -84,8 +84,8 @@ def test_who_never_learns_never_recovers(world: World) -> None:
     degraded = world.candidates.index(world.events[1].candidate)
     probs = np.tile(np.eye(len(world.candidates))[degraded], (len(world.truth), 1))
     for number in range(4):
-        for moment in (number - 1, number):
-            ledger.stand(moment, "1", probs)
+        for state in (number - 1, number):
+            ledger.stand(state, "1", probs)
         served = Served(np.arange(50), np.full(50, degraded), ("1",) * 50)
         ledger.played(number, served, probs)
     summary = ledger.summary()

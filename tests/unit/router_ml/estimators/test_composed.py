@@ -16,7 +16,7 @@ from router_ml.estimators.lightgbm import LightGBMEstimator
 from router_ml.estimators.linear import LinearEstimator
 from router_ml.estimators.registry import make_estimator
 from router_ml.estimators.specs import as_spec
-from router_ml.estimators.stacked import StackedRouter
+from router_ml.estimators.stacked import StackedQuality
 from router_ml.types.candidates import CandidateTable
 from router_ml.types.queries import QueryBatch
 
@@ -26,7 +26,7 @@ TABLE = CandidateTable.from_prices({"a": (1.0, 1.0), "b": (2.0, 2.0), "c": (3.0,
 def test_noise_leaves_the_constants() -> None:
     queries = example_batch(400, random_state=0)
     Y = (np.random.default_rng(3).random((400, 3)) < [0.4, 0.6, 0.8]).astype(float)
-    stack = StackedRouter(members={"linear": {"name": "linear"}}).fit(queries, Y, candidates=TABLE)
+    stack = StackedQuality(members={"linear": {"name": "linear"}}).fit(queries, Y, candidates=TABLE)
     predicted = stack.predict(queries, TABLE)
     assert np.abs(predicted - Y.mean(axis=0)).max() < 0.2
     assert (predicted.argmax(axis=1) == 2).mean() > 0.95
@@ -34,7 +34,7 @@ def test_noise_leaves_the_constants() -> None:
 
 def test_no_member_is_refused() -> None:
     with pytest.raises(ConfigError, match="at least one member"):
-        StackedRouter(members={}).fit(example_batch(20), np.ones((20, 3)), candidates=TABLE)
+        StackedQuality(members={}).fit(example_batch(20), np.ones((20, 3)), candidates=TABLE)
 
 
 def test_trees_on_a_base_survive_their_state() -> None:
@@ -91,18 +91,18 @@ def test_a_costly_member_is_fitted_as_often_as_judging_takes(
     queries, candidates = example_batch(240), example_candidates(3)
     Y = example_labels(queries, 3)
     sizes: list[int] = []
-    learn = LinearEstimator._fit_effects
+    learn = LinearEstimator.fit_effects
 
     def counted(self: LinearEstimator, queries: QueryBatch, effects: Effects) -> None:
         sizes.append(len(queries))
         learn(self, queries, effects)
 
-    monkeypatch.setattr(LinearEstimator, "_fit_effects", counted)
+    monkeypatch.setattr(LinearEstimator, "fit_effects", counted)
     monkeypatch.setattr(LinearEstimator, "costly", True)
     monkeypatch.setattr(stacked, "MIN_JUDGED", to_judge)
     monkeypatch.setattr(stacked, "MIN_Z", -np.inf)  # it is worth its price
     members = {"dear": {"name": "linear"}, "knn": {"name": "knn"}}
-    model = StackedRouter(members=members, n_folds=6).fit(queries, Y, candidates=candidates)
+    model = StackedQuality(members=members, n_folds=6).fit(queries, Y, candidates=candidates)
     assert sizes == fits
     assert (model.oof_ is not None) == (len(fits) > 6)
     twin = load_estimator(model.get_state())
@@ -121,6 +121,6 @@ def test_a_costly_member_must_be_worth_it(
     monkeypatch.setattr(LinearEstimator, "costly", True)
     monkeypatch.setattr(stacked, "MIN_JUDGED", to_judge)
     members = {"dear": {"name": "linear"}, "constant": {"name": "constant"}}
-    model = StackedRouter(members=members).fit(queries, Y, candidates=candidates)
+    model = StackedQuality(members=members).fit(queries, Y, candidates=candidates)
     assert ("dear" in model.members_) == useful
     assert (model.report_["costly_z"] >= stacked.MIN_Z) == useful

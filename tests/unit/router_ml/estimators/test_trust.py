@@ -1,11 +1,13 @@
 """Leads over the best constant are believed as far as held-out rows bear them out."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from router_ml.checks.examples import example_batch
 from router_ml.estimators.base import load_estimator
-from router_ml.estimators.stacked import StackedRouter
+from router_ml.estimators.stacked import StackedQuality
 from router_ml.estimators.trust import believed, lead_trust
 from router_ml.types.candidates import CandidateTable
 
@@ -41,11 +43,11 @@ def test_a_stack_keeps_its_trust() -> None:
     table = CandidateTable.from_prices({"a": (1.0, 1.0), "b": (2.0, 2.0), "c": (3.0, 3.0)})
     rng = np.random.default_rng(3)
     Y = np.clip(queries.lexical[:, :1] * [[0.1, 0.2, 0.3]] + rng.normal(0.0, 0.1, (300, 3)), 0, 1)
-    stack = StackedRouter(members={"linear": {"name": "linear", "contrast_penalty": 10.0}})
+    stack = StackedQuality(members={"linear": {"name": "linear", "contrast_penalty": 10.0}})
     stack.fit(queries, Y, candidates=table)
-    stack.trust_ = np.array([0.5, 0.2, 1.0])
+    stack.blend_ = replace(stack.blend_, trust=np.array([0.5, 0.2, 1.0]))
     half = stack.predict(queries, table)
     twin = load_estimator(stack.get_state())
     np.testing.assert_array_equal(twin.predict(queries, table), half)
-    stack.trust_ = np.ones(3)
+    stack.blend_ = replace(stack.blend_, trust=np.ones(3))
     assert not np.allclose(stack.predict(queries, table), half)

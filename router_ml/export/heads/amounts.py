@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from router_ml.estimators.counts import LOG_COLUMNS, CountsEstimator
+from router_ml.estimators.amounts import LOG_COLUMNS, AmountEstimator
 from router_ml.export.graph import FeatureTensors, GraphBuilder
 from router_ml.export.heads.base import add_head
 from router_ml.export.heads.quality import affine
 
 
 @add_head.register
-def _(estimator: CountsEstimator, graph: GraphBuilder, features: FeatureTensors) -> str:
+def _(estimator: AmountEstimator, graph: GraphBuilder, features: FeatureTensors) -> str:
     # Standardisation is folded into the weights: (x - m) / s @ C.T + a = x @ (C / s).T + b.
     coef = estimator.coef_ / estimator.scale_
     intercept = estimator.intercept_ - coef @ estimator.mean_

@@ -21,7 +21,7 @@ _FITTED: Final = ("low_", "high_", "mean_", "scale_", "intercept_", "coef_", "sm
 _FLOOR: Final = 1e-3
 
 
-class CountsEstimator(Estimator):
+class AmountEstimator(Estimator):
     r"""Ridge on lexical features: one shared part and a shrunken deviation per candidate.
 
     .. math:: g(\mu_{ik}) = a_k + x_i^\top (w + v_k)
@@ -46,7 +46,7 @@ class CountsEstimator(Estimator):
     .. [1] Duan, "Smearing Estimate: A Nonparametric Retransformation Method", JASA 78, 1983.
     """
 
-    name: ClassVar[str] = "counts"
+    name: ClassVar[str] = "amounts"
 
     def __init__(
         self,
