@@ -125,18 +125,18 @@ def certify(config: ConfigFile = None, overrides: Overrides = None) -> None:
 @app.command()
 def register(config: ConfigFile = None, overrides: Overrides = None) -> None:
     """A bundle becomes a version in the registry, with the alias challenger."""
-    from pipelines.registry import registry
+    from pipelines.stages import register as stage
 
-    version = registry.register(read_config(RegisterConfig, config, overrides))
+    version = stage.run(read_config(RegisterConfig, config, overrides))
     console.print(f"registered as version {version}, alias challenger")
 
 
 @app.command()
 def promote(config: ConfigFile = None, overrides: Overrides = None) -> None:
     """The challenger becomes the champion, if the gate lets it."""
-    from pipelines.registry import registry
+    from pipelines.stages import promote as stage
 
-    report = registry.promote(read_config(PromoteConfig, config, overrides))
+    report = stage.run(read_config(PromoteConfig, config, overrides))
     report.require_promoted()
     console.print(report.text, highlight=False, markup=False)
 
@@ -148,9 +148,9 @@ def rollback(
     reason: Annotated[str, typer.Option(help="Why.")] = "",
 ) -> None:
     """The champion before this one becomes the champion again."""
-    from pipelines.registry import registry
+    from pipelines.stages import promote as stage
 
-    version = registry.rollback(name, by=by, reason=reason)
+    version = stage.rollback(name, by=by, reason=reason)
     console.print(f"champion is version {version} again")
 
 

@@ -30,9 +30,8 @@ from pipelines.config import (
 from pipelines.console import console, progress, shares
 from pipelines.encoders import get_encoder
 from pipelines.printing import print_comparison
-from pipelines.registry import registry
 from pipelines.service import post, running_service
-from pipelines.stages import export, join, train
+from pipelines.stages import export, join, promote, register, train
 from router_ml.data.full_information import FullInformation, read_matrix
 from router_ml.data.groups import N_FOLDS
 from router_ml.data.synthetic_log import write_world
@@ -208,9 +207,9 @@ def _register(config: DemoConfig, joined: Path, trained: Path, bundle: Path, mat
     store.mkdir(parents=True)
     os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{store / 'mlflow.db'}"
     with progress("registering", None):
-        version = registry.register(RegisterConfig(bundle=bundle, trained=trained, joined=joined))
+        version = register.run(RegisterConfig(bundle=bundle, trained=trained, joined=joined))
     with progress("asking the gate", None):
-        report = registry.promote(PromoteConfig(joined=joined, matrix=matrix))
+        report = promote.run(PromoteConfig(joined=joined, matrix=matrix))
     console.print(report.text, highlight=False, markup=False)
     if report.promoted:
         return "models:/router@champion"

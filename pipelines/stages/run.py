@@ -17,9 +17,8 @@ from pipelines.config import (
     TrainConfig,
 )
 from pipelines.console import console, progress
-from pipelines.registry import registry
 from pipelines.registry.promotion import PromotionReport
-from pipelines.stages import evaluate, export, join, train
+from pipelines.stages import evaluate, export, join, promote, register, train
 from router_ml.data.synthetic_log import write_world
 
 
@@ -49,10 +48,10 @@ def run(config: ChainConfig) -> PromotionReport:
     evaluation = evaluate.run(
         EvaluateConfig(bundle=bundle, joined=joined, output=output / "evaluation")
     )
-    registry.register(
+    register.run(
         RegisterConfig(bundle=bundle, trained=trained, joined=joined, evaluation=evaluation)
     )
-    return registry.promote(PromoteConfig(joined=joined))
+    return promote.run(PromoteConfig(joined=joined))
 
 
 def main(

@@ -15,9 +15,9 @@ import pytest
 
 from pipelines.artifacts import read_training_table
 from pipelines.config import ExportConfig, JoinConfig, RegisterConfig, TrainConfig
-from pipelines.registry.registry import register
 from pipelines.stages.export import run as export
 from pipelines.stages.join import run as join
+from pipelines.stages.register import run as register
 from pipelines.stages.train import run as train
 from pipelines.trained import load_trained
 from router_ml.data.held_out import HELD_OUT, HeldOut
