@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from pipelines.yaml_config import dump_config, load_config, resolved
+from pipelines.options import dump_config, load_config, resolved
 from router_ml.cascade.spec import CascadeConfig
 from router_ml.errors import ConfigError
 

@@ -12,7 +12,6 @@ import os
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +19,7 @@ import numpy as np
 
 from pipelines import figures
 from pipelines.artifacts import read_training_table
+from pipelines.commands import DemoConfig
 from pipelines.config import (
     ExportConfig,
     JoinConfig,
@@ -56,22 +56,6 @@ FILES: Final = ("requests.jsonl.gz", "labels.csv", "prices.json", "matrix.parque
 RESULT: Final = "demo.json"
 FIGURE: Final = "cost_quality.png"
 PARITY_QUERIES: Final = 200
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DemoConfig:
-    """What the demo runs on.
-
-    Parameters
-    ----------
-    data : folder with a log, labels, prices and a matrix; ``None`` = a synthetic world
-    output : folder to write to
-    cache : folder for encoders
-    """
-
-    data: Path | None = None
-    output: Path = Path("runs/demo")
-    cache: Path = Path(".cache")
 
 
 def run(config: DemoConfig) -> Path:
