@@ -5,89 +5,24 @@ from __future__ import annotations
 import json
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pipelines import artifacts
 from pipelines.config import (
     CertifyConfig,
+    DemoConfig,
     EvaluateConfig,
     ExportConfig,
     JoinConfig,
     PromoteConfig,
     RegisterConfig,
+    RollbackConfig,
+    RouteConfig,
+    ServeConfig,
     TrainConfig,
 )
 from pipelines.console import console, print_table, shares
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RollbackConfig:
-    """Give the alias champion back to the version that had it before.
-
-    Parameters
-    ----------
-    name : registered model
-    by : who rolls back
-    reason : why
-    """
-
-    name: str = "router"
-    by: str = ""
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServeConfig:
-    """Where the scoring service listens; further settings by ``ROUTER_SERVE_*`` variables.
-
-    Parameters
-    ----------
-    bundle : bundle folder, or models:/router@champion
-    host : address to listen on
-    port : TCP port
-    workers : processes
-    """
-
-    bundle: str
-    host: str = "127.0.0.1"
-    port: int = 8080
-    workers: int = 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RouteConfig:
-    """One decision, without a service.
-
-    Parameters
-    ----------
-    bundle : bundle folder
-    query : what is asked; - reads standard input
-    cost_weight : quality per dollar
-    max_cost_usd : dollars a request
-    """
-
-    bundle: Path
-    query: str
-    cost_weight: float | None = None
-    max_cost_usd: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DemoConfig:
-    """What the demo runs on.
-
-    Parameters
-    ----------
-    data : folder with a log, labels, prices and a matrix; default: a synthetic world
-    output : folder to write to
-    cache : folder for encoders
-    """
-
-    data: Path | None = None
-    output: Path = Path("runs/demo")
-    cache: Path = Path(".cache")
 
 
 def join(config: JoinConfig) -> None:

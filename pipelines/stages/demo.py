@@ -19,8 +19,8 @@ import numpy as np
 
 from pipelines import figures
 from pipelines.artifacts import read_training_table
-from pipelines.commands import DemoConfig
 from pipelines.config import (
+    DemoConfig,
     ExportConfig,
     JoinConfig,
     PromoteConfig,

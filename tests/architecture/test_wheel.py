@@ -36,7 +36,7 @@ def test_the_wheel_runs_the_command_line_and_holds_no_benchmark(tmp_path: Path) 
     environ = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
 
     def call(*words: str) -> subprocess.CompletedProcess[str]:
-        command = [tmp_path / "venv" / "bin" / "router-ml", *words]
+        command = [str(tmp_path / "venv" / "bin" / "router-ml"), *words]
         return subprocess.run(
             command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False
         )

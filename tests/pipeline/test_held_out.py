@@ -114,8 +114,8 @@ def test_what_was_learned_from_noise_is_worth_nothing(
         assert judged.held_out is not None
         everything, candidates = read_training_table(noise, "train")
         trained = load_trained(tmp_path / "trained")
-        data = training_set(everything, candidates, trained.encoder)
-        seen = trained.estimator.predict(data.batch, candidates)
+        data = training_set(everything, candidates, trained.router.encoder)
+        seen = trained.router.estimator.predict(data.batch, candidates)
         assert z(replace(judged, held_out=replace(judged.held_out, predictions=seen))) > 4.0
 
 

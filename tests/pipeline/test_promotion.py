@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,8 +34,8 @@ from tests.promotion_world import (
 mlflow = pytest.importorskip("mlflow")
 pytestmark = pytest.mark.filterwarnings(*MLFLOW_WARNINGS)
 REPOSITORY = Path(__file__).parents[2]
-PATIENT = {"max_p50_ms": 1e3, "max_p99_ms": 1e3}
-NAMED = {"override_by": "Ada", "override_reason": "a test", **PATIENT}
+PATIENT: dict[str, Any] = {"max_p50_ms": 1e3, "max_p99_ms": 1e3}
+NAMED: dict[str, Any] = {"override_by": "Ada", "override_reason": "a test", **PATIENT}
 
 
 @pytest.fixture

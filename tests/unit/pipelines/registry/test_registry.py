@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,7 +32,7 @@ def aliases() -> dict[str, str]:
     return {alias: str(version) for alias, version in found.items()}
 
 
-def add(folder: Path, policy: str, **options: float) -> str:
+def add(folder: Path, policy: str, **options: Any) -> str:
     return register.run(RegisterConfig(bundle=exported(folder, policy, **options)))
 
 

@@ -23,7 +23,7 @@ World = tuple[AnswerTable, FloatArray]
 
 
 def small(**changes: int) -> AnswerScorer:
-    return AnswerScorer(**{"n_trees": 60, "n_splits": 3, "repeats": 2, **changes})  # type: ignore[arg-type]
+    return AnswerScorer(**{"n_trees": 60, "n_splits": 3, "repeats": 2, **changes})
 
 
 @pytest.fixture(scope="module")
