@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from router_ml.cascade.client import CascadeClient
-from router_ml.cascade.runtime.cascade import Attempt
+from router_ml.cascade.runtime.attempt import Attempt
 from router_ml.errors import InvalidRequestError, ScorerUnavailableError
 from router_ml.features.query import Query, parse_query
 from serving.cascade_endpoint import CascadeEndpoint

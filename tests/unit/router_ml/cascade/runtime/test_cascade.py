@@ -11,7 +11,9 @@ import pytest
 from router_ml.bundle.files import read_bundle
 from router_ml.cascade.client import CascadeClient
 from router_ml.cascade.policies.cascade_routing import CascadeRoutingPolicy
-from router_ml.cascade.runtime.cascade import CASCADE, Attempt, CascadeRuntime
+from router_ml.cascade.runtime.attempt import Attempt
+from router_ml.cascade.runtime.cascade import CascadeRuntime
+from router_ml.cascade.runtime.files import CASCADE
 from router_ml.errors import BundleError, ConfigError, InvalidRequestError
 from router_ml.features.query import Query
 from router_ml.runtime.constraints import Constraints

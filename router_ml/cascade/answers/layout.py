@@ -1,0 +1,159 @@
+"""Which readers read an answer, and which columns, by name, a scorer wants of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+import numpy as np
+
+from router_ml.cascade.answers.agreement import AGREEMENT_NAMES
+from router_ml.cascade.answers.asked import Asked
+from router_ml.cascade.answers.reading import Statement
+from router_ml.cascade.answers.registry import DEFAULT_READERS, FIRST_READERS, get_readers
+from router_ml.errors import BundleError, ConfigError
+from router_ml.features.lexical import NAMES
+from router_ml.types.answers import Answer
+from router_ml.types.arrays import FloatArray, IntArray
+
+MAX_ANSWER_CHARS: Final = 8000
+_SAYS_NOTHING: Final = Statement("empty", "")
+
+
+class AnswerLayout:
+    """Readers and columns, by name: what ``cascade.json`` says of a scorer's input.
+
+    Parameters
+    ----------
+    readers : in the order in which they are asked
+    own : columns of the readers; default: all of them
+    lexical : columns of the query, of :data:`router_ml.features.lexical.NAMES`
+    agreement : columns that compare answers, of ``AGREEMENT_NAMES``
+
+    Raises
+    ------
+    ConfigError
+        If a reader or a column is none of this release; the text says which.
+
+    Examples
+    --------
+    >>> layout = AnswerLayout(readers=("numbers", "text"), own=("final_given", "refuses"))
+    >>> from router_ml.features.query import Query
+    >>> row, says = layout.read(Asked(Query("2 + 3?")), Answer("It is 5."))
+    >>> row.tolist(), says.kind, says.key
+    ([1.0, 0.0], 'number', '5')
+    """
+
+    def __init__(
+        self,
+        *,
+        readers: Sequence[str] = DEFAULT_READERS,
+        own: Sequence[str] | None = None,
+        lexical: Sequence[str] = NAMES,
+        agreement: Sequence[str] = AGREEMENT_NAMES,
+    ) -> None:
+        self.readers = tuple(readers)
+        self._readers = get_readers(self.readers)
+        given = dict.fromkeys(name for reader in self._readers for name in reader.columns)
+        self._width = len(given)
+        places = {name: place for place, name in enumerate(given)}
+        self._columns = [
+            np.array([places[name] for name in reader.columns], dtype=np.intp)
+            for reader in self._readers
+        ]
+        self.own = tuple(given if own is None else own)
+        self.lexical = tuple(lexical)
+        self.agreement = tuple(agreement)
+        self._own = _positions(self.own, tuple(given), "answer")
+        self.lexical_positions = _positions(self.lexical, NAMES, "lexical")
+        self.agreement_positions = _positions(self.agreement, AGREEMENT_NAMES, "agreement")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, AnswerLayout) and self.to_dict() == other.to_dict()
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def n_columns(self, n_candidates: int) -> int:
+        """Columns of :meth:`router_ml.cascade.answers.table.AnswerTable.rows`."""
+        return len(self.own) + len(self.lexical) + len(self.agreement) + 2 * n_candidates
+
+    def blank(self, asked: Asked) -> FloatArray:
+        """Row of an answer that no reader reads, float32, shape (n_given,); one serves a query."""
+        row = np.zeros(self._width, np.float32)
+        for reader, columns in zip(self._readers, self._columns, strict=True):
+            row[columns] = reader.absent(asked)
+        return row
+
+    def read(
+        self, asked: Asked, answer: Answer, blank: FloatArray | None = None
+    ) -> tuple[FloatArray, Statement]:
+        """Columns :attr:`own` of one answer, float32, and what it says; any answer is valid."""
+        if len(answer.text) > MAX_ANSWER_CHARS:
+            answer = replace(answer, text=answer.text[:MAX_ANSWER_CHARS])
+        row = self.blank(asked) if blank is None else blank.copy()
+        says: Statement | None = None
+        read = False
+        for reader, columns in zip(self._readers, self._columns, strict=True):
+            if read and not reader.always:
+                continue
+            reading = reader.read(asked, answer)
+            if reading is not None:
+                row[columns] = reading.values
+                says = reading.says if says is None else says
+                read = read or reading.final
+        return row[self._own], _SAYS_NOTHING if says is None else says
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able; :meth:`from_dict` reads it."""
+        return {
+            "readers": list(self.readers),
+            "columns": [*self.own, *self.agreement],
+            "lexical": list(self.lexical),
+        }
+
+    @classmethod
+    def from_dict(cls, spec: Mapping[str, Any], *, lexical: Sequence[str] = NAMES) -> AnswerLayout:
+        """Read what :meth:`to_dict` wrote, or a file from before readers had names.
+
+        Parameters
+        ----------
+        spec : content of ``cascade.json``
+        lexical : the bundle's, for files that name none
+
+        Raises
+        ------
+        BundleError
+            If this release lacks a reader or a column.
+        """
+        columns = [str(name) for name in spec["columns"]]
+        if "readers" not in spec:
+            columns = _renamed(columns)
+        try:
+            return cls(
+                readers=spec.get("readers", FIRST_READERS),
+                own=[name for name in columns if name not in AGREEMENT_NAMES],
+                lexical=spec.get("lexical", lexical),
+                agreement=[name for name in columns if name in AGREEMENT_NAMES],
+            )
+        except ConfigError as error:
+            raise BundleError(f"the bundle's answer scorer cannot be served: {error}") from error
+
+
+def _positions(wanted: Sequence[str], given: Sequence[str], what: str) -> IntArray:
+    unknown = [name for name in wanted if name not in given]
+    if unknown:
+        raise ConfigError(
+            f"no reader of this release gives the {what} columns {unknown}: export it again"
+        )
+    return np.array([given.index(name) for name in wanted], dtype=np.intp)
+
+
+def _renamed(columns: Sequence[str]) -> list[str]:
+    """``query_numbers`` named two columns once; the second, of arithmetic, has its own name now."""
+    seen: set[str] = set()
+    out = []
+    for name in columns:
+        out.append("numbers_in_query" if name == "query_numbers" and name in seen else name)
+        seen.add(name)
+    return out
