@@ -12,8 +12,8 @@ from router_ml.cascade.answers.agreement import AGREEMENT_NAMES
 from router_ml.cascade.answers.asked import Asked
 from router_ml.cascade.answers.reading import Statement
 from router_ml.cascade.answers.registry import DEFAULT_READERS, FIRST_READERS, get_readers
-from router_ml.errors import BundleError, ConfigError
-from router_ml.features.lexical import NAMES
+from router_ml.errors import BundleError, ConfigError, SchemaError
+from router_ml.features.lexical import NAMES, lexical_columns
 from router_ml.types.answers import Answer
 from router_ml.types.arrays import FloatArray, IntArray
 
@@ -34,7 +34,9 @@ class AnswerLayout:
     Raises
     ------
     ConfigError
-        If a reader or a column is none of this release; the text says which.
+        If a reader, or a column of its own or of agreement, is none of this release.
+    SchemaError
+        If a lexical column is none of this release.
 
     Examples
     --------
@@ -66,7 +68,7 @@ class AnswerLayout:
         self.lexical = tuple(lexical)
         self.agreement = tuple(agreement)
         self._own = _positions(self.own, tuple(given), "answer")
-        self.lexical_positions = _positions(self.lexical, NAMES, "lexical")
+        self.lexical_positions = lexical_columns(self.lexical)
         self.agreement_positions = _positions(self.agreement, AGREEMENT_NAMES, "agreement")
 
     def __eq__(self, other: object) -> bool:
@@ -136,7 +138,7 @@ class AnswerLayout:
                 lexical=spec.get("lexical", lexical),
                 agreement=[name for name in columns if name in AGREEMENT_NAMES],
             )
-        except ConfigError as error:
+        except (ConfigError, SchemaError) as error:
             raise BundleError(f"the bundle's answer scorer cannot be served: {error}") from error
 
 

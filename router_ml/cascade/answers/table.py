@@ -163,10 +163,11 @@ class AnswerTable:
         seen = seen & self.known[query]
         seen[np.arange(len(query)), candidate] = False
         alike = self.alike[query, candidate]
+        lexical, columns = self.lexical[query], self.layout.lexical_positions
         return np.concatenate(
             [
                 self.own[query, candidate],
-                self.lexical[query][:, self.layout.lexical_positions],
+                lexical if columns is None else lexical[:, columns],
                 agreement_columns(
                     alike=alike,
                     alike_all=self.alike[query],

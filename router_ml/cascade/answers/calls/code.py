@@ -18,8 +18,10 @@ _CALL_HEAD: Final = re.compile(r"(?<![\w.])[A-Za-z_][\w.]*+\s*+\(")
 _MAX_LINES: Final = 40
 
 
-def code_calls(source: str) -> ParsedCalls:
+def code_calls(source: str, *, explicit: bool = False) -> ParsedCalls:
     """Calls of an answer written as code: all of it, what a fence holds, or lines between prose.
+
+    ``explicit``, for dictionaries: as :func:`router_ml.cascade.answers.calls.objects.calls_in`.
 
     Examples
     --------
@@ -28,29 +30,32 @@ def code_calls(source: str) -> ParsedCalls:
     >>> code_calls("I would call f (but not now).").calls
     ()
     """
-    if (found := _whole(source, clean=True)) is not None:
+    if (found := _whole(source, explicit, clean=True)) is not None:
         return found
     fence = FENCE.search(source)
-    if fence is not None and (found := _whole(fence.group(1).strip(), clean=False)) is not None:
+    if (
+        fence is not None
+        and (found := _whole(fence.group(1).strip(), explicit, clean=False)) is not None
+    ):
         return found
-    return ParsedCalls(tuple(_on_lines(source)), code=True)
+    return ParsedCalls(tuple(_on_lines(source, explicit)), code=True)
 
 
-def _whole(source: str, *, clean: bool) -> ParsedCalls | None:
+def _whole(source: str, explicit: bool, *, clean: bool) -> ParsedCalls | None:
     """All of a text as calls, or None; a dictionary is an object rather than code."""
     node = _expression(source)
     if node is None:
         return None
-    calls = tuple(_from_node(node, 0))
+    calls = tuple(_from_node(node, 0, explicit))
     return ParsedCalls(calls, clean, not isinstance(_first(node), ast.Dict)) if calls else None
 
 
-def _on_lines(source: str) -> list[Call]:
+def _on_lines(source: str, explicit: bool) -> list[Call]:
     """Calls that stand on lines of their own between prose."""
     calls: list[Call] = []
     for line in source.splitlines()[:_MAX_LINES]:
         if _CALL_HEAD.search(line) and (node := _expression(line.strip())) is not None:
-            calls.extend(_from_node(node, 0))
+            calls.extend(_from_node(node, 0, explicit))
     return calls
 
 
@@ -67,16 +72,16 @@ def _first(node: ast.expr) -> ast.expr:
     return node
 
 
-def _from_node(node: ast.expr, depth: int) -> list[Call]:
+def _from_node(node: ast.expr, depth: int, explicit: bool) -> list[Call]:
     if depth > MAX_DEPTH:
         return []
     if isinstance(node, ast.List | ast.Tuple | ast.Set):
-        return [call for item in node.elts for call in _from_node(item, depth + 1)]
+        return [call for item in node.elts for call in _from_node(item, depth + 1, explicit)]
     if isinstance(node, ast.Call):
         arguments = {k.arg: _literal(k.value) for k in node.keywords if k.arg is not None}
         return [Call(ast.unparse(node.func), arguments, len(node.args))]
     if isinstance(node, ast.Dict):
-        return list(calls_in(_literal(node)))
+        return list(calls_in(_literal(node), explicit=explicit))
     return []
 
 

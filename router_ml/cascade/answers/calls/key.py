@@ -36,7 +36,7 @@ def calls_statement(calls: Sequence[Call], tools: Mapping[str, Mapping[str, Any]
 
 
 def normal_value(value: object) -> str:
-    """One text for values that mean the same: ``3``, ``3.0`` and ``"3"``; ``"New York"`` in any case.
+    """One text for values that mean the same: ``3``, ``3.0`` and ``"3"``; text in any case.
 
     Examples
     --------

@@ -15,8 +15,8 @@ from router_ml.types.answers import Answer
 class JsonCallsReader(CallsReader):
     """``[{"name": "f", "arguments": {...}}]``, ``[{"f": {...}}]`` and their like.
 
-    All of the text is JSON, or what its first fence holds. Where no tools were on offer, only objects
-    with a name and arguments count.
+    All of the text is JSON, or what its first fence holds. Where no tools were on offer, only
+    objects with a name and arguments count.
     """
 
     name: ClassVar[str] = "json_calls"

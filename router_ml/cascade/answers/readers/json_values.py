@@ -12,8 +12,8 @@ from router_ml.cascade.answers.asked import Asked
 from router_ml.cascade.answers.calls.code import FENCE
 from router_ml.cascade.answers.calls.key import normal_value
 from router_ml.cascade.answers.reader import AnswerReader
-from router_ml.cascade.answers.reading import Reading, Statement
 from router_ml.cascade.answers.readers.numbers import number_statement
+from router_ml.cascade.answers.reading import Reading, Statement
 from router_ml.cascade.answers.words import lower_words
 from router_ml.types.answers import Answer
 

@@ -21,4 +21,4 @@ class WrittenCallsReader(CallsReader):
         source = answer.text.strip()
         if not source or len(source) > MAX_CHARS or not ("(" in source or "{" in source):
             return None
-        return code_calls(source)
+        return code_calls(source, explicit=not asked.query.tools)
