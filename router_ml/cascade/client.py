@@ -95,8 +95,13 @@ class CascadeClient:
         self.max_seconds = max_seconds
         self.clock = clock
 
-    def run(self, query: Query) -> CascadeResult:
+    def run(self, query: Query, constraints: Constraints = NO_CONSTRAINTS) -> CascadeResult:
         """Ask until an answer is accepted.
+
+        Parameters
+        ----------
+        query : what to ask
+        constraints : of this request, beside the client's own limits; the lower of two holds
 
         Raises
         ------
@@ -104,9 +109,13 @@ class CascadeClient:
             If every candidate within the limits failed; the text names what they raised.
         """
         begin = self.clock()
-        constraints = Constraints(
-            max_cost_usd=self.max_cost_usd,
-            max_latency_ms=None if self.max_seconds is None else self.max_seconds * 1e3,
+        constraints = replace(
+            constraints,
+            max_cost_usd=_lower(constraints.max_cost_usd, self.max_cost_usd),
+            max_latency_ms=_lower(
+                constraints.max_latency_ms,
+                None if self.max_seconds is None else self.max_seconds * 1e3,
+            ),
         )
         attempts: list[Attempt] = []
         errors: list[str] = []
@@ -146,3 +155,8 @@ class CascadeClient:
             cost_usd=sum(attempt.cost_usd for attempt in attempts),
             latency_ms=sum(attempt.latency_ms for attempt in attempts),
         )
+
+
+def _lower(one: float | None, other: float | None) -> float | None:
+    given = [limit for limit in (one, other) if limit is not None]
+    return min(given) if given else None

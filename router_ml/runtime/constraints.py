@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -185,18 +185,22 @@ class Constraints:
         predictions: Predictions,
         cost_usd: FloatArray,
         spent: Spent,
-    ) -> Iterator[tuple[BoolArray, str, FloatArray]]:
+    ) -> list[tuple[BoolArray, str, FloatArray]]:
         """Who meets each limit, its name, and the predictions that it bounds."""
+        limits = []
         if table.context_window.any():
             tokens = predictions.input_tokens
             fits = fits_context(table, tokens + (self.max_output_tokens or 0))
-            yield fits, "context window", tokens
+            limits.append((fits, "context window", tokens))
         if self.max_cost_usd is not None:
             total = spent.cost_usd + cost_usd
-            yield total <= self.max_cost_usd, f"max_cost_usd={self.max_cost_usd:g}", total
+            label = f"max_cost_usd={self.max_cost_usd:g}"
+            limits.append((total <= self.max_cost_usd, label, total))
         if self.max_latency_ms is not None:
             total = spent.latency_ms + predictions.latency_ms
-            yield total <= self.max_latency_ms, f"max_latency_ms={self.max_latency_ms:g}", total
+            label = f"max_latency_ms={self.max_latency_ms:g}"
+            limits.append((total <= self.max_latency_ms, label, total))
+        return limits
 
 
 def fits_context(table: CandidateTable, tokens: FloatArray) -> BoolArray:

@@ -60,9 +60,12 @@ class AnswerLayout:
         given = dict.fromkeys(name for reader in self._readers for name in reader.columns)
         self._width = len(given)
         places = {name: place for place, name in enumerate(given)}
+        # Readers of one thing in several notations share columns: a family, by number.
+        families = list(dict.fromkeys(reader.columns for reader in self._readers))
+        self._families = [families.index(reader.columns) for reader in self._readers]
+        self._absent = dict(zip(self._families, self._readers, strict=True))
         self._columns = [
-            np.array([places[name] for name in reader.columns], dtype=np.intp)
-            for reader in self._readers
+            np.array([places[name] for name in family], dtype=np.intp) for family in families
         ]
         self.own = tuple(given if own is None else own)
         self.lexical = tuple(lexical)
@@ -80,30 +83,26 @@ class AnswerLayout:
         """Columns of :meth:`router_ml.cascade.answers.table.AnswerTable.rows`."""
         return len(self.own) + len(self.lexical) + len(self.agreement) + 2 * n_candidates
 
-    def blank(self, asked: Asked) -> FloatArray:
-        """Row of an answer that no reader reads, float32, shape (n_given,); one serves a query."""
-        row = np.zeros(self._width, np.float32)
-        for reader, columns in zip(self._readers, self._columns, strict=True):
-            row[columns] = reader.absent(asked)
-        return row
-
-    def read(
-        self, asked: Asked, answer: Answer, blank: FloatArray | None = None
-    ) -> tuple[FloatArray, Statement]:
+    def read(self, asked: Asked, answer: Answer) -> tuple[FloatArray, Statement]:
         """Columns :attr:`own` of one answer, float32, and what it says; any answer is valid."""
         if len(answer.text) > MAX_ANSWER_CHARS:
             answer = replace(answer, text=answer.text[:MAX_ANSWER_CHARS])
-        row = self.blank(asked) if blank is None else blank.copy()
+        row = np.zeros(self._width, np.float32)
         says: Statement | None = None
-        read = False
-        for reader, columns in zip(self._readers, self._columns, strict=True):
-            if read and not reader.always:
+        final = False
+        seen = set()
+        for reader, family in zip(self._readers, self._families, strict=True):
+            if final and not reader.always:
                 continue
             reading = reader.read(asked, answer)
             if reading is not None:
-                row[columns] = reading.values
+                row[self._columns[family]] = reading.values
+                seen.add(family)
                 says = reading.says if says is None else says
-                read = read or reading.final
+                final = final or reading.final
+        for family, reader in self._absent.items():
+            if family not in seen:
+                row[self._columns[family]] = asked.recall(reader.absent)
         return row[self._own], _SAYS_NOTHING if says is None else says
 
     def to_dict(self) -> dict[str, Any]:

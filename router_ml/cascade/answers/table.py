@@ -100,13 +100,12 @@ class AnswerTable:
             table.lexical[i] = lexical_features(query) if lexical is None else lexical[i]
             reasons = finish_reasons[i] if finish_reasons is not None else ("",) * k
             asked = Asked(query)
-            blank = layout.blank(asked)
             said: dict[int, Statement] = {}
             for j, answer in enumerate(row):
                 if answer is not None:
                     if isinstance(answer, str):
                         answer = Answer.from_stored(answer, finish_reason=reasons[j])
-                    table.own[i, j], said[j] = layout.read(asked, answer, blank)
+                    table.own[i, j], said[j] = layout.read(asked, answer)
             table._compare(i, said)
         return table
 
