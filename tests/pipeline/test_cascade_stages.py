@@ -13,7 +13,8 @@ from pipelines.config import TrainConfig
 from pipelines.options import load_config
 from router_ml.bundle.files import read_bundle
 from router_ml.cascade.policies.cascade import CascadePolicy
-from router_ml.cascade.runtime.cascade import Attempt, CascadeRuntime
+from router_ml.cascade.runtime.attempt import Attempt
+from router_ml.cascade.runtime.cascade import CascadeRuntime
 from router_ml.errors import ConfigError
 from router_ml.features.query import Query
 from router_ml.runtime.runtime import Runtime

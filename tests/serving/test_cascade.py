@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from router_ml.cascade.client import CascadeClient
-from router_ml.cascade.runtime.cascade import Attempt
+from router_ml.cascade.runtime.attempt import Attempt
 from router_ml.errors import InvalidRequestError, ScorerUnavailableError
 from router_ml.features.query import Query, parse_query
 from serving.cascade_endpoint import CascadeEndpoint
@@ -73,6 +73,9 @@ def test_a_failed_turn_and_a_depth(client: httpx.Client) -> None:
         {"answers": [{"text": "x"}]},
         {"answers": [{"candidate": "candidate-0", "cost_usd": -1}]},
         {"answers": {}},
+        {"answers": [{"candidate": "candidate-0", "tool_calls": "add"}]},
+        {"answers": [{"candidate": "candidate-0", "tool_calls": ["add"]}]},
+        {"answers": [{"candidate": "candidate-0", "function_call": 3}]},
         {"max_depth": 0},
         {"other": 1},
         {"query": ""},
@@ -86,6 +89,31 @@ def test_what_makes_no_sense_is_a_problem_document(
     assert response.status_code == 422, response.text
     assert response.headers["content-type"] == "application/problem+json"
     assert QUESTION not in response.text
+
+
+CALL = {"id": "c1", "type": "function", "function": {"name": "add", "arguments": '{"x": 12}'}}
+
+
+@pytest.mark.parametrize(
+    "turn",
+    [
+        {"tool_calls": [CALL], "finish_reason": "tool_calls"},
+        {"text": None, "tool_calls": [CALL]},
+        {"text": "I add them.", "tool_calls": [CALL]},
+        {"text": None, "function_call": {"name": "add", "arguments": "{}"}},
+        {"tool_calls": [{}, {"function": "add"}]},
+    ],
+)
+def test_native_tool_calls_are_an_answer(client: httpx.Client, turn: dict[str, Any]) -> None:
+    tools = [{"type": "function", "function": {"name": "add"}}]
+    answers = [{"candidate": "candidate-0", **turn}]
+    got = step(client, answers=answers, tools=tools)
+    assert list(got["estimates"]) == ["candidate-0"]
+
+
+def test_a_turn_with_neither_text_nor_calls_failed(client: httpx.Client) -> None:
+    answers = [{"candidate": "candidate-0", "tool_calls": [], "function_call": None}]
+    assert step(client, answers=answers)["estimates"] == {}
 
 
 def test_odd_answers_are_judged_all_the_same(client: httpx.Client) -> None:

@@ -24,6 +24,7 @@ from router_ml.data.schemas import REQUESTS
 from router_ml.errors import ConfigError, InvalidRequestError
 from router_ml.features.query import group_id, parse_query, query_id
 from router_ml.features.tools import parse_tools
+from router_ml.types.answers import Answer
 
 Fields = Mapping[str, tuple[str, ...]]
 
@@ -65,6 +66,8 @@ LITELLM: Final[Fields] = {
     "shadow": ("metadata.is_silent_experiment",),
     "fallbacks": ("metadata.attempted_fallbacks",),
     "candidate_asked": ("metadata.original_model_group",),
+    "tool_calls": ("response.choices.0.message.tool_calls",),
+    "function_call": ("response.choices.0.message.function_call",),
 }
 """Where LiteLLM keeps things; ``request_fields`` of the config overrides one at a time."""
 
@@ -76,6 +79,8 @@ CHAT_CALLS: Final = frozenset(
     {"completion", "acompletion", "responses", "aresponses", "anthropic_messages"}
     | {"generate_content", "agenerate_content", "text_completion", "atext_completion"}
 )
+_CALLS: Final = ("tool_calls", "function_call")
+_MESSAGE: Final = frozenset({"content", *_CALLS})
 _CONVERTED: Final = tuple(
     column
     for column in REQUESTS.columns
@@ -121,7 +126,7 @@ def _fill(row: dict[str, Any], values: Mapping[str, Any], fields: Fields) -> Non
         _blame(row, "unreadable_time", str(error))
     _durations(row, values, fields)
     row["status"] = _status(find(values, fields["status"]))
-    row["answer"] = _answer(find(values, fields["answer"]))
+    row["answer"] = _answer(values, fields)
     _candidates(row, values, fields)
     _text(row, values, fields)
 
@@ -173,8 +178,19 @@ def _status(value: Any) -> str:
     return "success" if value is None else str(value).lower()
 
 
-def _answer(value: Any) -> str | None:
-    return value if value is None or isinstance(value, str) else to_json(value)
+def _answer(values: Mapping[str, Any], fields: Fields) -> str | None:
+    """Content, native calls, or both, as :attr:`router_ml.types.answers.Answer.stored` writes them.
+
+    ``answer`` may name the content or the whole message.
+    """
+    content = find(values, fields["answer"])
+    if isinstance(content, Mapping) and not _MESSAGE.isdisjoint(content):
+        message = content
+    else:
+        calls = (open_json(find(values, fields[name])) for name in _CALLS)
+        message = {"content": content, **dict(zip(_CALLS, calls, strict=True))}
+    answer = Answer.from_message(message)
+    return None if answer is None else answer.stored
 
 
 def _text(row: dict[str, Any], values: Mapping[str, Any], fields: Fields) -> None:

@@ -10,6 +10,7 @@ import pytest
 from router_ml.cascade.evaluation import CascadeRun, run_cascade, solve
 from router_ml.cascade.policies.cascade_routing import CascadeRoutingPolicy
 from router_ml.cascade.policies.sequential import ACCEPT
+from router_ml.cascade.routing_fit import fit_cascade_routing
 from router_ml.errors import ConfigError, SchemaError
 from router_ml.types.arrays import BoolArray, FloatArray
 from tests.cascades import COST, calibrated_world, fixed_score
@@ -87,7 +88,7 @@ def played(policy: CascadeRoutingPolicy, n: int = 800) -> CascadeRun:
 @pytest.fixture(scope="module")
 def fitted() -> CascadeRoutingPolicy:
     s, _, c = calibrated_world(800)
-    return CascadeRoutingPolicy.fit(fixed_score(s), np.tile(s.mean(axis=0), (800, 1)), c)
+    return fit_cascade_routing(fixed_score(s), np.tile(s.mean(axis=0), (800, 1)), c)
 
 
 def test_more_weight_on_cost_never_spends_more(fitted: CascadeRoutingPolicy) -> None:
