@@ -112,6 +112,7 @@ def test_native_tool_calls_are_an_answer(client: httpx.Client, turn: dict[str, A
 
 
 def test_a_turn_with_neither_text_nor_calls_failed(client: httpx.Client) -> None:
+    answers: list[dict[str, object]]
     answers = [{"candidate": "candidate-0", "tool_calls": [], "function_call": None}]
     assert step(client, answers=answers)["estimates"] == {}
 

@@ -22,6 +22,7 @@ CALL = {"type": "function", "function": {"name": "geometry.area", "arguments": '
 
 def test_one_query_gives_the_rows_that_the_whole_table_gives() -> None:
     queries = [QUERY, Query("2 + 3?")]
+    answers: list[list[Answer | str | None]]
     answers = [["[geometry.area(radius=5)]", "no", None], ["5", "6", "#### 5"]]
     table = AnswerTable.of(queries, answers)
     seen = table.known[[0, 1]]

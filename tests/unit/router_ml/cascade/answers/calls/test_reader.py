@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ TOOL = {
 QUERY = Query("Find the area of a circle with radius 5 m.", tools=(TOOL,))
 
 
-ARGUMENTS = {"radius": 5, "unit": "m"}
+ARGUMENTS: dict[str, Any] = {"radius": 5, "unit": "m"}
 LAYOUT = AnswerLayout()
 
 
