@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
-import numpy as np
 import pytest
 
 from router_ml.cascade.client import CascadeClient
@@ -18,6 +16,7 @@ from serving.cascade_endpoint import CascadeEndpoint
 from tests.bundles import make_bundle
 from tests.cascades import cascade_extras
 from tests.serving.conftest import serve
+from tests.timing import ratio
 
 QUESTION = "Tom has 12 apples and buys 30 more. How many has he now?"
 RIGHT = "12 + 30 = 42 apples. #### 42"
@@ -123,17 +122,16 @@ def test_odd_answers_are_judged_all_the_same(client: httpx.Client) -> None:
 
 
 def test_a_step_is_in_the_latency_class_of_a_route(client: httpx.Client) -> None:
-    """Median below 2 ms for a query of 100 and an answer of 200 tokens, the client included."""
+    """For a query of 100 and an answer of 200 tokens, the client included in both."""
     question = " ".join([QUESTION] * 7)
     answer = "\n".join(f"{k} + 30 = {k + 30} apples." for k in range(22))
     body = {"query": question, "answers": [{"candidate": "candidate-0", "text": answer}]}
-    times = []
-    for _ in range(300):
-        begin = time.perf_counter()
-        client.post("/v1/cascade/next", json=body).raise_for_status()
-        times.append((time.perf_counter() - begin) * 1e3)
-    # httpx itself takes about a millisecond; the quartile keeps other work on the machine out.
-    assert np.quantile(times, 0.25) < 3.0
+    taken = ratio(
+        lambda: client.post("/v1/cascade/next", json=body).raise_for_status(),
+        lambda: client.post("/v1/route", json={"query": question}).raise_for_status(),
+        repeats=100,
+    )
+    assert taken < 4
 
 
 def test_the_client_runs_the_whole_loop_over_http(client: httpx.Client) -> None:
