@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 import yaml
-from jsonargparse import ArgumentError
 
 from pipelines.options import (
     build,
-    explained,
+    explaining,
     list_fields,
     listed,
     make_parser,
@@ -59,14 +58,12 @@ def command_line(
     given = _Given.read(cls, arguments, positional)
     values = _checked(cls, {} if not given.file else dict(read_yaml(Path(given.file))))
     free = {k: v for k, v in (defaults or {}).items() if k not in {*values, *given.named}}
-    try:
+    with explaining(cls):
         parser.set_defaults({**plain(free), **plain(listed(cls, values))})
         for action in parser._actions:
             action.required = action.required and action.dest not in {*free, *values}
-        found = parser.parse_args(given.words)
-    except ArgumentError as error:
-        raise ConfigError(explained(cls, str(error))) from error
-    return build(cls, parser.instantiate(found))
+        found = parser.instantiate(parser.parse_args(given.words))
+    return build(cls, found)
 
 
 def _checked(cls: type, values: Mapping[str, object]) -> Mapping[str, object]:

@@ -10,7 +10,8 @@ import dataclasses
 import inspect
 import re
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -52,11 +53,9 @@ def load_config(
     values.update({k: v for k, v in (overrides or {}).items() if v is not None})
     where = "" if path is None else f" (in {path})"
     parser = make_parser(cls)
-    try:
-        found = parser.parse_object(plain(listed(cls, values)))
-    except ArgumentError as error:
-        raise ConfigError(explained(cls, str(error)) + where) from error
-    return build(cls, parser.instantiate(found))
+    with explaining(cls, where):
+        found = parser.instantiate(parser.parse_object(plain(listed(cls, values))))
+    return build(cls, found)
 
 
 def make_parser(cls: type, *, prog: str = "", env_prefix: str | None = None) -> ArgumentParser:
@@ -170,6 +169,9 @@ def _as_declared(value: object, hint: Any) -> object:
         except ValueError:
             return value
     origin, args = typing.get_origin(hint), typing.get_args(hint)
+    inside = next((part for part in args or (hint,) if dataclasses.is_dataclass(part)), None)
+    if isinstance(inside, type) and isinstance(value, Mapping):
+        return resolved(load_config(inside, overrides=value))
     if origin is tuple and args[-1] is Ellipsis and not isinstance(value, list | tuple):
         return [value]
     if origin is not None and len(args) == 2 and isinstance(value, Mapping):
@@ -185,6 +187,19 @@ def _default(field: dataclasses.Field[Any]) -> Any:
     if field.default_factory is not dataclasses.MISSING:
         return field.default_factory()
     return field.default
+
+
+@contextmanager
+def explaining(cls: type, where: str = "") -> Iterator[None]:
+    """A parser's complaint as a ConfigError in terms of the config's keys."""
+    try:
+        yield
+    except (ArgumentError, ValueError, TypeError) as error:
+        if isinstance(error, ConfigError):
+            raise
+        if isinstance(error.__cause__, ConfigError):  # of a config inside this one
+            raise ConfigError(f"{error.__cause__}{where}") from error
+        raise ConfigError(explained(cls, str(error)) + where) from error
 
 
 def explained(cls: type, text: str) -> str:

@@ -34,7 +34,7 @@ class Job:
 def test_unknown_keys_are_refused_with_the_valid_ones() -> None:
     with pytest.raises(ConfigError, match=r"no key labls.*valid keys: requests, prices, output"):
         load_config(JoinConfig, overrides={**NEEDED, "labls": "x.csv"})
-    with pytest.raises(ConfigError, match=r"Job.inner has no key dept"):
+    with pytest.raises(ConfigError, match=r"Inner has no key dept"):
         load_config(Job, overrides={"name": "a", "inner": {"dept": 2}})
 
 
