@@ -96,7 +96,7 @@ def rollback(config: RollbackConfig) -> None:
 
 
 def serve(config: ServeConfig) -> None:
-    """The scoring service (docs/serving.md)."""
+    """The scoring service (docs/reference/serving.md)."""
     # The service is a program of its own, which [serve] alone runs: become it.
     named = {key: str(getattr(config, key)) for key in ("bundle", "host", "port", "workers")}
     os.environ.update({f"ROUTER_SERVE_{key.upper()}": value for key, value in named.items()})
@@ -144,7 +144,7 @@ def run(config: Any) -> None:
 
 
 def simulate(config: Any) -> None:
-    """Traffic of known truth through the service, retraining after every round (docs/loop.md)."""
+    """Traffic of known truth through the service, retraining after every round."""
     from pipelines.loop import simulate as stage
 
     stage.run(config)

@@ -129,10 +129,11 @@ class TrainConfig:
     quality : estimator of quality, ``{"name": ..., **arguments}``
     learning : what it is fitted to: ``naive``, the labels as they are; ``ipw``, labels weighted by
         the inverse of the probability that the log shows them; ``dr``, doubly robust
-        pseudo-outcomes, which take two fits (docs/off_policy.md says when they pay)
+        pseudo-outcomes, which take two fits (docs/concepts/off-policy.md says when they pay)
     candidates : to route among, with a price each; default: all that served a request. One that has
         served none yet is taken for average, and a policy that explores finds out
-    detect_changes : leave out labels from before a candidate's quality changed (docs/loop.md)
+    detect_changes : leave out labels from before a candidate's quality changed
+        (docs/how-to/close-the-loop.md)
     policy : as ``policy.json`` holds it, or ``{"name": "budget", "budget_usd": x}``, or ``{"name":
         "budget", "cost_share": s}``, a share of what the best constant costs. With ``direct: true``
         a budget policy also learns an offset for each candidate, by doubly robust value;

@@ -119,7 +119,8 @@ class Settings:
             )
         for f in fields(cls):
             if f.default is MISSING and f.default_factory is MISSING and f.name not in given:
-                raise ConfigError(f"{PREFIX}{f.name.upper()} must be set; see docs/serving.md")
+                name = f"{PREFIX}{f.name.upper()}"
+                raise ConfigError(f"{name} must be set; see docs/reference/serving.md")
         hints = get_type_hints(cls)
         return cls(**{name: _parse(name, text, hints[name]) for name, text in given.items()})
 

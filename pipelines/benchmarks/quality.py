@@ -130,7 +130,7 @@ def run(
     data, test_data : folders with ``routellm/``, ``llmrouter/``, ``bfcl/``
     out : JSON file; workloads measured before are kept
     plots : folder for figures, optional
-    tier : ``best`` adds a stack with a fine-tuned encoder; see ``docs/quality.md`` for its time
+    tier : ``best`` adds a stack with a fine-tuned encoder; ``docs/results`` has its time
     cache : folder for the encoder and for predictions
     methods : estimator specs by name; ``random`` and ``oracle`` come in any case
     ablation : also the blend without each of its members, and a student taught by the blend
