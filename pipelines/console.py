@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Final
 
 from rich.console import Console
 from rich.progress import (
@@ -17,18 +20,27 @@ from rich.progress import (
 from rich.table import Table
 
 console = Console()
-_WIDEST = 1_000
+LINE_S: Final = 10.0
+_WIDEST: Final = 1_000
 
 
 @contextmanager
 def progress(description: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """A bar on standard error; the caller is given a function that advances it."""
+    """A bar on standard error; the caller is given a function that advances it.
+
+    Where standard error is no terminal, such as a log file: a line every ten seconds.
+    """
+    if not _stderr().is_terminal:
+        lines = _Lines(description, total)
+        yield lines.advance
+        lines.close()
+        return
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        console=Console(stderr=True),
+        console=_stderr(),
         transient=True,
     ) as bar:
         task = bar.add_task(description, total=total)
@@ -38,11 +50,15 @@ def progress(description: str, total: int | None) -> Iterator[Callable[[int], No
 @contextmanager
 def shares() -> Iterator[Callable[[str, float], None]]:
     """Bars for tasks that report a name and the share of it that is done, from 0 to 1."""
+    if not _stderr().is_terminal:
+        lines: dict[str, _Lines] = {}
+        yield lambda task, share: lines.setdefault(task, _Lines(task, 100)).reach(100.0 * share)
+        return
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         TimeElapsedColumn(),
-        console=Console(stderr=True),
+        console=_stderr(),
         transient=True,
     ) as bars:
         tasks: dict[str, TaskID] = {}
@@ -53,6 +69,42 @@ def shares() -> Iterator[Callable[[str, float], None]]:
             bars.update(tasks[task], completed=share)
 
         yield report
+
+
+def _stderr() -> Console:
+    return Console(stderr=True)
+
+
+class _Lines:
+    """How far a task is, a line every ten seconds, for where bars cannot be redrawn."""
+
+    def __init__(self, description: str, total: int | None) -> None:
+        self.description = description
+        self.total = total
+        self._done = 0.0
+        self._begun = self._told = time.monotonic()
+
+    def advance(self, n: float) -> None:
+        """Some more is done."""
+        self.reach(self._done + n)
+
+    def reach(self, done: float) -> None:
+        """So much is done."""
+        self._done = done
+        if time.monotonic() - self._told >= LINE_S:
+            self._told = time.monotonic()
+            of = "" if self.total is None else f" of {self.total:,}"
+            self._write(f"{self._done:,.0f}{of}")
+
+    def close(self) -> None:
+        """A last line for what took long enough to be wondered about."""
+        if time.monotonic() - self._begun >= LINE_S:
+            self._write("done")
+
+    def _write(self, text: str) -> None:
+        seconds = time.monotonic() - self._begun
+        sys.stderr.write(f"{self.description}: {text}, {seconds:.0f} s\n")
+        sys.stderr.flush()
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
