@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal
 
+import msgspec
 from msgspec import Meta, Struct
 
 from router_ml.cascade.runtime.attempt import Attempt
@@ -108,3 +109,13 @@ def to_response(
         propensity=1.0 if decision is None else decision.propensity,
         request_id=request.request_id,
     )
+
+
+def turns(request: CascadeRequest, *, said: bool) -> tuple[dict[str, Any], ...]:
+    """The request's answers as the decision log has them; ``said``: with text and calls."""
+    answers = [msgspec.structs.asdict(answer) for answer in request.answers]
+    if not said:
+        for answer in answers:
+            for key in ("text", "tool_calls", "function_call"):
+                del answer[key]
+    return tuple(answers)

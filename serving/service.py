@@ -16,7 +16,7 @@ from router_ml.cascade.runtime.next_step import NextStep
 from router_ml.errors import InvalidRequestError, ScorerUnavailableError
 from router_ml.types.decisions import Decision
 from serving.batching import Batcher
-from serving.cascade import CascadeRequest, CascadeResponse, next_step, to_response
+from serving.cascade import CascadeRequest, CascadeResponse, next_step, to_response, turns
 from serving.http.bodies import read_json
 from serving.http.errors import HttpError
 from serving.loading.loader import Loader, Router
@@ -245,11 +245,6 @@ class Service:
     ) -> CascadeRow:
         text = self.settings.log_text
         runtime, decision = router.runtime, step.decision
-        answers = [msgspec.structs.asdict(turn) for turn in request.answers]
-        if not text:
-            for turn in answers:
-                for said in ("text", "tool_calls", "function_call"):
-                    del turn[said]
         return CascadeRow(
             decision_id=answer.decision_id,
             time=_now(),
@@ -267,7 +262,7 @@ class Service:
             expected_gain=step.expected_gain,
             expected_cost_usd=step.expected_cost_usd,
             estimates=answer.estimates,
-            answers=tuple(answers),
+            answers=turns(request, said=text),
             policy=answer.policy,
             propensity=answer.propensity,
             candidates=runtime.candidates.names,

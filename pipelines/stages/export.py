@@ -44,7 +44,9 @@ def run(config: ExportConfig) -> Path:
         proof = {"bundle_id": read_bundle(bundle).manifest.bundle_id, **asdict(report)}
         if trained.scorer is not None:
             queries = tuple(table.queries[i] for i in first)
-            answers = logged_answers(table, queries, np.sort(some)).table
+            answers = logged_answers(
+                table, queries, np.sort(some), layout=trained.scorer.layout_
+            ).table
             query, candidate = np.nonzero(answers.known)
             proof["answer_max_error"] = check_answer_parity(
                 trained.scorer,

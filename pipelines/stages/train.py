@@ -17,6 +17,7 @@ from pipelines.console import progress
 from pipelines.encoders import get_encoder
 from pipelines.trained import ANSWER, CONFIG, ENCODER, ROUTER
 from router_ml.bundle.files import candidates_to_rows, prices_to_dict
+from router_ml.cascade.answers.layout import AnswerLayout
 from router_ml.cascade.spec import CascadeConfig
 from router_ml.cascade.training import TrainedCascade, logged_answers, train_cascade
 from router_ml.data.changes import Change, void_outdated
@@ -93,9 +94,10 @@ def fit_cascade(
     if len(data) > config.max_queries:
         index = np.sort(np.random.default_rng(0).permutation(index)[: config.max_queries])
     predictions = training_predictions(router, data).take(index)
+    layout = AnswerLayout(readers=config.readers) if config.readers else None
     return train_cascade(
         config,
-        logged_answers(table, data.queries, index),
+        logged_answers(table, data.queries, index, layout=layout),
         groups=data.groups[index],
         prior=np.asarray(predictions.quality, dtype=float),
         cost_usd=data.candidates.cost_usd(predictions.input_tokens, predictions.output_tokens),

@@ -123,7 +123,14 @@ class AnswerScorer:
     def predict(
         self, table: AnswerTable, query: IntArray, candidate: IntArray, seen: BoolArray
     ) -> FloatArray:
-        """Probability that answers are right, shape (m,); arguments as ``AnswerTable.rows``."""
+        """Probability that answers are right, shape (m,); arguments as ``AnswerTable.rows``.
+
+        Raises
+        ------
+        SchemaError
+            If the table was read by other readers than that of :meth:`fit`.
+        """
+        self.layout_.require(table.layout)
         out = [
             _margin(self.booster_, table.rows(query[s], candidate[s], seen[s]), self.n_trees_)
             for s in _slices(len(query))
@@ -170,9 +177,17 @@ class AnswerScorer:
 
     @classmethod
     def from_state(cls, state: State) -> Self:
-        """Rebuild a fitted scorer."""
+        """Rebuild a fitted scorer.
+
+        Raises
+        ------
+        SchemaError
+            If the state is from before scorers named their columns.
+        """
         import lightgbm as lgb
 
+        if "layout" not in state.values:
+            raise SchemaError("the scorer's state names no columns: train it again")
         self = cls(**state.params)
         self.slope_ = float(state.values["slope"])
         self.intercept_ = float(state.values["intercept"])

@@ -45,7 +45,7 @@ def on_matrix(
     cascade = CascadeRuntime(bundle=bundle, runtime=runtime)
     if cascade.scorer is None or cascade.policy is None or truth.answers is None:
         return None
-    table = AnswerTable.of(truth.queries, truth.answers)
+    table = AnswerTable.of(truth.queries, truth.answers, layout=cascade.scorer.layout)
     return run_cascade(
         cascade.policy,
         shipped_score(cascade.scorer, table),
@@ -72,7 +72,7 @@ def on_log(bundle: Bundle, runtime: Runtime, table: TrainingTable) -> dict[str, 
         return None
     _, first, code = np.unique(np.array(table.query_id), return_index=True, return_inverse=True)
     queries = tuple(table.queries[i] for i in first)
-    answers = logged_answers(table, queries, np.arange(len(queries)))
+    answers = logged_answers(table, queries, np.arange(len(queries)), layout=cascade.scorer.layout)
     predictions = runtime.predict(queries)
     expected = runtime.candidates.cost_usd(predictions.input_tokens, predictions.output_tokens)
     cost = np.full(answers.quality.shape, np.nan)

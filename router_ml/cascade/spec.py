@@ -23,6 +23,8 @@ class CascadeConfig:
     max_depth : most answers a request; default 3 for ``cascade``, 5 for ``cascade_routing``
     max_queries : queries that the policy is searched on, at random; the scorer too
     scorer : arguments of :class:`router_ml.cascade.scorer.AnswerScorer`
+    readers : names of answer readers, in the order in which they are asked; default: all of this
+        release
     """
 
     name: Literal["cascade", "cascade_routing"]
@@ -33,6 +35,7 @@ class CascadeConfig:
     max_depth: int | None = None
     max_queries: int = 20_000
     scorer: Mapping[str, Any] = field(default_factory=dict)
+    readers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         targets = ["budget_usd", "cost_share"]

@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
+from router_ml.cascade.answers.layout import AnswerLayout
 from router_ml.cascade.answers.table import AnswerTable
 from router_ml.cascade.completion import AnswerWorld
 from router_ml.cascade.evaluation import CascadeRun, run_cascade, solve
@@ -55,12 +56,16 @@ class TrainedCascade:
 
 
 def logged_answers(
-    table: TrainingTable, queries: tuple[Query, ...], index: IntArray
+    table: TrainingTable,
+    queries: tuple[Query, ...],
+    index: IntArray,
+    *,
+    layout: AnswerLayout | None = None,
 ) -> LoggedAnswers:
     """Answers of the queries at ``index``, positions in the sorted distinct ``query_id``.
 
     Where a candidate answered a query several times, a labelled answer stands for it, the latest
-    among several.
+    among several. ``layout`` says how they are read; default: by all readers of this release.
     """
     distinct, code = np.unique(np.array(table.query_id), return_inverse=True)
     place = np.full(len(distinct), -1)
@@ -79,7 +84,9 @@ def logged_answers(
         i, k = int(place[code[r]]), int(table.served[r])
         texts[i][k], reasons[i][k] = text, table.finish_reason[r]
         quality[i, k], weight[i, k] = table.quality[r], label_weight[r]
-    answers = AnswerTable.of([queries[i] for i in index], texts, finish_reasons=reasons)
+    answers = AnswerTable.of(
+        [queries[i] for i in index], texts, finish_reasons=reasons, layout=layout
+    )
     return LoggedAnswers(answers, quality, np.where(np.isfinite(quality), weight, 0.0))
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import math
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 NUMBER: Final = r"\d++(?:,\d{3})*+(?:\.\d++)?|\.\d++"
@@ -17,11 +19,63 @@ _TOKEN: Final = re.compile(rf"({NUMBER})|([-+*/()%])")
 _MAX_EQUATIONS: Final = 40
 _MAX_SIDE: Final = 200
 _LARGEST: Final = 1e15
+_ALWAYS_KNOWN: Final = (100.0, 1.0, 2.0)
+"""Numbers that need no source: percent, one, twice and half."""
+TOLERANCE: Final = 0.011
+"""Of results that were rounded to cents."""
 
 
 def numbers_in(text: str) -> list[float]:
     """Every number of a text, in order, without signs."""
     return [value_of(number) for number in _NUMBER.findall(text)]
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """The calculations of an answer.
+
+    Parameters
+    ----------
+    results : numbers right of an equals sign, in order
+    operands : numbers that they are calculated from
+    wrong : results that are not what their left side comes to
+    unread : left sides that are no calculation
+    unfounded : operands that neither the query nor an earlier result gives
+    """
+
+    results: Sequence[float]
+    operands: Sequence[float]
+    wrong: int
+    unread: int
+    unfounded: int
+
+
+def worked(asked: Sequence[float], answer: str) -> Work:
+    """Work out again what an answer calculates; ``asked`` are the query's numbers.
+
+    Examples
+    --------
+    >>> worked([3.0, 12.0], "3 x 12 = 36 eggs. 36 + 5 = 42")
+    Work(results=[36.0, 42.0], operands=[3.0, 12.0, 36.0, 5.0], wrong=1, unread=0, unfounded=1)
+    """
+    known = {*asked, *_ALWAYS_KNOWN}
+    wrong = unread = unfounded = 0
+    results: list[float] = []
+    operands: list[float] = []
+    for left, right in _equations(answer):
+        expression = _expression_before(left)
+        value = evaluate(expression)
+        result = value_of(right)
+        if math.isnan(value):
+            unread += 1
+        else:
+            used = numbers_in(expression)
+            unfounded += sum(x not in known for x in used)
+            operands += used
+            wrong += not math.isclose(value, result, rel_tol=1e-3, abs_tol=TOLERANCE)
+        known.add(result)
+        results.append(result)
+    return Work(results, operands, wrong, unread, unfounded)
 
 
 def evaluate(expression: str) -> float:
@@ -96,7 +150,7 @@ class _Parser:
         return self._tokens[self._at - 1]
 
 
-def equations(text: str) -> list[tuple[str, str]]:
+def _equations(text: str) -> list[tuple[str, str]]:
     """Left side and number on the right of every equals sign, in order."""
     found: list[tuple[str, str]] = []
     for line in text.splitlines():
@@ -109,7 +163,7 @@ def equations(text: str) -> list[tuple[str, str]]:
     return found
 
 
-def expression_before(left: str) -> str:
+def _expression_before(left: str) -> str:
     """The expression that ends at an equals sign: units dropped, other times-signs made plain."""
     text = _TIMES.sub(" * ", left.translate(_SIGNS))
     words = _UNITS.split(text)

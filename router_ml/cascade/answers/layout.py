@@ -79,6 +79,14 @@ class AnswerLayout:
 
     __hash__ = None  # type: ignore[assignment]
 
+    def require(self, other: AnswerLayout) -> None:
+        """Raise SchemaError unless ``other`` has the same readers and columns."""
+        if other is not self and other != self:
+            raise SchemaError(
+                f"the scorer reads answers by {list(self.readers)} into {len(self.own)} columns, "
+                f"the table by {list(other.readers)} into {len(other.own)}: pass it this layout"
+            )
+
     def n_columns(self, n_candidates: int) -> int:
         """Columns of :meth:`router_ml.cascade.answers.table.AnswerTable.rows`."""
         return len(self.own) + len(self.lexical) + len(self.agreement) + 2 * n_candidates

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.metadata import entry_points
 from typing import Final
 
 from router_ml.cascade.answers.reader import AnswerReader
@@ -31,8 +32,14 @@ FIRST_READERS: Final = ("tool_calls", "json_calls", "written_calls", "numbers", 
 """Of bundles that list none: those exported before readers had names."""
 
 
+ENTRY_POINTS: Final = "router_ml.answer_readers"
+"""Group under which an installed package offers readers: name of the reader to its class."""
+
+
 def register(reader: AnswerReader) -> None:
     """Make a reader of one's own known, before a scorer that lists it is trained or loaded.
+
+    A package need not call this: it offers its readers as entry points, see :data:`ENTRY_POINTS`.
 
     Raises
     ------
@@ -53,17 +60,21 @@ def register(reader: AnswerReader) -> None:
 
 
 def get_readers(names: Sequence[str]) -> tuple[AnswerReader, ...]:
-    """Readers in this order.
+    """Readers in this order; those of installed packages are registered when they are wanted.
 
     Raises
     ------
     ConfigError
         If one is unknown; the text names those that are known.
     """
+    for name in names:
+        if name not in READERS:
+            for found in entry_points(group=ENTRY_POINTS, name=name):
+                register(found.load()())
     unknown = [name for name in names if name not in READERS]
     if unknown:
         raise ConfigError(
-            f"answer readers must be among {', '.join(READERS)}, got {', '.join(unknown)}: "
-            "register them first, or export the cascade again"
+            f"answer readers must be among {', '.join(READERS)}, got {', '.join(unknown)}: install "
+            f"the package that offers them as {ENTRY_POINTS}, or export the cascade again"
         )
     return tuple(READERS[name] for name in names)

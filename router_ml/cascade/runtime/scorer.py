@@ -43,7 +43,14 @@ class AnswerRuntime:
     def predict(
         self, table: AnswerTable, query: IntArray, candidate: IntArray, seen: BoolArray
     ) -> FloatArray:
-        """Probability that answers are right, shape (m,); arguments as ``AnswerTable.rows``."""
+        """Probability that answers are right, shape (m,); arguments as ``AnswerTable.rows``.
+
+        Raises
+        ------
+        SchemaError
+            If the table was read by other readers than the scorer was trained on.
+        """
+        self.layout.require(table.layout)
         out = np.zeros(len(query))
         for begin in range(0, len(query), _BATCH):
             part = slice(begin, begin + _BATCH)

@@ -8,11 +8,10 @@ from typing import ClassVar, Final
 
 from router_ml.cascade.answers.arithmetic import (
     NUMBER,
-    equations,
-    evaluate,
-    expression_before,
+    TOLERANCE,
     numbers_in,
     value_of,
+    worked,
 )
 from router_ml.cascade.answers.asked import Asked
 from router_ml.cascade.answers.reader import AnswerReader
@@ -25,7 +24,6 @@ _FINAL_MARK: Final = Phrases(
     stems=("####", "answer", "\\boxed"),
 )
 _TAIL: Final = 400
-_TOLERANCE: Final = 0.011
 _ITEM_WORDS: Final = 200
 
 
@@ -93,44 +91,28 @@ def _numbers_asked(asked: Asked) -> Sequence[float]:
 
 
 def _arithmetic(asked: Sequence[float], answer: str, final: float) -> list[float]:
-    known = set(asked) | {100.0, 1.0, 2.0}
-    wrong = unread = unfounded = fractional = 0
-    results: list[float] = []
-    operands: list[float] = []
-    for left, right in equations(answer):
-        expression = expression_before(left)
-        value = evaluate(expression)
-        result = value_of(right)
-        if math.isnan(value):
-            unread += 1
-        else:
-            used = numbers_in(expression)
-            unfounded += sum(x not in known for x in used)
-            operands += used
-            wrong += not math.isclose(value, result, rel_tol=1e-3, abs_tol=_TOLERANCE)
-        fractional += result != round(result)
-        known.add(result)
-        results.append(result)
+    work = worked(asked, answer)
+    results, operands = work.results, work.operands
     finite = not math.isnan(final)
     used_at_all = set(operands) or set(numbers_in(answer))
     n = len(results)
     return [
         float(n),
-        float(wrong),
-        float(unread),
-        float(unfounded),
+        float(work.wrong),
+        float(work.unread),
+        float(work.unfounded),
         float(len(set(asked) - used_at_all)),
         float(len(set(asked))),
         float(finite),
         float(_FINAL_MARK.count(answer.lower()) > 0),
         float(finite and final in results),
-        float(finite and n > 0 and math.isclose(final, results[-1], abs_tol=_TOLERANCE)),
+        float(finite and n > 0 and math.isclose(final, results[-1], abs_tol=TOLERANCE)),
         float(finite and final == round(final)),
         float(finite and final < 0),
         math.log1p(abs(final)) if finite else 0.0,
         float(finite and final in asked),
         float(len(set(results[:-1]).difference(operands))),
-        float(fractional),
+        float(sum(result != round(result) for result in results)),
         float(answer.count("/")),
         float(answer.count(" - ")),
         float(answer.count("%")),

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from router_ml.cascade.answers.layout import AnswerLayout
 from router_ml.cascade.answers.table import AnswerTable
 from router_ml.cascade.evaluation import run_cascade
 from router_ml.cascade.export import check_answer_parity, export_answer
 from router_ml.cascade.policies.sequential import Score
+from router_ml.cascade.runtime.scorer import AnswerRuntime
 from router_ml.cascade.scorer import AnswerScorer, platt
 from router_ml.cascade.search import CascadePoint, choose, frontier
 from router_ml.errors import ConfigError, ParityError, SchemaError
@@ -157,3 +159,18 @@ def _score(table: AnswerTable, predict: Predict) -> Score:
         return out
 
     return score
+
+
+def test_a_table_read_otherwise_is_refused() -> None:
+    queries, answers, quality, _ = arithmetic_world(60)
+    layout = AnswerLayout(readers=("numbers", "text"))
+    scorer = AnswerScorer(n_trees=6, n_splits=2, repeats=1)
+    scorer.fit(AnswerTable.of(queries, answers, layout=layout), quality)
+    assert AnswerScorer.from_state(scorer.get_state()).layout_ == layout
+    other = AnswerTable.of(queries[:1], answers[:1])
+    first = np.array([0])
+    with pytest.raises(SchemaError, match="layout"):
+        scorer.predict(other, first, first, other.known[first])
+    shipped = AnswerRuntime(graph=export_answer(scorer), n_candidates=3, layout=layout)
+    with pytest.raises(SchemaError, match="layout"):
+        shipped.posterior(other)

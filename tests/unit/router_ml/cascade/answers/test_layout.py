@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from router_ml.cascade.answers.asked import Asked
 from router_ml.cascade.answers.layout import AnswerLayout
 from router_ml.cascade.answers.reader import AnswerReader
 from router_ml.cascade.answers.reading import Reading, Statement
-from router_ml.cascade.answers.registry import DEFAULT_READERS, READERS, register
+from router_ml.cascade.answers.registry import DEFAULT_READERS, ENTRY_POINTS, READERS, register
 from router_ml.errors import BundleError, ConfigError
 from router_ml.features.query import Query
 from router_ml.types.answers import Answer
@@ -87,6 +89,27 @@ def test_the_first_reader_that_says_something_is_believed(haiku: AnswerReader) -
 def test_a_registered_reader_is_listed_by_bundles(haiku: AnswerReader) -> None:
     spec = AnswerLayout(readers=(*DEFAULT_READERS, haiku.name)).to_dict()
     assert AnswerLayout.from_dict(spec).readers[-1] == haiku.name
+
+
+def test_an_installed_package_offers_readers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "haikus.py").write_text(
+        "from router_ml.cascade.answers.readers.text import TextReader\n"
+        "class Reader(TextReader):\n    name = 'installed'\n"
+    )
+    info = tmp_path / "haikus-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: haikus\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[{ENTRY_POINTS}]\ninstalled = haikus:Reader\n")
+    with pytest.raises(ConfigError, match="installed"):
+        AnswerLayout(readers=("installed",))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    try:
+        assert AnswerLayout(readers=("installed",)).own == READERS["text"].columns
+    finally:
+        READERS.pop("installed", None)
+        sys.modules.pop("haikus", None)
 
 
 def test_readers_take_no_other_readers_names() -> None:
