@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import resource
 import subprocess
 import sys
 import tempfile
@@ -75,8 +74,3 @@ def _serve(data: Path | None) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         bundle, log = bundle_and_log(Path(folder), data)
         return asdict(benchmark_serve(bundle, bodies=prompt_bodies(log), progress=console.print))
-
-
-def peak_mb() -> float:
-    """Largest resident memory of this process so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6

@@ -6,6 +6,7 @@ Run as a module it prints one JSON line: seconds and peak memory of its own proc
 from __future__ import annotations
 
 import json
+import resource
 import sys
 import time
 from pathlib import Path
@@ -81,7 +82,10 @@ def bundle_and_log(folder: Path, data: Path | None) -> tuple[Path, Path]:
     return bundle, source / "requests.jsonl.gz"
 
 
-if __name__ == "__main__":
-    from pipelines.benchmarks.platform import peak_mb
+def peak_mb() -> float:
+    """Largest resident memory of this process so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
 
+
+if __name__ == "__main__":
     sys.stdout.write(json.dumps({**measure(), "peak_mb": peak_mb()}) + "\n")
