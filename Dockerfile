@@ -1,6 +1,7 @@
 # The scoring service alone: [serve], no training stack, not root.
 #   docker build -t router .
-#   docker run -p 8080:8080 -v $PWD/bundle:/bundle:ro router
+#   docker run -p 8080:8080 -v $PWD/bundle:/bundle:ro -v $PWD/keys.json:/keys.json:ro \
+#     -e ROUTER_SERVE_KEYS_FILE=/keys.json router
 FROM python:3.11-slim AS build
 WORKDIR /src
 COPY pyproject.toml constraints.txt README.md LICENSE ./

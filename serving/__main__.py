@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import logging
+import logging.config
 import sys
 
 from router_ml.errors import RouterError
-from serving.app import run
+from serving.app import LOGGING, run
+from serving.reasons import redact
 from serving.settings import Settings
 
 
 def main() -> None:
     """Start the service; a wrong setting ends it with one line instead of a traceback."""
-    logging.basicConfig(format="%(levelname)s:     %(name)s: %(message)s", level=logging.INFO)
+    logging.config.dictConfig(LOGGING)
     try:
         run(Settings.from_environ())
     except RouterError as error:
-        sys.exit(f"{type(error).__name__}: {error}")
+        sys.exit(redact(f"{type(error).__name__}: {error}"))
 
 
 if __name__ == "__main__":

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import math
 import os
+import signal
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 from fastapi import FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
@@ -16,12 +20,27 @@ from starlette.exceptions import HTTPException
 from router_ml import __version__
 from serving.http import openapi
 from serving.http.errors import MEDIA_TYPE, problem, problem_of
+from serving.http.protocol import ConnectionLimits, LimitedProtocol
 from serving.loading.loader import Loader
 from serving.loading.sources import check_source
-from serving.routes import add_operations, json_routes
+from serving.routes import routes
 from serving.service import Service
 from serving.settings import Settings
 from serving.telemetry import Telemetry
+
+LOGGING: Final[dict[str, Any]] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "plain": {
+            "()": "serving.reasons.RedactingFormatter",
+            "fmt": "%(levelname)s:     %(name)s: %(message)s",
+        }
+    },
+    "handlers": {"errors": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "root": {"handlers": ["errors"], "level": "INFO"},
+}
+"""To standard error, secrets struck out; ``logging.config`` reads it in every worker."""
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -37,6 +56,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         service.start()
+        _on_hang_up(service)
         # What is there now stays: a full collection would walk all of it while requests wait.
         gc.collect()
         gc.freeze()
@@ -54,8 +74,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         exception_handlers={HTTPException: _http_problem, Exception: _failure},
     )
     app.state.service = service
-    add_operations(app, service)
-    app.router.routes[:0] = json_routes(service)
+    app.state.refused = service.telemetry.refused
+    app.state.limits = ConnectionLimits(
+        connections=settings.max_connections,
+        header_bytes=settings.max_header_bytes,
+        receive_s=settings.receive_timeout_s,
+        send_s=settings.send_timeout_s,
+        idle_s=settings.idle_timeout_s,
+    )
+    app.router.routes[:0] = routes(service)
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -89,18 +116,30 @@ def serve(app: FastAPI | str, settings: Settings, **options: Any) -> None:
     """Run uvicorn with what the service needs of it."""
     import uvicorn
 
+    # A closed terminal ends nothing; the lifespan takes the signal over.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     uvicorn.run(
         app,
         host=settings.host,
         port=settings.port,
         loop="uvloop",
-        http="httptools",
+        http=LimitedProtocol,
         ws="none",
         lifespan="on",
         access_log=False,
         server_header=False,
+        proxy_headers=False,
+        log_config=LOGGING,
+        timeout_keep_alive=math.ceil(settings.idle_timeout_s),
+        timeout_graceful_shutdown=math.ceil(settings.shutdown_s),
         **options,
     )
+
+
+def _on_hang_up(service: Service) -> None:
+    """SIGHUP reopens logs and keys; worker processes are replaced by their parent instead."""
+    if threading.current_thread() is threading.main_thread():
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, service.hang_up)
 
 
 async def _http_problem(request: Request, error: Exception) -> Response:

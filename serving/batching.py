@@ -9,12 +9,14 @@ time of scoring each. A lone request waits for nobody.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Final, Generic, TypeVar
 
 from router_ml.errors import InvalidRequestError
 from router_ml.types.decisions import Decision
+from serving.http.errors import OverloadError
 from serving.loading.loader import Router
 from serving.requests import Ask
 
@@ -28,7 +30,8 @@ _CALM: Final = 64
 """Batches after one that waited in vain before one more than came last is expected again."""
 
 T = TypeVar("T")
-_Waiting = tuple[Router, Ask, "asyncio.Future[T]"]
+_Waiting = tuple[Router, Ask, "asyncio.Future[T]", float]
+"""With the time after which it is shed."""
 _Answer = Callable[[Router, Ask, Decision], T]
 
 
@@ -40,38 +43,58 @@ class Batcher(Generic[T]):
     answer : makes of a decision what the asker gets. All of a batch are made before the first is
         sent: clients that are answered one after the other fall asleep between, and to wake one
         takes longer than to send to one that is awake.
+    max_waiting : further asks are shed
     """
 
-    def __init__(self, *, answer: _Answer[T]) -> None:
+    def __init__(self, *, answer: _Answer[T], max_waiting: int = 512) -> None:
         self._answer = answer
+        self._max_waiting = max_waiting
         self._waiting: list[_Waiting[T]] = []
         self._crowd = Crowd()
 
-    def decide(self, router: Router, ask: Ask) -> asyncio.Future[T]:
-        """The answer, or the error, soon."""
-        loop = asyncio.get_running_loop()
+    def decide(self, router: Router, ask: Ask, *, wait_s: float = math.inf) -> asyncio.Future[T]:
+        """The answer, or the error, soon.
+
+        Parameters
+        ----------
+        wait_s : an ask that waited longer is shed instead of scored
+
+        Raises
+        ------
+        OverloadError
+            If as many wait as may.
+        """
+        if len(self._waiting) >= self._max_waiting:
+            raise OverloadError("queue", "too many requests wait; try again")
+        loop, now = asyncio.get_running_loop(), time.perf_counter()
         if not self._waiting:
-            self._crowd.begin(time.perf_counter())
+            self._crowd.begin(now)
             loop.call_soon(self._score)
         future: asyncio.Future[T] = loop.create_future()
-        self._waiting.append((router, ask, future))
+        self._waiting.append((router, ask, future, now + wait_s))
         return future
 
     def _score(self) -> None:
-        if self._crowd.wait(len(self._waiting), time.perf_counter()):
+        now = time.perf_counter()
+        if self._crowd.wait(len(self._waiting), now):
             # Timers of the loop count milliseconds; a turn takes microseconds, and reads.
             asyncio.get_running_loop().call_soon(self._score)
             return
-        waiting, self._waiting = self._waiting, []
-        for start in range(0, len(waiting), _TOGETHER):
-            part = waiting[start : start + _TOGETHER]
+        part, self._waiting = self._waiting[:_TOGETHER], self._waiting[_TOGETHER:]
+        part = [item for item in part if item[3] >= now or _shed(item[2])]
+        if part:
             router = part[0][0]
             # only around a swap is there more than one router
             _decide(router, [item for item in part if item[0] is router], self._answer)
             for item in part:
                 if item[0] is not router:
                     _decide(item[0], [item], self._answer)
-        self._crowd.end(len(waiting), time.perf_counter())
+        now = time.perf_counter()
+        self._crowd.end(len(part), now)
+        if self._waiting:
+            # One part a turn, so that the loop reads, refuses and answers in between.
+            self._crowd.begin(now)
+            asyncio.get_running_loop().call_soon(self._score)
 
 
 class Crowd:
@@ -115,8 +138,15 @@ class Crowd:
         self._ended = now
 
 
+def _shed(future: asyncio.Future[T]) -> bool:
+    """Tell one that it waited too long; False, for a filter."""
+    if not future.done():
+        future.set_exception(OverloadError("deadline", "the request waited too long; try again"))
+    return False
+
+
 def _decide(router: Router, items: Sequence[_Waiting[T]], answer: _Answer[T]) -> None:
-    asks = [ask for _, ask, _ in items]
+    asks = [item[1] for item in items]
     results: list[Decision] | list[Decision | InvalidRequestError]
     try:
         if len(asks) == 1:
@@ -126,11 +156,11 @@ def _decide(router: Router, items: Sequence[_Waiting[T]], answer: _Answer[T]) ->
             results = router.runtime.choose_each(predictions, [ask.limits for ask in asks])
     except Exception as error:
         # The loop must go on, and those who wait must hear of it.
-        for _, _, future in items:
-            if not future.done():
-                future.set_exception(error)
+        for item in items:
+            if not item[2].done():
+                item[2].set_exception(error)
         return
-    for result, (_, ask, future) in zip(results, items, strict=True):
+    for result, (_, ask, future, _) in zip(results, items, strict=True):
         if future.done():  # the client is gone
             continue
         if not isinstance(result, Decision):

@@ -11,7 +11,8 @@ import os
 from starlette.routing import Route
 
 from serving.app import create_app, serve
-from serving.http.endpoint import JsonEndpoint
+from serving.http.call import Call
+from serving.http.endpoint import Endpoint
 from serving.settings import Settings
 
 
@@ -20,15 +21,16 @@ def main() -> None:
     settings = Settings.from_environ()
     answer = b'{"noop":"' + b"x" * (int(os.environ.get("ROUTER_NOOP_BYTES", "1000")) - 11) + b'"}'
 
-    async def noop(body: bytes) -> bytes:
+    async def noop(call: Call) -> bytes:
         return answer
 
     app = create_app(settings)
-    endpoint = JsonEndpoint(
+    endpoint = Endpoint(
         name="noop",
         handler=noop,
         telemetry=app.state.service.telemetry,
-        api_keys=settings.api_keys,
+        access=app.state.service.access,
+        scopes=("route",),
         max_body_bytes=settings.max_body_bytes,
     )
     app.router.routes.insert(0, Route("/noop", endpoint, methods=["POST"]))

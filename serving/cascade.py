@@ -11,6 +11,7 @@ from router_ml.cascade.runtime.attempt import Attempt
 from router_ml.cascade.runtime.cascade import CascadeRuntime
 from router_ml.cascade.runtime.next_step import NextStep
 from router_ml.types.answers import tool_calls
+from serving.http.call import NO_CALL, Call
 from serving.requests import Ask, read_ask
 from serving.schemas import Name, RouteRequest
 from serving.tool_cache import ToolCache
@@ -64,7 +65,7 @@ class CascadeResponse(Struct, gc=False):
 
 
 def next_step(
-    cascade: CascadeRuntime, request: CascadeRequest, tools: ToolCache
+    cascade: CascadeRuntime, request: CascadeRequest, tools: ToolCache, call: Call = NO_CALL
 ) -> tuple[Ask, NextStep]:
     """Decide one step.
 
@@ -75,7 +76,7 @@ def next_step(
     ScorerUnavailableError
         If a graph fails.
     """
-    ask = read_ask(request, tools)
+    ask = read_ask(request, tools, call=call)
     attempts = [
         Attempt(
             candidate=a.candidate,

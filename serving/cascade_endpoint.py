@@ -14,10 +14,9 @@ from router_ml.cascade.runtime.attempt import Attempt
 from router_ml.cascade.runtime.next_step import NextStep
 from router_ml.errors import InvalidRequestError, ScorerUnavailableError
 from router_ml.features.query import Query
-from router_ml.runtime.constraints import Constraints
-from router_ml.runtime.runtime import NO_CONSTRAINTS
+from router_ml.runtime.constraints import NO_CONSTRAINTS, Constraints
 from serving.cascade import CascadeResponse
-from serving.schemas import Problem
+from serving.schemas import Limits, Problem
 
 
 class CascadeEndpoint:
@@ -73,7 +72,11 @@ class CascadeEndpoint:
         ScorerUnavailableError
             If it cannot be reached or cannot score now.
         """
-        limits = {k: v for k, v in asdict(constraints).items() if v is not None}
+        # The service works out the rest from the request and the key.
+        names = Limits.__struct_fields__
+        limits = {
+            k: v for k, v in asdict(constraints).items() if k in names and v not in (None, ())
+        }
         body = self.request | {"answers": [asdict(attempt) for attempt in attempts]}
         if limits:
             body["constraints"] = limits

@@ -2,32 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
 from router_ml.errors import InvalidRequestError
 from router_ml.features.query import Query, parse_query
-from router_ml.runtime.constraints import Constraints
-from router_ml.runtime.runtime import NO_CONSTRAINTS
+from router_ml.runtime.constraints import Constraints, requiring
+from serving.http.call import NO_CALL, Call
 from serving.schemas import Limits, RouteRequest
 from serving.tool_cache import ToolCache
 
 _LIMITS: Final = Limits.__struct_fields__
+_WITHOUT_TEXT: Final = frozenset({"vision", "audio", "video", "documents"})
+"""What may be asked about without a word."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A request, understood."""
+    """A validated request with its parsed query and limits.
+
+    Parameters
+    ----------
+    tools : as they were given
+    call : that brought it
+    """
 
     request: RouteRequest
     query: Query
     limits: Constraints
     tools: Any
-    """As they were given."""
+    call: Call = NO_CALL
 
 
-def read_ask(request: RouteRequest, tools: ToolCache) -> Ask:
-    """Check what types cannot: one text, each limit once.
+def read_ask(
+    request: RouteRequest,
+    tools: ToolCache,
+    *,
+    call: Call = NO_CALL,
+    max_messages: int = 10_000,
+) -> Ask:
+    """Check what types cannot: one text, each limit once, not too many parts.
 
     Raises
     ------
@@ -36,20 +51,40 @@ def read_ask(request: RouteRequest, tools: ToolCache) -> Ask:
     """
     if (request.query is None) == (request.messages is None):
         raise InvalidRequestError("expected either query or messages")
+    if request.messages is not None:
+        _check_size(request.messages, max_messages)
     try:
         given, tool_list = tools.read(request.tools)
         query = parse_query(request.messages if request.query is None else request.query, tool_list)
     except RecursionError as error:
         raise InvalidRequestError("messages or tools are nested too deeply") from error
-    if not query.ask:
+    if not query.ask and not query.needs.intersection(_WITHOUT_TEXT):
         raise InvalidRequestError(
             "expected text that a person asked: a non-empty query, or a message of role user"
         )
-    return Ask(request, query, _limits(request), given)
+    return Ask(request, query, _limits(request, call).of(query), given, call)
 
 
-def _limits(request: RouteRequest) -> Constraints:
-    given = {name: value for name in _LIMITS if (value := getattr(request, name)) is not None}
+def _check_size(messages: list[Any], most: int) -> None:
+    """Refuse more messages and content parts, at any depth, than are read in a moment."""
+    n, stack = 0, [messages]
+    while stack:
+        items = stack.pop()
+        n += len(items)
+        if n > most:
+            raise InvalidRequestError(
+                f"expected at most {most} messages and content parts together; send the last ones"
+            )
+        for item in items:
+            content = item.get("content") if type(item) is dict else None
+            if type(content) is list:
+                stack.append(content)
+
+
+def _limits(request: RouteRequest, call: Call) -> Constraints:
+    given: dict[str, Any] = {
+        name: value for name in _LIMITS if (value := getattr(request, name)) is not None
+    }
     if request.constraints is not None:
         for name in _LIMITS:
             value = getattr(request.constraints, name)
@@ -60,8 +95,21 @@ def _limits(request: RouteRequest) -> Constraints:
                     f"{name} stands at the top and in constraints; give it once"
                 )
             given[name] = value
+    needs = _needs(request, given.pop("requires", ()))
+    if call.key is not None and call.key.candidates is not None:
+        given["permitted"] = call.key.candidates
     if not given:
-        return NO_CONSTRAINTS
+        return requiring(needs)
     if "candidates" in given:
         given["candidates"] = tuple(given["candidates"])
-    return Constraints(**given)
+    return Constraints(**given, requires=needs)
+
+
+def _needs(request: RouteRequest, required: Iterable[str]) -> tuple[str, ...]:
+    """Capabilities that the request names, or needs for the answer it wants."""
+    needs = set(required)
+    if request.response_format is not None and request.response_format.type != "text":
+        needs.add(request.response_format.type)
+    if request.reasoning_effort not in (None, "none"):
+        needs.add("reasoning")
+    return tuple(sorted(needs))

@@ -2,61 +2,71 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI, Response
+from functools import partial
+
 from starlette.routing import Route
 
-from serving.http.endpoint import JsonEndpoint
+from serving.http.call import Call
+from serving.http.endpoint import Buffered, Endpoint
 from serving.service import Service
 from serving.telemetry import Collector
 
+_METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
-def json_routes(service: Service) -> list[Route]:
-    """The JSON endpoints, the busiest first: the router tries them in order."""
-    settings, telemetry = service.settings, service.telemetry
+
+def routes(service: Service) -> list[Route]:
+    """All endpoints, the busiest first: the router tries them in order. HEAD goes with GET."""
+    settings = service.settings
     one, many = settings.max_body_bytes, settings.max_batch_body_bytes
-    keys = settings.api_keys
+    endpoint = partial(
+        Endpoint,
+        telemetry=service.telemetry,
+        access=service.access,
+        buffered=Buffered(limit=max(settings.max_buffered_bytes, one, many)),
+    )
 
-    def route(path: str, method: str, endpoint: JsonEndpoint) -> Route:
+    def route(path: str, method: str, endpoint: Endpoint) -> Route:
         return Route(path, endpoint, methods=[method], include_in_schema=False)
 
     return [
-        route("/v1/route", "POST", JsonEndpoint(
-            name="route", handler=service.route, telemetry=telemetry, api_keys=keys,
-            max_body_bytes=one,
+        route("/v1/route", "POST", endpoint(
+            name="route", handler=service.route, scopes=("route",), max_body_bytes=one,
         )),
-        route("/v1/feedback", "POST", JsonEndpoint(
-            name="feedback", handler=service.feedback, telemetry=telemetry, api_keys=keys,
+        route("/v1/feedback", "POST", endpoint(
+            name="feedback", handler=service.feedback.take, scopes=("feedback", "label"),
             max_body_bytes=one, status=202,
         )),
-        route("/v1/route/batch", "POST", JsonEndpoint(
-            name="route_batch", handler=service.route_batch, telemetry=telemetry, api_keys=keys,
+        route("/v1/route/batch", "POST", endpoint(
+            name="route_batch", handler=service.route_batch, scopes=("route",),
             max_body_bytes=many,
         )),
-        route("/v1/cascade/next", "POST", JsonEndpoint(
-            name="cascade_next", handler=service.cascade_next, telemetry=telemetry, api_keys=keys,
+        route("/v1/cascade/next", "POST", endpoint(
+            name="cascade_next", handler=service.cascade_next, scopes=("route",),
             max_body_bytes=one,
         )),
-        route("/v1/router", "GET", JsonEndpoint(
-            name="router", handler=service.router, telemetry=telemetry, api_keys=keys,
+        route("/v1/router", "GET", endpoint(
+            name="router", handler=service.router, scopes=("route",),
         )),
-        route("/readyz", "GET", JsonEndpoint(
-            name="readyz", handler=service.ready, telemetry=telemetry,
+        # Open to whoever watches the service.
+        route("/readyz", "GET", endpoint(name="readyz", handler=service.ready)),
+        route("/healthz", "GET", endpoint(name="healthz", handler=_healthz)),
+        route("/metrics", "GET", endpoint(
+            name="metrics", handler=partial(_metrics, service), media_type=_METRICS_TYPE,
         )),
     ]  # fmt: skip
 
 
-def add_operations(app: FastAPI, service: Service) -> None:
-    """``/healthz`` and ``/metrics``: open to whoever watches the service."""
+async def _healthz(call: Call) -> bytes:
+    return b'{"status":"ok"}'
 
-    @app.get("/healthz", summary="Whether the process answers")
-    async def healthz() -> Response:
-        return Response(b'{"status":"ok"}', media_type="application/json")
 
-    @app.get("/metrics", summary="Prometheus metrics")
-    async def metrics() -> Response:
-        from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+async def _metrics(service: Service, call: Call) -> bytes:
+    from prometheus_client.exposition import generate_latest
 
-        registry = Collector(
-            telemetry=service.telemetry, loader=service.loader, log=service.log
-        ).registry()
-        return Response(generate_latest(registry), headers={"content-type": CONTENT_TYPE_LATEST})
+    collector = Collector(
+        telemetry=service.telemetry,
+        loader=service.loader,
+        log=service.log,
+        heartbeats=service.heartbeats(),
+    )
+    return generate_latest(collector.registry())

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Raw, Struct, field
 
-from router_ml.types.decisions import RankedCandidate
+from router_ml.types.decisions import RankedCandidate, Removal
 
 Name = Annotated[str, Meta(min_length=1, max_length=256)]
 Tokens = Annotated[int, Meta(ge=0, le=100_000_000)]
@@ -16,7 +16,8 @@ class Limits(Struct, forbid_unknown_fields=True, kw_only=True, gc=False):
     """Limits of one request.
 
     ``candidates`` is an allow-list; ``min_quality`` asks for the cheapest candidate that reaches
-    it; ``cost_weight`` is quality per US dollar and replaces the router's policy.
+    it; ``cost_weight`` is quality per US dollar and replaces the router's policy; ``requires``
+    names capabilities, such as ``vision``, ``json_schema``, ``region:eu`` or ``retention:none``.
     """
 
     candidates: list[Name] | None = None
@@ -25,12 +26,21 @@ class Limits(Struct, forbid_unknown_fields=True, kw_only=True, gc=False):
     min_quality: float | None = None
     cost_weight: float | None = None
     max_output_tokens: Annotated[int, Meta(ge=1, le=100_000_000)] | None = None
+    requires: Annotated[list[Name], Meta(max_length=32)] | None = None
+
+
+class ResponseFormat(Struct, kw_only=True, gc=False):
+    """Shape of the answer; the schema itself does not matter here."""
+
+    type: Literal["text", "json_object", "json_schema"]
 
 
 class RouteRequest(Limits, forbid_unknown_fields=True, kw_only=True, gc=False):
     """What to route: ``query`` or ``messages``, and limits at the top or in ``constraints``.
 
     ``tools`` is a tool or a list of tools; :class:`serving.tool_cache.ToolCache` reads it.
+    ``response_format`` and ``reasoning_effort`` are as in a chat request: they need a candidate
+    that can do it.
     """
 
     query: str | None = None
@@ -39,6 +49,8 @@ class RouteRequest(Limits, forbid_unknown_fields=True, kw_only=True, gc=False):
         default_factory=Raw
     )
     constraints: Limits | None = None
+    response_format: ResponseFormat | None = None
+    reasoning_effort: Name | None = None
     request_id: Name | None = None
     session_id: Name | None = None
     tags: dict[str, str] | list[str] | None = None
@@ -58,7 +70,11 @@ class RouterName(Struct, frozen=True):
 
 
 class RouteResponse(Struct, gc=False):
-    """The decision; ``propensity`` is the probability with which ``candidate`` was drawn."""
+    """The decision; ``propensity`` is the probability with which ``candidate`` was drawn.
+
+    ``removed`` are the candidates that are not in ``ranking``, each with its reason; ``unchecked``
+    is what the request needs and no candidate of the catalogue declares.
+    """
 
     decision_id: str
     candidate: str
@@ -68,6 +84,8 @@ class RouteResponse(Struct, gc=False):
     router: RouterName
     reason: str
     request_id: str | None = None
+    removed: tuple[Removal, ...] = ()
+    unchecked: tuple[str, ...] = ()
 
 
 class BatchResponse(Struct):
@@ -93,7 +111,7 @@ class FeedbackRequest(Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class FeedbackResponse(Struct):
-    """``recorded``: a row will be written; ``unchanged``: the same feedback was there already."""
+    """``recorded``: a row is written; ``unchanged``: the same feedback was there already."""
 
     decision_id: str
     name: str
@@ -131,12 +149,16 @@ class RouterInfo(Struct):
 
 
 class Readiness(Struct):
-    """``reload_error`` says why a newer version is not in service; the former one still is."""
+    """``degraded``: decisions go on, and ``reasons`` say what does not.
 
-    status: Literal["ready"]
+    ``reload_error`` says why a newer version is not in service; the former one still is.
+    """
+
+    status: Literal["ready", "degraded"]
     router: RouterName
     source: str
     reload_error: str | None = None
+    reasons: list[str] = field(default_factory=list)
 
 
 class Problem(Struct, omit_defaults=True):

@@ -2,19 +2,45 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Final, Literal, get_type_hints
+from typing import Final, Literal, get_type_hints
 
 from router_ml.errors import ConfigError
+from serving.environment import PREFIX, given_settings, parse
 
-PREFIX: Final = "ROUTER_SERVE_"
 REGISTRY_SCHEME: Final = "models:/"
 
-_TRUE: Final = frozenset({"1", "true", "yes", "on"})
-_FALSE: Final = frozenset({"0", "false", "no", "off"})
+_AT_LEAST: Final = {
+    "port": 0,
+    "workers": 1,
+    "log_rotate_bytes": 1,
+    "log_queue_rows": 1,
+    "log_queue_bytes": 1,
+    "max_body_bytes": 1,
+    "max_batch_body_bytes": 1,
+    "max_buffered_bytes": 1,
+    "max_batch": 1,
+    "max_tools": 1,
+    "max_messages": 1,
+    "max_header_bytes": 1024,
+    "max_connections": 1,
+    "max_waiting": 1,
+    "load_memory_mb": 64,
+}
+_SECONDS: Final = (
+    "poll_interval_s",
+    "log_flush_s",
+    "receive_timeout_s",
+    "send_timeout_s",
+    "idle_timeout_s",
+    "shutdown_s",
+    "load_timeout_s",
+)
+_MILLISECONDS: Final = ("deadline_ms", "slow_deadline_ms", "batch_deadline_ms")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,19 +52,39 @@ class Settings:
     bundle : a bundle folder, or a registry address such as ``models:/router@champion``
     host, port : where to listen; port 0 takes a free one
     workers : processes; each holds its own router
-    api_keys : bearer keys, comma-separated in the variable; none = open to all who reach the port
+    api_keys : bearer keys, comma-separated in the variable, with the scopes route and feedback
+    keys_file : named and hashed keys with scopes; see :mod:`serving.keys`
+    allow_anonymous : without keys, listen on other addresses than loopback all the same
+    allowed_hosts : names that a request's ``Host`` may have where no key is set, beside ``host``,
+        ``localhost`` and addresses; ``*`` = any
     policy_file, prices_file : replace the bundle's ``policy.json`` and ``prices.json``
-    poll_interval_s : seconds between looks at the alias or folder, > 0
+    poll_interval_s : seconds between looks at the alias, folder or keys file, > 0
     cache_dir : keeps bundles fetched from a registry; ``None`` = gone with the process
+    load_timeout_s, load_memory_mb : a new bundle must load and score within these, in a process of
+        its own
     decision_log : folder of the decision log; ``None`` = no log
     log_text : also log the query, messages and tools, which are personal data
     log_fsync : ``never`` leaves it to the system, ``interval`` syncs at most once a second,
-        ``always`` after every write; a request never waits for it
+        ``always`` after every write; a decision never waits for it
     log_flush_s : seconds that a row may stay in memory, > 0
     log_rotate_bytes : a file is closed once it is this long
-    log_queue_rows : rows that may wait; further decisions are dropped and counted
+    log_queue_rows, log_queue_bytes : rows that may wait, and the length of what they were made
+        from; further decisions are dropped and counted
     max_body_bytes, max_batch_body_bytes : longer bodies get 413
+    max_buffered_bytes : bodies being received may hold this much together; further ones get 503
     max_batch : requests in one batch
+    max_tools, max_messages : in one request, content parts counted as messages
+    max_header_bytes : of one request; longer ones get 431
+    max_connections : further ones get 503
+    max_waiting : requests that may wait to be scored; further ones get 503
+    receive_timeout_s : from the first byte of a request to its last
+    send_timeout_s : a client that takes none of its answer for so long is cut off
+    idle_timeout_s : a connection without a request is closed
+    shutdown_s : after SIGTERM, requests under way get so long
+    deadline_ms : a request that waited longer to be scored gets 503; the header ``X-Deadline-Ms``
+        replaces it
+    slow_deadline_ms : the same where the router takes milliseconds (a transformer), and cascades
+    batch_deadline_ms : the same for batches
     arm : stands in every decision row, so that deployments side by side can be told apart
     random_state : seeds draws of randomising policies; ``None`` = fresh entropy
 
@@ -53,48 +99,71 @@ class Settings:
     port: int = 8080
     workers: int = 1
     api_keys: tuple[str, ...] = field(default=(), repr=False)
+    keys_file: Path | None = None
+    allow_anonymous: bool = False
+    allowed_hosts: tuple[str, ...] = ()
     policy_file: Path | None = None
     prices_file: Path | None = None
     poll_interval_s: float = 10.0
     cache_dir: Path | None = None
+    load_timeout_s: float = 120.0
+    load_memory_mb: int = 2_048
     decision_log: Path | None = None
     log_text: bool = False
     log_fsync: Literal["never", "interval", "always"] = "interval"
     log_flush_s: float = 0.2
     log_rotate_bytes: int = 128_000_000
     log_queue_rows: int = 50_000
+    log_queue_bytes: int = 64_000_000
     max_body_bytes: int = 1_000_000
     max_batch_body_bytes: int = 8_000_000
+    max_buffered_bytes: int = 64_000_000
     max_batch: int = 256
+    max_tools: int = 1_024
+    max_messages: int = 10_000
+    max_header_bytes: int = 32_768
+    max_connections: int = 2_048
+    max_waiting: int = 512
+    receive_timeout_s: float = 10.0
+    send_timeout_s: float = 30.0
+    idle_timeout_s: float = 75.0
+    shutdown_s: float = 10.0
+    deadline_ms: float = 50.0
+    slow_deadline_ms: float = 1_000.0
+    batch_deadline_ms: float = 10_000.0
     arm: str = "default"
     random_state: int | None = None
 
     def __post_init__(self) -> None:
         if not self.bundle:
             raise ConfigError(f"{PREFIX}BUNDLE must name a bundle folder or models:/name@alias")
-        for name, low in (
-            ("port", 0),
-            ("workers", 1),
-            ("log_rotate_bytes", 1),
-            ("log_queue_rows", 1),
-            ("max_body_bytes", 1),
-            ("max_batch_body_bytes", 1),
-            ("max_batch", 1),
-        ):
+        for name, low in _AT_LEAST.items():
             if getattr(self, name) < low:
                 raise ConfigError(f"{name} must be at least {low}, got {getattr(self, name)}")
         if self.port > 65535:
             raise ConfigError(f"port must be at most 65535, got {self.port}")
-        for name in ("poll_interval_s", "log_flush_s"):
-            if not 0 < getattr(self, name) < 1e6:
-                raise ConfigError(f"{name} must be seconds above 0, got {getattr(self, name)}")
+        for unit, names in (("seconds", _SECONDS), ("milliseconds", _MILLISECONDS)):
+            for name in names:
+                if not 0 < getattr(self, name) < 1e6:
+                    raise ConfigError(f"{name} must be {unit} above 0, got {getattr(self, name)}")
         if self.log_fsync not in ("never", "interval", "always"):
             raise ConfigError(f"log_fsync must be never, interval or always, got {self.log_fsync}")
+        if not (self.has_keys or self.allow_anonymous or is_loopback(self.host)):
+            raise ConfigError(
+                f"without keys the service listens on loopback only, got host {self.host}: set "
+                f"{PREFIX}KEYS_FILE or {PREFIX}API_KEYS, or {PREFIX}ALLOW_ANONYMOUS=true to let "
+                "everybody who reaches the port route and send feedback"
+            )
 
     @property
     def from_registry(self) -> bool:
         """Whether ``bundle`` is a registry address."""
         return self.bundle.startswith(REGISTRY_SCHEME)
+
+    @property
+    def has_keys(self) -> bool:
+        """Whether requests must bring a key."""
+        return bool(self.api_keys) or self.keys_file is not None
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] | None = None) -> Settings:
@@ -105,12 +174,7 @@ class Settings:
         ConfigError
             If a ``ROUTER_SERVE_*`` variable is unknown, missing or not of its type.
         """
-        environ = os.environ if environ is None else environ
-        given = {
-            name.removeprefix(PREFIX).lower(): text
-            for name, text in environ.items()
-            if name.startswith(PREFIX)
-        }
+        given = given_settings(os.environ if environ is None else environ)
         known = {f.name for f in fields(cls)}
         if unknown := sorted(set(given) - known):
             raise ConfigError(
@@ -122,7 +186,7 @@ class Settings:
                 name = f"{PREFIX}{f.name.upper()}"
                 raise ConfigError(f"{name} must be set; see docs/reference/serving.md")
         hints = get_type_hints(cls)
-        return cls(**{name: _parse(name, text, hints[name]) for name, text in given.items()})
+        return cls(**{name: parse(name, text, hints[name]) for name, text in given.items()})
 
     def to_environ(self) -> dict[str, str]:
         """The variables that give these settings; worker processes read them."""
@@ -135,20 +199,15 @@ class Settings:
         return texts
 
 
-def _parse(name: str, text: str, hint: Any) -> Any:
-    label = PREFIX + name.upper()
-    if hint is bool:
-        if text.lower() not in _TRUE | _FALSE:
-            raise ConfigError(f"{label} must be true or false, got {text!r}")
-        return text.lower() in _TRUE
-    if hint == tuple[str, ...]:
-        return tuple(part.strip() for part in text.split(",") if part.strip())
-    for kind in (int, float):
-        if hint in (kind, kind | None):
-            try:
-                return kind(text)
-            except ValueError as error:
-                raise ConfigError(f"{label} must be a number, got {text!r}") from error
-    if hint == Path | None:
-        return Path(text) if text else None
-    return text
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach the address.
+
+    Examples
+    --------
+    >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("0.0.0.0")
+    (True, True, False)
+    """
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
+from serving.heartbeat import Heartbeat
 from serving.loading.loader import Loader
 from serving.log.decision_log import DecisionLog
 
@@ -23,6 +24,8 @@ class Telemetry:
         self.requests: Counter[tuple[str, int]] = Counter()
         self.decisions: Counter[str] = Counter()
         self.feedback: Counter[str] = Counter()
+        self.shed: Counter[tuple[str, str]] = Counter()
+        self.refused: Counter[str] = Counter()
         self._buckets: dict[str, list[int]] = {}
         self._seconds: dict[str, float] = {}
 
@@ -48,10 +51,18 @@ class Telemetry:
 class Collector:
     """Turns the state of one process into Prometheus metric families."""
 
-    def __init__(self, *, telemetry: Telemetry, loader: Loader, log: DecisionLog | None) -> None:
+    def __init__(
+        self,
+        *,
+        telemetry: Telemetry,
+        loader: Loader,
+        log: DecisionLog | None,
+        heartbeats: Iterable[Heartbeat] = (),
+    ) -> None:
         self.telemetry = telemetry
         self.loader = loader
         self.log = log
+        self.heartbeats = tuple(heartbeats)
 
     def registry(self) -> CollectorRegistry:
         """A registry with these metrics and those of the process (memory, CPU, files)."""
@@ -91,11 +102,52 @@ class Collector:
             for value, n in sorted(counts.items()):
                 family.add_metric((value,), n)
             yield family
+        yield from self._refusal_families()
         yield from self._log_families()
         yield from self._router_families()
+        yield from self._background_families()
+
+    def _refusal_families(self) -> Iterator[Any]:
+        from prometheus_client.core import CounterMetricFamily
+
+        shed = CounterMetricFamily(
+            "router_requests_shed", "Requests not handled", labels=("endpoint", "cause")
+        )
+        for (endpoint, cause), n in sorted(self.telemetry.shed.items()):
+            shed.add_metric((endpoint, cause), n)
+        yield shed
+        refused = CounterMetricFamily(
+            "router_connections_refused", "Connections that reached a limit", labels=("cause",)
+        )
+        for cause, n in sorted(self.telemetry.refused.items()):
+            refused.add_metric((cause,), n)
+        yield refused
+
+    def _background_families(self) -> Iterator[Any]:
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+        age = GaugeMetricFamily(
+            "router_background_last_success_age_seconds",
+            "Since a loop that runs in the background last succeeded",
+            labels=("loop",),
+        )
+        failing = GaugeMetricFamily(
+            "router_background_failing",
+            "1 while its last round failed, or it stopped",
+            labels=("loop",),
+        )
+        failures = CounterMetricFamily(
+            "router_background_failures", "Rounds that failed", labels=("loop",)
+        )
+        for beat in self.heartbeats:
+            label = (beat.name.replace(" ", "_"),)
+            age.add_metric(label, beat.age_s)
+            failing.add_metric(label, float(beat.problem is not None))
+            failures.add_metric(label, beat.failures)
+        yield from (age, failing, failures)
 
     def _log_families(self) -> Iterator[Any]:
-        from prometheus_client.core import CounterMetricFamily
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
         if self.log is None:
             return
@@ -111,6 +163,12 @@ class Collector:
         ):
             family.add_metric((outcome,), n)
         yield family
+        yield GaugeMetricFamily(
+            "router_decision_log_waiting_rows", "Not written yet", value=self.log.waiting_rows
+        )
+        yield GaugeMetricFamily(
+            "router_decision_log_waiting_bytes", "Not written yet", value=self.log.waiting_bytes
+        )
 
     def _router_families(self) -> Iterator[Any]:
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily

@@ -8,11 +8,14 @@ from typing import Any, Final
 
 import msgspec
 
+from router_ml.errors import InvalidRequestError
 from router_ml.features.tools import ToolList, parse_tools
 from serving.http.bodies import read_json
 
-KEPT_BYTES: Final = 8_000_000
-"""Of JSON; what is made of it takes some five times as much."""
+KEPT_BYTES: Final = 32_000_000
+MAX_TOOLS: Final = 1_024
+_VALUE_BYTES: Final = 100
+"""What a value takes in memory beside its text: an empty object is two characters of JSON."""
 
 Tools = tuple[Any, ToolList]
 """As they were given, and as features see them."""
@@ -25,14 +28,16 @@ class ToolCache:
 
     Parameters
     ----------
-    kept_bytes : of JSON, together
+    kept_bytes : of memory, together, as estimated from texts and numbers of values
+    max_tools : in one list
     """
 
-    def __init__(self, *, kept_bytes: int = KEPT_BYTES) -> None:
+    def __init__(self, *, kept_bytes: int = KEPT_BYTES, max_tools: int = MAX_TOOLS) -> None:
         self.kept_bytes = kept_bytes
+        self.max_tools = max_tools
         self.size = 0
         self._lock = threading.Lock()  # batches are read in a thread
-        self._known: OrderedDict[bytes, Tools] = OrderedDict()
+        self._known: OrderedDict[bytes, tuple[Tools, int]] = OrderedDict()
 
     def read(self, raw: msgspec.Raw) -> Tools:
         """The tools that ``raw`` holds; equal bytes give the same objects, which nobody may change.
@@ -42,7 +47,7 @@ class ToolCache:
         HttpError
             If they are no JSON, or neither an object nor a list.
         InvalidRequestError
-            If one of them is no tool.
+            If one of them is no tool, or there are too many.
         """
         key = bytes(raw)
         if not key:
@@ -50,18 +55,35 @@ class ToolCache:
         with self._lock:
             if (known := self._known.get(key)) is not None:
                 self._known.move_to_end(key)
-                return known
+                return known[0]
         given = read_json(_decode, key, " - at `$.tools`")
+        if isinstance(given, list) and len(given) > self.max_tools:
+            raise InvalidRequestError(
+                f"expected at most {self.max_tools} tools, got {len(given)}; offer fewer"
+            )
         tools = (given, parse_tools(given))
-        self._keep(key, tools)
+        self._keep(key, tools, 2 * len(key) + _VALUE_BYTES * _count(given))
         return tools
 
-    def _keep(self, key: bytes, tools: Tools) -> None:
-        if len(key) > self.kept_bytes // 2:  # one long list may not drive out everybody's
+    def _keep(self, key: bytes, tools: Tools, size: int) -> None:
+        if size > self.kept_bytes // 2:  # one long list may not drive out everybody's
             return
         with self._lock:
             if key not in self._known:
-                self.size += len(key)
-            self._known[key] = tools
+                self.size += size
+            self._known[key] = (tools, size)
             while self.size > self.kept_bytes:
-                self.size -= len(self._known.popitem(last=False)[0])
+                self.size -= self._known.popitem(last=False)[1][1]
+
+
+def _count(value: Any) -> int:
+    """Values in it, at any depth, itself included."""
+    n, stack = 0, [value]
+    while stack:
+        item = stack.pop()
+        n += 1
+        if type(item) is dict:
+            stack.extend(item.values())
+        elif type(item) is list:
+            stack.extend(item)
+    return n

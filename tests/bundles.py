@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,11 +41,12 @@ def make_bundle(
     extras: Mapping[str, bytes] | None = None,
     padded: bool = False,
     context_window: Mapping[str, int] | None = None,
+    capabilities: Mapping[str, Collection[str]] | None = None,
 ) -> Manifest:
     """Write a bundle whose candidates ``candidate-0 …`` grow better, dearer and slower.
 
     Its graph takes tokens in one row, or ``padded`` as format 1 had them. ``context_window`` is in
-    tokens, by candidate; the others' is unknown.
+    tokens, by candidate; the others' is unknown. So are ``capabilities``.
     """
     text = tokenizer_json or wordpiece().to_str()
     vocabulary: int = Tokenizer.from_str(text).get_vocab_size()
@@ -56,7 +57,8 @@ def make_bundle(
         {name: (0.1 * 3.0**i, 0.4 * 3.0**i) for i, name in enumerate(names)}
     )
     windows = np.array([(context_window or {}).get(name, 0) for name in names])
-    table = replace(table, context_window=windows)
+    able = tuple(frozenset((capabilities or {}).get(name, ())) for name in names)
+    table = replace(table, context_window=windows, capabilities=able)
     contents = BundleContents(
         graph=_graph(rng, vocabulary, dims, n_candidates, pad_id if padded else None),
         tokenizer_json=text,

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import orjson
 
-from serving.log.decision_log import DecisionRow, FeedbackRow
+from serving.log.rows import DecisionRow, FeedbackRow
 
 START = datetime(2026, 3, 1, 12, 0)
 AS_OF = START + timedelta(days=5)
@@ -126,6 +126,7 @@ def _decisions() -> bytes:
     rows += [rows[3], rows[4], rows[4]]  # duplicates
     rows += [decision(200), decision(200, candidate="small", propensity=0.2)]  # conflicting
     rows += [decision(i, request_id="req-00000", time=START.isoformat()) for i in (210, 211)]
+    rows[73]["key"] = rows[74]["key"] = "web"
     rows[0]["time"] = (START + timedelta(seconds=30)).isoformat()  # routed again, this is the last
     rows += [decision(220, time=LATE)]
     rows += [decision(221, propensity=0.0), decision(222, propensity="high")]
@@ -150,6 +151,9 @@ def _feedback() -> bytes:
     rows += [feedback(68, quality="good"), feedback(69, decision_id=None)]
     rows += [feedback(888), feedback(889)]  # no such decision
     rows += [feedback(i) for i in range(100, 104)]  # of decisions without text
+    rows += [feedback(73, key="web", labels_others=False)]  # their own
+    rows += [feedback(72, key="web", labels_others=False)]  # nobody's, as far as one knows
+    rows += [feedback(74, key="other", labels_others=False)]  # somebody else's
     rows += [feedback(210)]  # of one that a later decision took the place of
     return _lines(rows)
 
@@ -195,10 +199,15 @@ def _expected() -> dict[str, dict[str, dict[str, int]]]:
         },
     }
     rows = {
-        # 60 labels, a report, 3 thumbs, 2 failures
-        "used": {"": 66},
+        # 60 labels, one of a key's own, a report, 3 thumbs, 2 failures
+        "used": {"": 67},
         "collapsed": {"superseded": 2, "duplicate": 2},
-        "excluded": {"after_as_of": 1, "says_nothing": 1, "decision_not_used": 7},
+        "excluded": {
+            "after_as_of": 1,
+            "says_nothing": 1,
+            "decision_not_used": 7,
+            "not_own_decision": 2,
+        },
         "rejected": {
             "value_out_of_range": 1,
             "unknown_source": 1,
@@ -224,7 +233,7 @@ def _expected_with_requests() -> dict[str, dict[str, dict[str, int]]]:
         },
         "feedback": {
             **alone["feedback"],
-            "used": {"": 66 + 4},
+            "used": {"": 67 + 4},
             "excluded": alone["feedback"]["excluded"] | {"decision_not_used": 3},
         },
     }

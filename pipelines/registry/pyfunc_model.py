@@ -15,8 +15,8 @@ from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel
 
 from router_ml.features.query import parse_query
-from router_ml.runtime.constraints import Constraints
-from router_ml.runtime.runtime import NO_CONSTRAINTS, Runtime
+from router_ml.runtime.constraints import NO_CONSTRAINTS, Constraints
+from router_ml.runtime.runtime import Runtime
 
 OUTPUTS = ["candidate", "propensity", "quality", "cost_usd", "latency_ms"]
 

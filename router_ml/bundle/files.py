@@ -6,7 +6,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -86,7 +86,7 @@ def write_bundle(folder: Path, contents: BundleContents) -> Manifest:
     for name, data in files.items():
         (folder / name).write_bytes(data)
     manifest = Manifest(
-        bundle_id=hashlib.sha256(_json(digests)).hexdigest()[:16],
+        bundle_id=_bundle_id(digests),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         candidates=candidates_to_rows(contents.candidates),
         features=contents.features,
@@ -96,6 +96,26 @@ def write_bundle(folder: Path, contents: BundleContents) -> Manifest:
         libraries=_versions(),
         files=digests,
     )
+    (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+    return manifest
+
+
+def add_files(folder: Path, files: Mapping[str, bytes]) -> Manifest:
+    """Put further files into a bundle folder, and a new manifest that lists them.
+
+    Raises
+    ------
+    BundleError
+        If the folder holds no good bundle, or one of the files already.
+    """
+    manifest = read_bundle(folder).manifest
+    if known := sorted(set(files) & set(manifest.files)):
+        raise BundleError(f"{folder} holds {', '.join(known)} already; name other files")
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    digests = {**manifest.files, **digests}
+    manifest = replace(manifest, files=digests, bundle_id=_bundle_id(digests))
     (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
     return manifest
 
@@ -203,6 +223,10 @@ def candidates_from(
         provider=tuple(str(row["provider"]) for row in rows),
         capabilities=tuple(frozenset(row["capabilities"]) for row in rows),
     )
+
+
+def _bundle_id(digests: Mapping[str, str]) -> str:
+    return hashlib.sha256(_json(digests)).hexdigest()[:16]
 
 
 def _json(value: Any) -> bytes:

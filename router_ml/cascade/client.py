@@ -11,8 +11,7 @@ from router_ml.cascade.runtime.attempt import Attempt
 from router_ml.cascade.runtime.next_step import NextStep
 from router_ml.errors import ConfigError, InvalidRequestError
 from router_ml.features.query import Query
-from router_ml.runtime.constraints import Constraints
-from router_ml.runtime.runtime import NO_CONSTRAINTS
+from router_ml.runtime.constraints import NO_CONSTRAINTS, Constraints
 
 Ask = Callable[[str, Query, float | None], Attempt]
 """``ask(candidate, query, timeout_s)`` calls the endpoint. Any exception counts as a failure."""

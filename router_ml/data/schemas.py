@@ -97,6 +97,9 @@ LABELS: Final = Table(
     ),
 )
 
+DECISIONS: Final = Table("decisions", (*REQUESTS.columns, Column("caller", "string")))
+"""Decisions of the service's log; ``caller`` names the key that asked."""
+
 FEEDBACK: Final = Table(
     "feedback",
     (
@@ -112,6 +115,8 @@ FEEDBACK: Final = Table(
         Column("latency_ms", "double"),
         Column("status", "string"),
         Column("answer", "string"),
+        Column("caller", "string"),
+        Column("labels_others", "boolean"),
     ),
 )
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from router_ml.bundle.files import BundleContents, write_bundle
+from router_ml.bundle.files import BundleContents, add_files, read_bundle, write_bundle
 from router_ml.bundle.manifest import FeatureSpec
 from router_ml.estimators.router import RouterEstimator
 from router_ml.export.parity import ParityReport, check_parity, odd_queries
@@ -16,6 +16,8 @@ from router_ml.features.encoder import Encoder
 from router_ml.features.featurizer import Featurizer
 from router_ml.features.lexical import NAMES
 from router_ml.features.query import Query
+from router_ml.runtime.probes import PROBES, Probes
+from router_ml.runtime.probing import PROBE_QUERIES, check_runtime
 from router_ml.runtime.runtime import Runtime
 from router_ml.types.candidates import CandidateTable
 
@@ -44,11 +46,16 @@ class FittedRouter:
 def export_bundle(
     folder: Path, router: FittedRouter, *, extras: Mapping[str, bytes] | None = None
 ) -> Path:
-    """Write the bundle folder; see :mod:`router_ml.bundle`.
+    """Write the bundle folder with its probes; see :mod:`router_ml.bundle`.
 
     Parameters
     ----------
     extras : further files by name, such as those of a cascade
+
+    Raises
+    ------
+    BundleError
+        If the graph gives values that are not finite or not in their range.
     """
     encoder = router.encoder
     write_bundle(
@@ -69,6 +76,10 @@ def export_bundle(
             extras=extras or {},
         ),
     )
+    probes = Probes.of(PROBE_QUERIES, Runtime.from_folder(folder).predict(PROBE_QUERIES))
+    add_files(folder, {PROBES: probes.to_json()})
+    bundle = read_bundle(folder)
+    check_runtime(Runtime(bundle=bundle), bundle)
     return folder
 
 

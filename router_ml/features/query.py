@@ -16,12 +16,15 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from router_ml.errors import InvalidRequestError
-from router_ml.features.tools import ToolList, parse_tools
+from router_ml.features.tools import ToolList, json_type, parse_tools
+from router_ml.types.content import least_tokens, part_needs
 
 MAX_ASK_CHARS: Final = 4000
 MAX_PRIOR_CHARS: Final = 1000
 
 _HUMAN_ROLES: Final = frozenset({"user", "human"})
+_TOOL_ROLES: Final = frozenset({"tool", "function"})
+_TOOLS: Final = frozenset({"tools"})
 _TEXT_PARTS: Final = frozenset({"text", "input_text"})
 _HARNESS_TAGS: Final = (
     "system-reminder|system_reminder|tool_result|tool-result|function_results|local-command-stdout"
@@ -44,6 +47,8 @@ class Query:
     tools : function descriptions, one mapping each (``name``, ``description``, ``parameters``)
     history_chars : characters of all messages together, whoever wrote them
     n_turns : number of human asks
+    needs : capabilities without which a candidate cannot answer, such as ``vision`` or ``tools``
+    least_tokens : a lower bound of the tokens of all messages, 0 for short ones
 
     Examples
     --------
@@ -61,6 +66,8 @@ class Query:
     tools: tuple[Mapping[str, Any], ...] = ToolList()
     history_chars: int = 0
     n_turns: int = 1
+    needs: frozenset[str] = frozenset()
+    least_tokens: int = 0
 
     def __post_init__(self) -> None:
         if type(self.tools) is not ToolList:
@@ -94,28 +101,44 @@ def parse_query(messages: object, tools: object = None) -> Query:
     """
     if isinstance(messages, str):
         ask = strip_harness(messages)
-        return Query(ask, tools=parse_tools(tools), history_chars=len(messages))
+        offered = parse_tools(tools)
+        return Query(
+            ask,
+            tools=offered,
+            history_chars=len(messages),
+            needs=_TOOLS if offered else frozenset(),
+            least_tokens=least_tokens([messages]),
+        )
     if not isinstance(messages, Sequence):
         raise InvalidRequestError(
-            f"messages must be a list of {{role, content}}, got {type(messages).__name__}"
+            f"messages must be a list of {{role, content}}, got {json_type(messages)}"
         )
     asks: list[str] = []
-    history_chars = 0
+    content = _Content()
     for position, message in enumerate(messages):
-        if not isinstance(message, Mapping) or not isinstance(message.get("role"), str):
+        if not isinstance(message, Mapping):
             raise InvalidRequestError(
-                f"messages[{position}] must be an object with a role, got {_brief(message)}"
+                f"messages[{position}] must be an object with a role, got {json_type(message)}"
             )
-        text, everything = _content(message.get("content"), position)
-        history_chars += everything
+        if not isinstance(message.get("role"), str):
+            given = json_type(message["role"]) if "role" in message else "nothing"
+            raise InvalidRequestError(f"messages[{position}].role must be a string, got {given}")
+        text = content.read(message.get("content"), position)
+        if message["role"] in _TOOL_ROLES or message.get("tool_calls"):
+            content.needs.add("tools")
+        if message.get("images"):
+            content.needs.add("vision")
         if message["role"] in _HUMAN_ROLES and (ask := strip_harness(text)):
             asks.append(ask)
+    offered = parse_tools(tools)
     return Query(
         ask=asks[-1] if asks else "",
         prior=asks[-2] if len(asks) > 1 else "",
-        tools=parse_tools(tools),
-        history_chars=history_chars,
+        tools=offered,
+        history_chars=content.chars,
         n_turns=len(asks),
+        needs=frozenset(content.needs) | _TOOLS if offered else frozenset(content.needs),
+        least_tokens=least_tokens(content.texts),
     )
 
 
@@ -148,33 +171,47 @@ def group_id(query: Query) -> str:
     return _digest(_WHITE.sub(" ", text).strip())
 
 
-def _content(content: object, position: int) -> tuple[str, int]:
-    """Text a human wrote in a message's content, and the characters of all of it."""
-    if content is None:
-        return "", 0
-    if isinstance(content, str):
-        return content, len(content)
-    if not isinstance(content, Sequence):
-        raise InvalidRequestError(
-            f"messages[{position}].content must be a string or a list of parts, "
-            f"got {_brief(content)}"
-        )
-    texts: list[str] = []
-    everything = 0
-    for part in content:
-        if isinstance(part, str):
-            part = {"type": "text", "text": part}
-        if not isinstance(part, Mapping):
+class _Content:
+    """What all messages hold together."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.needs: set[str] = set()
+
+    @property
+    def chars(self) -> int:
+        """Characters of all texts."""
+        return sum(map(len, self.texts))
+
+    def read(self, content: object, position: int) -> str:
+        """Take in one message's content; the text in it that its author wrote."""
+        if content is None:
+            return ""
+        if isinstance(content, str):
+            self.texts.append(content)
+            return content
+        if not isinstance(content, Sequence):
             raise InvalidRequestError(
-                f"messages[{position}].content has a part that is no object: {_brief(part)}"
+                f"messages[{position}].content must be a string or a list of parts, "
+                f"got {json_type(content)}"
             )
-        kind = part.get("type", "text")
-        if isinstance(kind, str) and kind in _TEXT_PARTS and isinstance(part.get("text"), str):
-            texts.append(part["text"])
-            everything += len(part["text"])
-        elif "content" in part:
-            everything += _content(part["content"], position)[1]
-    return "\n".join(texts), everything
+        own: list[str] = []
+        for part in content:
+            if isinstance(part, str):
+                part = {"type": "text", "text": part}
+            if not isinstance(part, Mapping):
+                raise InvalidRequestError(
+                    f"messages[{position}].content has a part that is no object: {json_type(part)}"
+                )
+            kind = part.get("type", "text")
+            if isinstance(kind, str) and kind in _TEXT_PARTS and isinstance(part.get("text"), str):
+                own.append(part["text"])
+                self.texts.append(part["text"])
+            elif (need := part_needs(part)) is not None:
+                self.needs.add(need)
+            elif "content" in part:
+                self.read(part["content"], position)
+        return "\n".join(own)
 
 
 def _cap(text: str, limit: int) -> str:
@@ -183,11 +220,6 @@ def _cap(text: str, limit: int) -> str:
         return text
     tail = limit // 4
     return f"{text[: limit - tail - 1]}\n{text[-tail:]}"
-
-
-def _brief(value: object) -> str:
-    """Its type alone: messages reach callers and logs, and a value may be somebody's prompt."""
-    return type(value).__name__
 
 
 def _digest(text: str) -> str:

@@ -87,6 +87,24 @@ class ToolCounts:
         return max((len(name & said) / len(name) for name in self.names if name), default=0.0)
 
 
+def json_type(value: object) -> str:
+    """What JSON calls a value: messages reach callers and logs, and it may be somebody's prompt.
+
+    Examples
+    --------
+    >>> json_type(None), json_type({}), json_type(1.5), json_type("a")
+    ('null', 'an object', 'a number', 'a string')
+    """
+    names = {bool: "a boolean", int: "a number", float: "a number", str: "a string"}
+    if value is None:
+        return "null"
+    if isinstance(value, Mapping):
+        return "an object"
+    if isinstance(value, (list, tuple)):
+        return "a list"
+    return names.get(type(value), type(value).__name__)
+
+
 def parse_tools(tools: object) -> ToolList:
     """Bare function descriptions of one tool or a list of tools.
 
@@ -107,15 +125,13 @@ def parse_tools(tools: object) -> ToolList:
     if isinstance(tools, Mapping):
         tools = [tools]
     if isinstance(tools, str) or not isinstance(tools, Sequence):
-        raise InvalidRequestError(f"tools must be a list of objects, got {type(tools).__name__}")
+        raise InvalidRequestError(f"tools must be a list of objects, got {json_type(tools)}")
     bare = []
     for position, tool in enumerate(tools):
-        function = tool.get("function", tool) if isinstance(tool, Mapping) else None
+        function = tool.get("function", tool) if isinstance(tool, Mapping) else tool
         if not isinstance(function, Mapping):
-            # Its type alone: messages reach callers and logs, and a value may be somebody's prompt.
-            raise InvalidRequestError(
-                f"tools[{position}] must be an object, got {type(tool).__name__}"
-            )
+            where = f"tools[{position}]" + (".function" if isinstance(tool, Mapping) else "")
+            raise InvalidRequestError(f"{where} must be an object, got {json_type(function)}")
         if "parameters" not in function and "input_schema" in function:
             function = {**function, "parameters": function["input_schema"]}
         bare.append(function)

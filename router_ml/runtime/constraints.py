@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 
 import numpy as np
 
 from router_ml.errors import InvalidRequestError
+from router_ml.features.query import Query
+from router_ml.runtime.capabilities import capability_mask
+from router_ml.runtime.limit import Limit
 from router_ml.runtime.spent import NOTHING, Spent
 from router_ml.types.arrays import BoolArray, FloatArray
 from router_ml.types.candidates import CandidateTable
+from router_ml.types.decisions import Removal
 from router_ml.types.predictions import Predictions
+
+_LISTS: Final = ("candidates", "requires", "permitted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +36,11 @@ class Constraints:
         does, the best one answers
     cost_weight : quality per dollar, >= 0; replaces the policy for this request
     max_output_tokens : caps the predicted output tokens, >= 1
+    requires : capabilities, such as ``vision``, ``json_schema`` or ``region:eu``; see
+        :mod:`router_ml.runtime.capabilities`
+    permitted : names that the caller may be routed to at all; ``None`` = all. Names that the router
+        lacks are left out.
+    least_tokens : a lower bound of the input tokens
     """
 
     candidates: tuple[str, ...] | None = None
@@ -37,6 +49,9 @@ class Constraints:
     min_quality: float | None = None
     cost_weight: float | None = None
     max_output_tokens: int | None = None
+    requires: tuple[str, ...] = ()
+    permitted: tuple[str, ...] | None = None
+    least_tokens: int = 0
 
     def __post_init__(self) -> None:
         for name, low, high in (
@@ -73,23 +88,44 @@ class Constraints:
                 f"constraints must be an object of {', '.join(known)}, got {got}"
             )
         given = {name: value for name, value in values.items() if value is not None}
-        names = given.get("candidates")
-        if names is not None:
-            if not isinstance(names, list | tuple) or not all(isinstance(n, str) for n in names):
-                raise InvalidRequestError("candidates must be a list of names")
-            given["candidates"] = tuple(names)
         for name, value in given.items():
-            number = isinstance(value, int | float) and not isinstance(value, bool)
-            if name != "candidates" and not number:
+            if name in _LISTS:
+                if not isinstance(value, list | tuple) or not all(
+                    isinstance(n, str) for n in value
+                ):
+                    raise InvalidRequestError(f"{name} must be a list of names")
+                given[name] = tuple(value)
+            elif not isinstance(value, int | float) or isinstance(value, bool):
                 raise InvalidRequestError(f"{name} must be a number, got {type(value).__name__}")
         return cls(**given)
 
+    def of(self, query: Query) -> Constraints:
+        """With what the query itself needs."""
+        if query.needs.issubset(self.requires) and query.least_tokens <= self.least_tokens:
+            return self
+        requires = self.requires
+        if not query.needs.issubset(requires):
+            requires = tuple(sorted(query.needs.union(requires)))
+        if self == NO_CONSTRAINTS and not query.least_tokens:
+            return requiring(requires)
+        return replace(
+            self, requires=requires, least_tokens=max(self.least_tokens, query.least_tokens)
+        )
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it asks for nothing but capabilities."""
+        return self is NO_CONSTRAINTS or self is requiring(self.requires)
+
     def capped(self, predictions: Predictions) -> Predictions:
-        """Predictions with output tokens of at most ``max_output_tokens``."""
-        if self.max_output_tokens is None:
-            return predictions
-        tokens = np.minimum(predictions.output_tokens, self.max_output_tokens)
-        return replace(predictions, output_tokens=tokens)
+        """Predictions within what is known: output at most, input at least so many tokens."""
+        if self.max_output_tokens is not None:
+            tokens = np.minimum(predictions.output_tokens, self.max_output_tokens)
+            predictions = replace(predictions, output_tokens=tokens)
+        if self.least_tokens:
+            tokens = np.maximum(predictions.input_tokens, self.least_tokens)
+            predictions = replace(predictions, input_tokens=tokens)
+        return predictions
 
     def eligible(
         self,
@@ -139,28 +175,31 @@ class Constraints:
             If a name is unknown.
         """
         allowed = np.ones((1, len(table)), dtype=bool)
-        if self.candidates is not None:
-            unknown = [name for name in self.candidates if name not in positions]
-            if unknown:
-                raise InvalidRequestError(
-                    f"unknown candidates {unknown}; the router knows {list(table.names)}"
-                )
-            allowed[:] = False
-            allowed[0, [positions[name] for name in self.candidates]] = True
-        if spent.asked:
-            allowed[0, list(spent.asked)] = False
-            if not allowed.any():
-                return allowed, "every candidate that may answer was asked"
-        for fits, label, values in self._limits(table, predictions, cost_usd, spent):
-            left = allowed & fits
+        for limit in self._limits(positions, table, predictions, cost_usd, spent):
+            left = allowed & limit.fits
             if not left.any():
-                least = float(values[allowed].min())
-                return left, (
-                    f"no candidate meets {label}: the lowest prediction among those still allowed "
-                    f"is {least:.6g}; relax it"
-                )
+                return left, limit.refusal(allowed)
             allowed = left
         return allowed, ""
+
+    def removed(
+        self,
+        positions: Mapping[str, int],
+        table: CandidateTable,
+        predictions: Predictions,
+        cost_usd: FloatArray,
+        spent: Spent = NOTHING,
+    ) -> tuple[Removal, ...]:
+        """Who may not answer, each with the first limit that says so; as :meth:`eligible`."""
+        allowed = np.ones((1, len(table)), dtype=bool)
+        found = []
+        for limit in self._limits(positions, table, predictions, cost_usd, spent):
+            out = allowed & ~limit.fits
+            found += [Removal(table.names[k], limit.label) for k in np.flatnonzero(out[0])]
+            allowed &= limit.fits
+        out = allowed & ~self.floored(allowed, predictions.quality)
+        label = f"predicted quality below min_quality={self.min_quality}"
+        return (*found, *(Removal(table.names[k], label) for k in np.flatnonzero(out[0])))
 
     def floored(self, allowed: BoolArray, quality: FloatArray) -> BoolArray:
         """Those whose predicted quality reaches ``min_quality``; the best one where none does.
@@ -181,26 +220,57 @@ class Constraints:
 
     def _limits(
         self,
+        positions: Mapping[str, int],
         table: CandidateTable,
         predictions: Predictions,
         cost_usd: FloatArray,
         spent: Spent,
-    ) -> list[tuple[BoolArray, str, FloatArray]]:
-        """Who meets each limit, its name, and the predictions that it bounds."""
-        limits = []
+    ) -> Iterator[Limit]:
+        """Every limit in its order: what a candidate may and can do, before what it is worth."""
+        if self.candidates is not None:
+            unknown = [name for name in self.candidates if name not in positions]
+            if unknown:
+                raise InvalidRequestError(
+                    f"unknown candidates {unknown}; the router knows {list(table.names)}"
+                )
+            yield Limit(_only(positions, self.candidates), "not in the request's candidates")
+        if self.permitted is not None:
+            yield Limit(_only(positions, self.permitted), "not permitted to the caller")
+        for need in self.requires:
+            able = capability_mask(table.capabilities, need)
+            if able is not None:
+                yield Limit(able, f"lacks {need}")
+        if spent.asked:
+            fresh = np.ones((1, len(table)), dtype=bool)
+            fresh[0, list(spent.asked)] = False
+            yield Limit(fresh, "was asked before", "every candidate that may answer was asked")
         if table.context_window.any():
             tokens = predictions.input_tokens
             fits = fits_context(table, tokens + (self.max_output_tokens or 0))
-            limits.append((fits, "context window", tokens))
+            yield Limit(fits, "context window", values=tokens)
         if self.max_cost_usd is not None:
             total = spent.cost_usd + cost_usd
             label = f"max_cost_usd={self.max_cost_usd:g}"
-            limits.append((total <= self.max_cost_usd, label, total))
+            yield Limit(total <= self.max_cost_usd, label, values=total)
         if self.max_latency_ms is not None:
             total = spent.latency_ms + predictions.latency_ms
             label = f"max_latency_ms={self.max_latency_ms:g}"
-            limits.append((total <= self.max_latency_ms, label, total))
-        return limits
+            yield Limit(total <= self.max_latency_ms, label, values=total)
+
+
+NO_CONSTRAINTS: Final = Constraints()
+
+
+@lru_cache(1_024)
+def requiring(requires: tuple[str, ...]) -> Constraints:
+    """Constraints that ask for capabilities alone; equal ones are one object."""
+    return Constraints(requires=requires) if requires else NO_CONSTRAINTS
+
+
+def _only(positions: Mapping[str, int], names: Iterable[str]) -> BoolArray:
+    fits = np.zeros((1, len(positions)), dtype=bool)
+    fits[0, [positions[name] for name in names if name in positions]] = True
+    return fits
 
 
 def fits_context(table: CandidateTable, tokens: FloatArray) -> BoolArray:

@@ -28,17 +28,19 @@ from router_ml.policies.base import Policy
 from router_ml.policies.cost_aware import CostAwarePolicy
 from router_ml.policies.quality_floor import QualityFloorPolicy
 from router_ml.policies.registry import from_dict
-from router_ml.runtime.constraints import Constraints, fits_context
+from router_ml.runtime.capabilities import capability_mask, undeclared
+from router_ml.runtime.constraints import NO_CONSTRAINTS, Constraints, fits_context
 from router_ml.runtime.inputs import INPUTS, graph_inputs
 from router_ml.runtime.session import open_session
 from router_ml.runtime.spent import NOTHING, Spent
 from router_ml.types.arrays import BoolArray, FloatArray, IntArray
 from router_ml.types.candidates import CandidateTable
-from router_ml.types.decisions import Decision, RankedCandidate
+from router_ml.types.decisions import Decision, RankedCandidate, Removal
 from router_ml.types.predictions import PARTS, Predictions
 from router_ml.types.queries import Tokens
 
-NO_CONSTRAINTS: Final = Constraints()
+_Notes = tuple[tuple[Removal, ...], tuple[str, ...]]
+"""``removed`` and ``unchecked`` of a decision."""
 _BATCH: Final = 256
 _TOKENS: Final = 16_384
 """In one run of the graph: some 16 MB for their vectors."""
@@ -99,6 +101,11 @@ class Runtime:
             self._outputs.append("quality_std")
         self._rng = np.random.default_rng(random_state)
 
+    @property
+    def is_slow(self) -> bool:
+        """Whether one query takes milliseconds: a transformer, not a static encoder."""
+        return self._batch == 1
+
     @classmethod
     def from_folder(cls, folder: Path, **options: Any) -> Runtime:
         """Verify and load a bundle folder; ``options`` as for the class."""
@@ -143,7 +150,7 @@ class Runtime:
         ScorerUnavailableError
             If the graph fails.
         """
-        return self.choose(self.predict_one(query), constraints)
+        return self.choose(self.predict_one(query), constraints.of(query))
 
     def choose(
         self,
@@ -156,11 +163,14 @@ class Runtime:
         ``spent`` is what earlier turns of the request took: a cascade's, where a candidate failed.
         """
         predictions, cost_usd = self.priced(predictions, constraints)
-        eligible = constraints.eligible(
-            self.positions, self.candidates, predictions, cost_usd, spent
-        )
+        what = (self.positions, self.candidates, predictions, cost_usd, spent)
+        eligible = constraints.eligible(*what)
+        removed = () if eligible.all() else constraints.removed(*what)
         policy, reason = self._policy_for(constraints)
-        return self._decisions(policy, reason, predictions, cost_usd, eligible)[0]
+        unchecked = undeclared(self.candidates.capabilities, constraints.requires)
+        return self._decisions(
+            policy, reason, predictions, cost_usd, eligible, [(removed, unchecked)]
+        )[0]
 
     def priced(
         self, predictions: Predictions, constraints: Constraints = NO_CONSTRAINTS
@@ -179,13 +189,14 @@ class Runtime:
         predictions : arrays of shape (n_samples, K)
         constraints : n_samples of them; :data:`NO_CONSTRAINTS` throughout is fastest
         """
-        table = self.candidates
-        if all(c is NO_CONSTRAINTS for c in constraints):
-            fits = fits_context(table, predictions.input_tokens)
+        if all(c.is_plain for c in constraints):
+            fits = self._able(predictions, constraints)
             if fits.any(axis=1).all():
+                table = self.candidates
                 cost_usd = table.cost_usd(predictions.input_tokens, predictions.output_tokens)
                 reason = self.policy.reason
-                return [*self._decisions(self.policy, reason, predictions, cost_usd, fits)]
+                notes = self._notes(predictions, cost_usd, constraints, fits)
+                return [*self._decisions(self.policy, reason, predictions, cost_usd, fits, notes)]
         out: list[Decision | InvalidRequestError] = []
         for row, limits in zip(predictions.rows(), constraints, strict=True):
             try:
@@ -194,6 +205,35 @@ class Runtime:
                 out.append(error)
         return out
 
+    def _able(self, predictions: Predictions, constraints: Sequence[Constraints]) -> BoolArray:
+        """Who fits in the context window and has the capabilities, shape (n_samples, K)."""
+        table = self.candidates
+        fits = fits_context(table, predictions.input_tokens)
+        for i, limits in enumerate(constraints):
+            for need in limits.requires:
+                if (able := capability_mask(table.capabilities, need)) is not None:
+                    fits[i] &= able[0]
+        return fits
+
+    def _notes(
+        self,
+        predictions: Predictions,
+        cost_usd: FloatArray,
+        constraints: Sequence[Constraints],
+        fits: BoolArray,
+    ) -> list[_Notes]:
+        """What each answer says of those who may not answer, and of what was not looked at."""
+        capabilities = self.candidates.capabilities
+        all_fit = [bool(row.all()) for row in fits]
+        notes: list[_Notes] = []
+        for i, limits in enumerate(constraints):
+            removed: tuple[Removal, ...] = ()
+            if not all_fit[i]:
+                row = predictions.take(np.array([i]))
+                removed = limits.removed(self.positions, self.candidates, row, cost_usd[i : i + 1])
+            notes.append((removed, undeclared(capabilities, limits.requires)))
+        return notes
+
     def _decisions(
         self,
         policy: Policy,
@@ -201,6 +241,7 @@ class Runtime:
         predictions: Predictions,
         cost_usd: FloatArray,
         eligible: BoolArray,
+        notes: Sequence[_Notes],
     ) -> list[Decision]:
         """One decision a row. Python numbers, because numpy's cost more than the arithmetic."""
         names = self.candidates.names
@@ -213,10 +254,15 @@ class Runtime:
         numbers = [array.tolist() for array in arrays]
         allowed = np.count_nonzero(eligible, axis=1).tolist()
         decisions = []
-        for n, p, order, *columns in zip(allowed, *numbers[4:], *numbers[:4], strict=True):
+        for n, p, order, note, *columns in zip(
+            allowed, *numbers[4:], notes, *numbers[:4], strict=True
+        ):
             lines = [*map(RankedCandidate, names, *columns)]
             chosen = order[0] if p[order[0]] == 1.0 else _draw(p, self._rng.random())
-            left_out = f"; {len(names) - n} of {len(names)} ruled out" if n < len(names) else ""
+            removed, unchecked = note
+            said = f"; {len(names) - n} of {len(names)} ruled out" if n < len(names) else ""
+            if unchecked:
+                said += f"; no candidate declares {', '.join(unchecked)}"
             decisions.append(
                 Decision(
                     candidate=names[chosen],
@@ -224,7 +270,9 @@ class Runtime:
                     action_probs=tuple(p),
                     propensity=p[chosen],
                     policy=policy.name,
-                    reason=reason + left_out,
+                    reason=reason + said,
+                    removed=removed,
+                    unchecked=unchecked,
                 )
             )
         return decisions

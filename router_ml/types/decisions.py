@@ -19,6 +19,14 @@ class RankedCandidate:
     utility: float
 
 
+@dataclass(slots=True)
+class Removal:
+    """A candidate that may not answer, and the first limit that ruled it out."""
+
+    candidate: str
+    reason: str
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """The candidate drawn for one query, and what it was drawn from.
@@ -31,6 +39,8 @@ class Decision:
     propensity : ``action_probs`` of the chosen one
     policy : name of the policy
     reason : one sentence for a person
+    removed : every candidate that is not in ``ranking``, with its reason
+    unchecked : what the request needs and no candidate of the catalogue declares
     """
 
     candidate: str
@@ -39,3 +49,5 @@ class Decision:
     propensity: float
     policy: str
     reason: str
+    removed: tuple[Removal, ...] = ()
+    unchecked: tuple[str, ...] = ()

@@ -22,6 +22,8 @@ from router_ml.errors import (
 from serving.schemas import Problem
 
 MEDIA_TYPE: Final = "application/problem+json"
+MAX_DETAIL: Final = 500
+"""Characters: names that a caller made up may be as long as a body."""
 
 STATUS: Final[Mapping[type[RouterError], int]] = {
     InvalidRequestError: 422,
@@ -54,6 +56,20 @@ class HttpError(Exception):
         self.headers = dict(headers or {})
 
 
+class OverloadError(HttpError):
+    """503: the request is shed, and may be sent again.
+
+    Parameters
+    ----------
+    cause : stands in metrics, such as ``deadline``
+    detail : public
+    """
+
+    def __init__(self, cause: str, detail: str) -> None:
+        super().__init__(503, detail, headers={"retry-after": "1"})
+        self.cause = cause
+
+
 def status_of(error: RouterError) -> int:
     """HTTP status of an error, by the nearest class in ``STATUS``."""
     for kind in type(error).__mro__:
@@ -73,7 +89,7 @@ def problem_of(error: Exception) -> tuple[int, bytes, dict[str, str]]:
 
 
 def problem(status: int, detail: str) -> bytes:
-    """A problem document.
+    """A problem document; a long detail loses its middle.
 
     Examples
     --------
@@ -82,4 +98,20 @@ def problem(status: int, detail: str) -> bytes:
     """
     title = HTTPStatus(status).phrase
     slug = title.lower().replace(" ", "-")
+    if len(detail) > MAX_DETAIL:
+        half = MAX_DETAIL // 2 - 2
+        detail = f"{detail[:half]} … {detail[-half:]}"
     return _encode(Problem(f"urn:router-ml:problem:{slug}", title, status, detail))
+
+
+def raw_response(status: int, detail: str, headers: Mapping[str, str] | None = None) -> bytes:
+    """A whole HTTP response that ends its connection, for what never reaches an endpoint."""
+    body = problem(status, detail)
+    lines = [
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
+        f"content-type: {MEDIA_TYPE}",
+        f"content-length: {len(body)}",
+        "connection: close",
+        *(f"{name}: {value}" for name, value in (headers or {}).items()),
+    ]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body

@@ -26,27 +26,32 @@ class Operation:
     status: int = 200
 
 
+_POST: Final = (400, 401, 403, 408, 413, 415, 421, 422, 431, 503)
+_GET: Final = (401, 403, 421, 503)
+
 OPERATIONS: Final = (
     Operation(
         "/v1/route", "post", "Choose a candidate for one request",
-        schemas.RouteRequest, schemas.RouteResponse, (400, 401, 413, 415, 422, 503),
+        schemas.RouteRequest, schemas.RouteResponse, _POST,
     ),
     Operation(
         "/v1/route/batch", "post", "Choose a candidate for each of several requests",
-        schemas.BatchRequest, schemas.BatchResponse, (400, 401, 413, 415, 422, 503),
+        schemas.BatchRequest, schemas.BatchResponse, _POST,
     ),
     Operation(
         "/v1/feedback", "post", "Say what became of a decision",
-        schemas.FeedbackRequest, schemas.FeedbackResponse, (400, 401, 413, 415, 422, 503), 202,
+        schemas.FeedbackRequest, schemas.FeedbackResponse, _POST, 202,
     ),
     Operation(
         "/v1/cascade/next", "post", "Accept an answer, or ask whom next",
-        cascade.CascadeRequest, cascade.CascadeResponse, (400, 401, 413, 415, 422, 503),
+        cascade.CascadeRequest, cascade.CascadeResponse, _POST,
     ),
     Operation(
-        "/v1/router", "get", "The router in service", None, schemas.RouterInfo, (401, 503)
+        "/v1/router", "get", "The router in service", None, schemas.RouterInfo, _GET
     ),
-    Operation("/readyz", "get", "Whether a router is in service", None, schemas.Readiness, (503,)),
+    Operation(
+        "/readyz", "get", "Whether a router is in service", None, schemas.Readiness, (421, 503)
+    ),
 )  # fmt: skip
 
 

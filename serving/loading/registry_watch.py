@@ -14,12 +14,71 @@ import select
 import shutil
 import sys
 import tempfile
+import time
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Final, TextIO
 
-from router_ml.bundle.files import GRAPH, MANIFEST
-from router_ml.errors import RegistryError
+from router_ml.bundle.files import GRAPH, MANIFEST, read_bundle
+from router_ml.errors import BundleError, RegistryError
 from serving.loading.sources import parse_uri
+from serving.reasons import RedactingStream, redact
+
+_KEPT: Final = 4
+"""Bundle folders of a name that are kept, those looked at last."""
+_ABANDONED_S: Final = 3_600.0
+_FETCH: Final = ".fetch-"
+
+
+class Cache:
+    """Bundles fetched from the registry, one folder a version.
+
+    Parameters
+    ----------
+    folder : created when missing; services that follow other names may share it
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._verified: set[tuple[Path, float]] = set()
+        self._refetched: set[Path] = set()
+
+    def bundle(self, found: Any) -> Path:
+        """Folder of the bundle of a model version: fetched when missing, or when damaged here.
+
+        What the registry itself holds may be wrong, too: it is fetched again once only.
+        """
+        digest = hashlib.sha256(str(found.source).encode()).hexdigest()[:8]
+        folder = self.folder / f"{found.name}-{found.version}-{digest}"
+        if folder.exists() and folder not in self._refetched and not self._is_whole(folder):
+            self._refetched.add(folder)
+            shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            _fetch(found, folder)
+        os.utime(folder)
+        self._prune(found.name, folder)
+        return _bundle_in(folder)
+
+    def _is_whole(self, folder: Path) -> bool:
+        """Whether the files have the digests of their manifest; read again only when changed."""
+        try:
+            bundle = _bundle_in(folder)
+            changed = max(path.stat().st_mtime for path in bundle.iterdir())
+            if (folder, changed) not in self._verified:
+                read_bundle(bundle)
+                self._verified.add((folder, changed))
+        except (BundleError, RegistryError, OSError, ValueError):
+            return False
+        return True
+
+    def _prune(self, name: str, current: Path) -> None:
+        """Remove versions that were not looked at lately, and downloads that were abandoned."""
+        ages = {path: time.time() - path.stat().st_mtime for path in self.folder.iterdir()}
+        versions = [p for p in ages if p.is_dir() and p.name.rsplit("-", 2)[0] == name]
+        newest = sorted(versions, key=ages.__getitem__)[:_KEPT]
+        for path, age in ages.items():
+            old = path in versions and path not in newest and path != current
+            if old or (path.name.startswith(_FETCH) and age > _ABANDONED_S):
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def main() -> None:
@@ -30,15 +89,21 @@ def main() -> None:
     parser.add_argument("--interval", type=float, required=True)
     arguments = parser.parse_args()
     os.nice(10)  # requests come first
-    out, sys.stdout = sys.stdout, sys.stderr  # MLflow may print
+    # MLflow may print, and what it prints may hold the registry's address.
+    out, sys.stderr = sys.stdout, RedactingStream(sys.stderr)
+    sys.stdout = sys.stderr
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    # The watch tries again by itself; MLflow's own seven retries take minutes.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+    cache = Cache(arguments.cache)
     while True:
-        _report(out, arguments.uri, arguments.cache)
+        _report(out, arguments.uri, cache)
         if select.select([sys.stdin], [], [], arguments.interval)[0]:
             return
 
 
-def resolve(uri: str, cache: Path) -> dict[str, str]:
+def resolve(uri: str, cache: Cache) -> dict[str, str]:
     """Find the version an address points at, and fetch its bundle unless it is there.
 
     Raises
@@ -58,11 +123,7 @@ def resolve(uri: str, cache: Path) -> dict[str, str]:
             found = client.get_model_version(name, str(version))
     except MlflowException as error:
         raise RegistryError(f"cannot resolve {uri}: {error}") from error
-    digest = hashlib.sha256(str(found.source).encode()).hexdigest()[:8]
-    folder = cache / f"{name}-{found.version}-{digest}"
-    if not folder.exists():
-        _fetch(found, folder)
-    return {"name": name, "version": str(found.version), "folder": str(_bundle_in(folder))}
+    return {"name": name, "version": str(found.version), "folder": str(cache.bundle(found))}
 
 
 def _fetch(found: Any, folder: Path) -> None:
@@ -70,7 +131,7 @@ def _fetch(found: Any, folder: Path) -> None:
     from mlflow.artifacts import download_artifacts
 
     folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".fetch-"))
+    scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=_FETCH))
     try:
         uri = f"models:/{found.name}/{found.version}"
         download_artifacts(artifact_uri=uri, dst_path=str(scratch))
@@ -94,12 +155,12 @@ def _bundle_in(folder: Path) -> Path:
     return found[0]
 
 
-def _report(out: TextIO, uri: str, cache: Path) -> None:
+def _report(out: TextIO, uri: str, cache: Cache) -> None:
     try:
         line: dict[str, str] = resolve(uri, cache)
     except Exception as error:
         # MLflow, SQLAlchemy and storage back ends raise anything; the watch goes on.
-        line = {"error": f"{type(error).__name__}: {error}"}
+        line = {"error": redact(f"{type(error).__name__}: {error}")}
     print(json.dumps(line), file=out, flush=True)
 
 

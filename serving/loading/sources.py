@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 import threading
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
 from router_ml.bundle.files import MANIFEST
-from router_ml.errors import BundleError, ConfigError, RegistryError, RouterError
+from router_ml.errors import BundleError, ConfigError
 from serving.settings import Settings
 
 _URI: Final = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+))")
@@ -53,12 +50,21 @@ def check_source(settings: Settings) -> None:
 class Source(Protocol):
     """Says, again and again, what should be in service."""
 
-    def news(self) -> Iterator[Found | RouterError]:
-        """Block until the next look is done; ends after :meth:`close`."""
+    limit_s: float
+    """Without a look for so long, following has stopped."""
+
+    def look(self) -> Found | None:
+        """Wait for the next look and give what it found; ``None`` after :meth:`close`.
+
+        Raises
+        ------
+        RouterError, OSError
+            If the look failed; the next one may succeed.
+        """
         ...
 
     def close(self) -> None:
-        """Make :meth:`news` end."""
+        """Make :meth:`look` return soon."""
         ...
 
 
@@ -74,6 +80,7 @@ class FolderSource:
     def __init__(self, *, folder: Path, poll_interval_s: float) -> None:
         self.folder = folder
         self.poll_interval_s = poll_interval_s
+        self.limit_s = 3 * poll_interval_s + 30.0
         self._closed = threading.Event()
 
     def find(self) -> Found:
@@ -94,68 +101,10 @@ class FolderSource:
             ) from error
         return Found("router", bundle_id, self.folder)
 
-    def news(self) -> Iterator[Found | RouterError]:
-        """Read the manifest every interval."""
-        while not self._closed.wait(self.poll_interval_s):
-            try:
-                yield self.find()
-            except BundleError as error:
-                yield error
+    def look(self) -> Found | None:
+        """Read the manifest after the interval."""
+        return None if self._closed.wait(self.poll_interval_s) else self.find()
 
     def close(self) -> None:
         """Stop looking."""
         self._closed.set()
-
-
-class RegistrySource:
-    """A registry address, resolved by a child process (:mod:`serving.loading.registry_watch`).
-
-    MLflow takes a second and some 100 MB to import; in a process of its own it delays neither the
-    start nor a request, and a crash of it costs nothing.
-
-    Parameters
-    ----------
-    uri : ``models:/name@alias`` or ``models:/name/version``
-    cache_dir : bundles are downloaded to it
-    poll_interval_s : seconds between looks
-    """
-
-    def __init__(self, *, uri: str, cache_dir: Path, poll_interval_s: float) -> None:
-        self.uri = uri
-        self.cache_dir = cache_dir
-        self.poll_interval_s = poll_interval_s
-        self._closed = threading.Event()
-        self._child: subprocess.Popen[str] | None = None
-
-    def news(self) -> Iterator[Found | RouterError]:
-        """One item a look of the child; a dead child is started again after the interval."""
-        command = [sys.executable, "-m", "serving.loading.registry_watch", self.uri]
-        command += ["--cache", str(self.cache_dir), "--interval", str(self.poll_interval_s)]
-        while not self._closed.is_set():
-            with subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-            ) as child:
-                self._child = child
-                if self._closed.is_set():  # closed while it was being started
-                    child.terminate()
-                for line in child.stdout or ():
-                    yield _parse(line)
-            if not self._closed.is_set():
-                yield RegistryError(
-                    f"the process that follows {self.uri} ended with code {child.returncode}; its "
-                    "messages are in the service's error output"
-                )
-            self._closed.wait(self.poll_interval_s)
-
-    def close(self) -> None:
-        """End the child."""
-        self._closed.set()
-        if self._child is not None:
-            self._child.terminate()
-
-
-def _parse(line: str) -> Found | RouterError:
-    report = json.loads(line)
-    if "error" in report:
-        return RegistryError(report["error"])
-    return Found(report["name"], report["version"], Path(report["folder"]))

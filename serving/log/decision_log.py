@@ -12,104 +12,46 @@ interval fsync at most once a second (the default)                       about 1
 always   fsync after every chunk                                         ``flush_s``
 ======== ============================================================== =====================
 
-When the process is killed, at most ``flush_s`` of rows are lost whatever the policy; an orderly
-stop writes everything. A full queue drops decisions, which are counted, and refuses feedback.
-Files are named by time, process and number, so that no two workers share one.
+When the process is killed, at most ``flush_s`` of decisions are lost whatever the policy; an
+orderly stop writes everything. Feedback is acknowledged once its line is in the file. Where a write
+fails, decisions wait in the queue for the next try, and feedback is told that it was not written. A
+full queue drops decisions, which are counted, and refuses feedback. Files are named by time,
+process and number, so that no two workers share one.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from collections import deque
-from datetime import UTC, datetime
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import msgspec
+
+from serving.heartbeat import Heartbeat
+from serving.log.file import LogFile, PartlyWrittenError
+from serving.log.rows import Row
+from serving.reasons import full_reason
 
 _LOG: Final = logging.getLogger(__name__)
 _CHUNK_ROWS: Final = 32
 _SYNC_S: Final = 1.0
+_ROW_BYTES: Final = 1_000
+"""What a row takes beside what it was made from."""
+_STOPPED_S: Final = 15.0
+_RETRY_S: Final = 0.2
+
+Told = Callable[[bool], None]
+"""Called in the log's thread: whether the row is written."""
 
 
-class DecisionRow(msgspec.Struct, tag="decision", tag_field="kind", gc=False):
-    """One decision. ``action_probs`` is in the order of ``candidates``, all the router has."""
-
-    decision_id: str
-    time: str
-    request_id: str | None
-    session_id: str | None
-    tags: Any
-    arm: str
-    router: str
-    router_version: str
-    bundle_id: str
-    override_digest: str
-    policy: str
-    candidate: str
-    propensity: float
-    candidates: tuple[str, ...]
-    action_probs: tuple[float, ...]
-    ranking: tuple[Any, ...]
-    query: str | None = None
-    messages: Any = None
-    tools: Any = None
-
-
-class CascadeRow(msgspec.Struct, tag="cascade", tag_field="kind", gc=False):
-    """One step of a cascade; what ``answers`` say is kept only where text is logged.
-
-    ``action_probs``, in the order of ``candidates``, are the router's where it chose whom to ask,
-    and null where the cascade decided.
-    """
-
-    decision_id: str
-    time: str
-    request_id: str | None
-    session_id: str | None
-    tags: Any
-    arm: str
-    router: str
-    router_version: str
-    bundle_id: str
-    override_digest: str
-    action: str
-    candidate: str
-    quality: float
-    expected_gain: float
-    expected_cost_usd: float
-    estimates: dict[str, float]
-    answers: tuple[Any, ...]
-    policy: str
-    propensity: float
-    candidates: tuple[str, ...]
-    action_probs: tuple[float, ...] | None
-    query: str | None = None
-    messages: Any = None
-    tools: Any = None
-
-
-class FeedbackRow(msgspec.Struct, tag="feedback", tag_field="kind"):
-    """One feedback; of several with the same ``(decision_id, name)`` the latest holds."""
-
-    decision_id: str
-    time: str
-    name: str
-    source: str
-    quality: float | None
-    candidate_served: str | None
-    input_tokens: int | None
-    output_tokens: int | None
-    cost_usd: float | None
-    latency_ms: float | None
-    status: str | None
-    answer: str | None
-
-
-Row = DecisionRow | CascadeRow | FeedbackRow
+class _Waiting(NamedTuple):
+    row: Row
+    size: int
+    told: Told | None
 
 
 class DecisionLog:
@@ -121,7 +63,12 @@ class DecisionLog:
     fsync : ``never``, ``interval`` or ``always``; see the module
     flush_s : seconds that a row may wait in memory
     rotate_bytes : a file is closed once it is this long
-    queue_rows : rows that may wait
+    queue_rows, queue_bytes : rows that may wait, and their length together
+
+    Attributes
+    ----------
+    written, dropped, failed : rows in the file, not taken by a full queue, and given up
+    heartbeat : of the writing thread
 
     Raises
     ------
@@ -137,83 +84,153 @@ class DecisionLog:
         flush_s: float = 0.2,
         rotate_bytes: int = 128_000_000,
         queue_rows: int = 50_000,
+        queue_bytes: int = 64_000_000,
     ) -> None:
-        self.folder = folder
         self.fsync = fsync
         self.flush_s = flush_s
-        self.rotate_bytes = rotate_bytes
         self.queue_rows = queue_rows
+        self.queue_bytes = queue_bytes
         self.written = self.dropped = self.failed = 0
-        self._queue: deque[Row] = deque()
-        self._encoder = msgspec.json.Encoder()
+        self.heartbeat = Heartbeat("decision log", _STOPPED_S + flush_s)
+        self._queue: deque[_Waiting] = deque()
+        self._taken = self._released = 0  # bytes; each is written by one thread alone
+        self._encode = msgspec.json.Encoder().encode
         self._stop = threading.Event()
-        self._started = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
-        self._number = 0
-        self._size = 0
-        self._unsynced = False
+        self._wake = threading.Event()
+        self._reopen = False
         self._synced = time.monotonic()
-        folder.mkdir(parents=True, exist_ok=True)
-        self._file = self._open()
+        self._file = LogFile(folder=folder, rotate_bytes=rotate_bytes, syncs=fsync != "never")
         self._thread = threading.Thread(target=self._work, name="decision-log", daemon=True)
         self._thread.start()
 
-    def append(self, row: Row) -> bool:
-        """Queue a row; False, and counted as dropped, when the queue is full."""
-        if len(self._queue) >= self.queue_rows:
+    @property
+    def waiting_rows(self) -> int:
+        """Rows that are not written yet."""
+        return len(self._queue)
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Their length together."""
+        return self._taken - self._released
+
+    def append(self, row: Row, *, size: int = 0, told: Told | None = None) -> bool:
+        """Queue a row; False, and counted as dropped, when the queue is full.
+
+        Parameters
+        ----------
+        size : length of what the row holds of a body
+        told : is called once, and the row written at once; a row without waits for the next flush
+            and is tried again where a write fails
+        """
+        size += _ROW_BYTES
+        if len(self._queue) >= self.queue_rows or self.waiting_bytes + size > self.queue_bytes:
             self.dropped += 1
             return False
-        self._queue.append(row)
+        self._taken += size
+        self._queue.append(_Waiting(row, size, told))
+        if told is not None:
+            self._wake.set()
         return True
 
-    def close(self) -> None:
-        """Write and sync what waits; the log takes nothing afterwards."""
+    def reopen(self) -> None:
+        """Write what waits, and go on in a new file."""
+        self._reopen = True
+        self._wake.set()
+
+    def close(self, timeout_s: float = 10.0) -> None:
+        """Write and sync what waits; the log takes nothing afterwards.
+
+        Parameters
+        ----------
+        timeout_s : a disk that hangs is given up after it
+        """
         self._stop.set()
-        self._thread.join()
-        os.close(self._file)
+        self._wake.set()
+        self._thread.join(timeout_s)
+        if self._thread.is_alive():
+            _LOG.error("%d rows of the decision log are lost: the disk hangs", len(self._queue))
+            return
+        self._file.close()
 
     def _work(self) -> None:
-        while not self._stop.wait(self.flush_s):
+        while not self._stop.is_set():
+            self._wake.wait(self.flush_s)
+            self._wake.clear()
+            self._round()
+            if self.heartbeat.reason is not None:
+                self._stop.wait(_RETRY_S)
+        self._round()
+        self._give_up()
+        try:
+            self._file.sync()
+        except OSError as error:
+            _LOG.error("the decision log cannot be synced: %s", full_reason(error))
+
+    def _round(self) -> None:
+        try:
             self._drain()
-        self._drain()
-        self._sync()
+        except Exception as error:
+            # Neither a full disk nor a disk error may end the thread; it tries again.
+            if self.heartbeat.reason is None:
+                _LOG.error("the decision log cannot be written: %s", full_reason(error))
+            self.heartbeat.fail("it cannot be written")
+        else:
+            self.heartbeat.beat()
 
     def _drain(self) -> None:
         while self._queue:
-            rows = [self._queue.popleft() for _ in range(min(_CHUNK_ROWS, len(self._queue)))]
-            try:
-                self._write(self._encoder.encode_lines(rows))
-                self.written += len(rows)
-            except Exception:
-                # Neither a full disk nor a strange row may end the thread; the count is the alarm.
-                _LOG.exception("%d rows of the decision log are lost", len(rows))
-                self.failed += len(rows)
-                self._size = self.rotate_bytes  # the line may be torn: go on in another file
+            self._write_some()
+        if self._reopen:
+            self._file.reopen()
+            self._reopen = False
         if self.fsync == "interval" and time.monotonic() - self._synced >= _SYNC_S:
-            self._sync()
+            self._synced = time.monotonic()
+            self._file.sync()
 
-    def _write(self, data: bytes) -> None:
-        if self._size >= self.rotate_bytes:
-            self._sync()
-            former, self._file = self._file, self._open()
-            os.close(former)
-        view = memoryview(data)
-        while view:
-            done = os.write(self._file, view)
-            self._size += done
-            self._unsynced = True
-            view = view[done:]
-        if self.fsync == "always":
-            self._sync()
+    def _write_some(self) -> None:
+        some, lines = self._take()
+        try:
+            self._file.append(lines)
+            if self.fsync == "always":
+                self._file.sync()
+        except PartlyWrittenError as error:
+            self._settle(some[: error.complete], True)
+            rest = some[error.complete :]
+            self._queue.extendleft(reversed([item for item in rest if item.told is None]))
+            self._settle([item for item in rest if item.told is not None], False)
+            raise
+        except OSError:  # in the file, but not on the disk
+            self._settle(some, False)
+            raise
+        self._settle(some, True)
 
-    def _sync(self) -> None:
-        if self._unsynced and self.fsync != "never":
-            os.fsync(self._file)
-        self._unsynced = False
-        self._synced = time.monotonic()
+    def _take(self) -> tuple[list[_Waiting], list[bytes]]:
+        """Some that wait, and their lines; one that cannot be encoded is given up."""
+        some: list[_Waiting] = []
+        lines: list[bytes] = []
+        for _ in range(min(_CHUNK_ROWS, len(self._queue))):
+            item = self._queue.popleft()
+            try:
+                lines.append(self._encode(item.row) + b"\n")
+            except Exception as error:
+                _LOG.error("a row of the decision log is lost: %s", type(error).__name__)
+                self._settle([item], False)
+            else:
+                some.append(item)
+        return some, lines
 
-    def _open(self) -> int:
-        self._number += 1
-        self._size = 0
-        name = f"decisions-{self._started}-{os.getpid()}-{self._number:05d}.jsonl"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-        return os.open(self.folder / name, flags, 0o640)
+    def _settle(self, items: list[_Waiting], written: bool) -> None:
+        self._released += sum(item.size for item in items)
+        if written:
+            self.written += len(items)
+        else:
+            self.failed += len(items)
+        for item in items:
+            if item.told is not None:
+                item.told(written)
+
+    def _give_up(self) -> None:
+        if self._queue:
+            _LOG.error("%d rows of the decision log are lost", len(self._queue))
+            self._settle(list(self._queue), False)
+            self._queue.clear()

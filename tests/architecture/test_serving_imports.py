@@ -30,11 +30,12 @@ SCRIPT = """
 import asyncio, json, sys
 from pathlib import Path
 from serving.app import create_app
+from serving.http.call import Call
 from serving.settings import Settings
 
 service = create_app(Settings(bundle=sys.argv[1])).state.service
 service.start()
-answer = asyncio.run(service.route(b'{"query": "Mix blue and yellow paint."}'))
+answer = asyncio.run(service.route(Call(b'{"query": "Mix blue and yellow paint."}')))
 service.close()
 print(json.dumps([json.loads(answer)["candidate"], sorted(sys.modules)]))
 """

@@ -110,7 +110,7 @@ def test_without_feedback_outcomes_are_unknown_and_not_zero(dirty: DirtyDecision
     silent = frame[frame["decision_id"] == "d-00090"].iloc[0]
     assert silent[["quality", "cost_usd", "input_tokens", "latency_ms"]].isna().all()
     table = to_matrices(frame, CANDIDATES)
-    assert pd.isna(table.Y).all(axis=1).sum() == 98 - 60 - 2
+    assert pd.isna(table.Y).all(axis=1).sum() == 98 - 60 - 1 - 2
     assert table.action_probs[0].tolist() == [0.2, 0.8, 0.0]
     assert not table.eligible[:, 2].any()
 

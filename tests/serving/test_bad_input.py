@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import gzip
 import json
 
 import httpx
@@ -63,6 +65,37 @@ def problem(response: httpx.Response, status: int) -> str:
         (b'{"messages": [{"role": "user", "content": [{"type": {}}]}]}', 422, "non-empty"),
         (b'{"query": "a", "tools": ["my-secret-prompt"]}', 422, "tools[0]"),
         (b'{"query": "a", "tools": "my-secret-prompt"}', 422, "$.tools"),
+        (
+            b'{"query": "a", "tools": [{"type": "function", "function": null}]}',
+            422,
+            "tools[0].function must be an object, got null",
+        ),
+        (b'{"query": "a", "tools": [{"name": "f"}, 7]}', 422, "tools[1] must be an object, got"),
+        (
+            b'{"messages": [{"role": "user", "content": "a"}, {"content": "b"}]}',
+            422,
+            "messages[1].role must be a string, got nothing",
+        ),
+        (
+            b'{"messages": [{"role": null, "content": "b"}]}',
+            422,
+            "messages[0].role must be a string, got null",
+        ),
+        (b'{"query": "a", "tools": [' + b"{}," * 300_000 + b"{}]}", 422, "at most 1024 tools"),
+        (
+            b'{"messages": [' + b'{"role":"user"},' * 50_000 + b'{"role":"user"}]}',
+            422,
+            "at most 10000 messages",
+        ),
+        (
+            b'{"messages": [{"role":"user","content":[' + b'"",' * 200_000 + b'""]}]}',
+            422,
+            "at most 10000 messages and content parts",
+        ),
+        (codecs.BOM_UTF16_LE + '{"query": "a"}'.encode("utf-16-le"), 400, "it is UTF-16"),
+        (codecs.BOM_UTF32_LE + '{"query": "a"}'.encode("utf-32-le"), 400, "it is UTF-32"),
+        ('{"query": "a"}'.encode("utf-16-le"), 400, "looks like UTF-16"),
+        (gzip.compress(b'{"query": "a"}'), 415, "compressed (gzip)"),
         (b'{"query": "a", "candidates": []}', 422, "at least one"),
         (b'{"query": "a", "candidates": ["nobody"]}', 422, "nobody"),
         (b'{"query": "a", "candidates": ["a"], "constraints": {"candidates": ["b"]}}', 422, "once"),
@@ -86,6 +119,34 @@ def test_route(client: httpx.Client, body: bytes, status: int, says: str) -> Non
         status = response.status_code
         assert 400 <= status < 500
     assert says in problem(response, status)
+    assert len(response.content) < 1_000
+    assert response.elapsed.total_seconds() < 2
+
+
+def test_a_long_name_is_not_echoed(client: httpx.Client) -> None:
+    body = b'{"query": "a", "' + b"x" * 900_000 + b'": 1}'
+    response = client.post("/v1/route", content=body, headers=JSON)
+    problem(response, 422)
+    assert len(response.content) < 1_000
+    names = ["x" * 250] * 3_000
+    response = client.post("/v1/route", json={"query": "a", "candidates": names})
+    problem(response, 422)
+    assert len(response.content) < 1_000
+
+
+def test_a_byte_order_mark_is_skipped(client: httpx.Client) -> None:
+    body = codecs.BOM_UTF8 + b'{"query": "a"}'
+    assert client.post("/v1/route", content=body, headers=JSON).status_code == 200
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "x-gzip", "identity, gzip"])
+def test_a_compressed_body_is_named(client: httpx.Client, encoding: str) -> None:
+    headers = JSON | {"content-encoding": encoding}
+    response = client.post("/v1/route", content=gzip.compress(b'{"query":"a"}'), headers=headers)
+    assert "Content-Encoding" in problem(response, 415)
+    assert response.headers["accept-encoding"] == "identity"
+    headers = JSON | {"content-encoding": "identity"}
+    assert client.post("/v1/route", content=b'{"query":"a"}', headers=headers).status_code == 200
 
 
 def test_a_megabyte_is_refused_and_the_connection_lives(client: httpx.Client) -> None:
@@ -119,7 +180,15 @@ def test_paths_and_methods(client: httpx.Client, method: str, path: str, status:
     problem(client.request(method, path), status)
 
 
-@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "nonsense"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "nonsense",
+        "application/json; charset=utf-16",
+    ],
+)
 def test_media_type(client: httpx.Client, kind: str) -> None:
     response = client.post("/v1/route", content=b'{"query":"a"}', headers={"content-type": kind})
     assert "application/json" in problem(response, 415)

@@ -28,6 +28,7 @@ from router_ml.features.query import Query, parse_query
 from router_ml.policies.registry import POLICIES
 from router_ml.runtime.constraints import Constraints
 from router_ml.runtime.runtime import Runtime
+from serving.http.call import Call
 from serving.loading.loader import Loader, Router
 from serving.schemas import RouterName
 from serving.service import Service
@@ -133,8 +134,8 @@ def a_service(bundle: Path, policy: Mapping[str, Any]) -> Service:
     return Service(settings=settings, loader=loader, telemetry=Telemetry())
 
 
-def over_http(endpoint: Callable[[bytes], Any], body: Any) -> Any:
-    answer = asyncio.run(endpoint(msgspec.json.encode(body)))
+def over_http(endpoint: Callable[[Call], Any], body: Any) -> Any:
+    answer = asyncio.run(endpoint(Call(msgspec.json.encode(body))))
     return SimpleNamespace(**msgspec.json.decode(answer))
 
 

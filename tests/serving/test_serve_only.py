@@ -16,13 +16,14 @@ ROOT = Path(__file__).parents[2]
 SCRIPT = """
 import asyncio, importlib.util, json, sys
 from serving.app import create_app
+from serving.http.call import Call
 from serving.settings import Settings
 
 absent = ("torch", "pandas", "lightgbm", "sklearn", "onnx", "pyarrow", "duckdb")
 assert not [name for name in absent if importlib.util.find_spec(name)]
 service = create_app(Settings(bundle=sys.argv[1])).state.service
 service.start()
-print(json.loads(asyncio.run(service.route(b'{"query": "Mix blue."}')))["candidate"])
+print(json.loads(asyncio.run(service.route(Call(b'{"query": "Mix blue."}'))))["candidate"])
 service.close()
 """
 

@@ -58,7 +58,7 @@ def log_rows(records: Iterator[Record], file: Path) -> Iterator[tuple[str, dict[
 
 def _decision(record: Record, kind: Any, file: Path) -> dict[str, Any]:
     (row,) = request_rows([record], _FIELDS, file)
-    row |= {"origin": DECISIONS, "zoneless": None}
+    row |= {"origin": DECISIONS, "zoneless": None, "caller": _caller(record.values)}
     if record.values is None:
         if _torn(record):
             row["exclusion"] = TORN
@@ -72,6 +72,12 @@ def _decision(record: Record, kind: Any, file: Path) -> dict[str, Any]:
         except (UnreadableError, TypeError, KeyError) as error:
             row |= {"problem": "unreadable_action_probs", "detail": str(error), "raw": record.text}
     return row
+
+
+def _caller(values: Mapping[str, Any] | None) -> str | None:
+    """Name of the key that asked; ``None`` where the service has no keys."""
+    key = None if values is None else values.get("key")
+    return key if isinstance(key, str) else None
 
 
 def _torn(record: Record) -> bool:
@@ -94,7 +100,7 @@ def _feedback(record: Record, file: Path) -> dict[str, Any]:
     row: dict[str, Any] = {"source_file": str(file), "source_line": record.line}
     values = record.values or {}
     for column in FEEDBACK.columns:
-        value = values.get(column.name)
+        value = values.get("key" if column.name == "caller" else column.name)
         try:
             is_time = column.type == "timestamp"
             row[column.name] = to_time(value)[0] if is_time else convert(value, column.type)

@@ -25,7 +25,7 @@ from pipelines.join.sources.files import (
 from pipelines.join.sources.parquet import parquet_names, parquet_sql
 from pipelines.join.sources.prices import check_windows, price_rows
 from pipelines.join.sources.staging import Staging, stage
-from router_ml.data.schemas import FEEDBACK, LABELS, PRICES, PROVENANCE, REQUESTS, Table
+from router_ml.data.schemas import DECISIONS, FEEDBACK, LABELS, PRICES, PROVENANCE, REQUESTS, Table
 from router_ml.errors import SchemaError
 
 Fields = Mapping[str, tuple[str, ...]]
@@ -71,7 +71,7 @@ def _add_decisions(
         "feedback": engine.work / "staged_feedback.parquet",
     }
     with (
-        Staging(REQUESTS, paths["decisions"], first_row_id=rows_in["requests"]) as decisions,
+        Staging(DECISIONS, paths["decisions"], first_row_id=rows_in["requests"]) as decisions,
         Staging(FEEDBACK, paths["feedback"], first_row_id=rows_in["labels"]) as feedback,
     ):
         staging = {"decisions": decisions, "feedback": feedback}

@@ -28,9 +28,14 @@ _MAP_USD: Final = {
 _MAP_CAPABILITIES: Final = {
     "supports_function_calling": "tools",
     "supports_vision": "vision",
+    "supports_audio_input": "audio",
+    "supports_video_input": "video",
+    "supports_pdf_input": "documents",
     "supports_response_schema": "json_schema",
     "supports_reasoning": "reasoning",
 }
+_MAP_LABELS: Final = {"supported_regions": "region", "data_retention": "retention"}
+"""Keys whose value is a label or a list of labels."""
 
 
 def price_rows(path: Path) -> Iterator[dict[str, Any]]:
@@ -101,8 +106,19 @@ def _map_entry(entry: Mapping[str, Any]) -> dict[str, Any]:
         "provider": convert(entry.get("litellm_provider"), "string"),
         "context_window": _limit(entry.get("max_input_tokens") or entry.get("max_tokens")),
         "max_output_tokens": _limit(entry.get("max_output_tokens")),
-        "capabilities": sorted(c for key, c in _MAP_CAPABILITIES.items() if entry.get(key) is True),
+        "capabilities": _capabilities(entry),
     }
+
+
+def _capabilities(entry: Mapping[str, Any]) -> list[str]:
+    """What the map says that a candidate can do, and labels of where and how it keeps data."""
+    found = {name for key, name in _MAP_CAPABILITIES.items() if entry.get(key) is True}
+    for key, kind in _MAP_LABELS.items():
+        value = entry.get(key)
+        labels = [value] if isinstance(value, str) else value
+        if isinstance(labels, list):
+            found.update(f"{kind}:{label}" for label in labels if isinstance(label, str) and label)
+    return sorted(found)
 
 
 def _limit(value: Any) -> int | None:

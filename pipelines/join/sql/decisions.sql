@@ -8,8 +8,12 @@
 -- request_id is the same.
 
 -- step: feedback_checks
+-- Who may not label others' decisions labels those that the same caller asked for.
 SELECT f.*,
-       CASE WHEN f.time > s.as_of THEN 'after_as_of' END AS rule,
+       CASE WHEN f.time > s.as_of THEN 'after_as_of'
+            WHEN f.labels_others = FALSE AND d.decision_id IS NOT NULL
+                 AND (d.caller IS NULL OR d.caller <> f.caller) THEN 'not_own_decision'
+       END AS rule,
        CASE WHEN f.problem IS NOT NULL THEN f.problem
             WHEN f.decision_id IS NULL OR f.decision_id = '' THEN 'missing_decision_id'
             WHEN f.time IS NULL THEN 'missing_time'
@@ -20,6 +24,8 @@ SELECT f.*,
        END AS reason
 FROM feedback f
 CROSS JOIN settings s
+LEFT JOIN (SELECT decision_id, min(caller) AS caller FROM decisions
+           WHERE decision_id IS NOT NULL GROUP BY decision_id) d ON d.decision_id = f.decision_id
 LEFT JOIN label_ranks k ON k.source = f.source
 
 -- step: feedback_ranks, keep

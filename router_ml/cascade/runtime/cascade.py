@@ -17,8 +17,8 @@ from router_ml.cascade.runtime.scorer import AnswerRuntime
 from router_ml.errors import InvalidRequestError
 from router_ml.features.lexical import lexical_features
 from router_ml.features.query import Query
-from router_ml.runtime.constraints import Constraints
-from router_ml.runtime.runtime import NO_CONSTRAINTS, Runtime
+from router_ml.runtime.constraints import NO_CONSTRAINTS, Constraints
+from router_ml.runtime.runtime import Runtime
 from router_ml.runtime.spent import Spent
 from router_ml.types.answers import Answer
 from router_ml.types.arrays import BoolArray, FloatArray
@@ -82,6 +82,7 @@ class CascadeRuntime:
         InvalidRequestError
             If a candidate is unknown or stands twice, or nobody is left to ask and no answer came.
         """
+        constraints = constraints.of(query)
         spent = self._spent(attempts)
         lexical = lexical_features(query)
         predictions = self.runtime.predict_one(query, lexical)

@@ -11,8 +11,8 @@ import pytest
 
 from router_ml.errors import InvalidRequestError
 from router_ml.features.query import Query
-from router_ml.runtime.constraints import Constraints
-from router_ml.runtime.runtime import NO_CONSTRAINTS, Runtime
+from router_ml.runtime.constraints import NO_CONSTRAINTS, Constraints
+from router_ml.runtime.runtime import Runtime
 from router_ml.types.decisions import Decision
 from serving.batching import Batcher, Crowd
 from tests.bundles import make_bundle

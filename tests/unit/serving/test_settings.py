@@ -52,6 +52,11 @@ def test_other_variables_are_not_ours() -> None:
         ({"bundle": "b", "log_text": "maybe"}, "LOG_TEXT must be true or false"),
         ({"bundle": "b", "log_fsync": "often"}, "log_fsync"),
         ({"bundle": "b", "poll_interval_s": "nan"}, "poll_interval_s"),
+        ({"bundle": "b", "deadline_ms": "0"}, "deadline_ms must be milliseconds above 0"),
+        ({"bundle": "b", "api_keys": ""}, "API_KEYS is set but names nothing"),
+        ({"bundle": "b", "host": "0.0.0.0"}, "loopback only"),
+        ({"bundle": "b", "port_number": "1"}, "unknown variables ROUTER_SERVE_PORT_NUMBER"),
+        ({"bundle": "b", "service_port_http": "x", "service_x": "y"}, "ROUTER_SERVE_SERVICE_X"),
     ],
 )
 def test_what_is_wrong_is_said(variables: dict[str, str], says: str) -> None:
@@ -61,3 +66,32 @@ def test_what_is_wrong_is_said(variables: dict[str, str], says: str) -> None:
 
 def test_keys_are_not_printed() -> None:
     assert "secret" not in repr(Settings(bundle="b", api_keys=("secret",)))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "tcp://10.0.0.7:8080"),
+        ("PORT", "udp://10.0.0.7:8080"),
+        ("SERVICE_HOST", "10.0.0.7"),
+        ("SERVICE_PORT", "8080"),
+        ("SERVICE_PORT_HTTP", "8080"),
+        ("PORT_8080_TCP", "tcp://10.0.0.7:8080"),
+        ("PORT_8080_TCP_ADDR", "10.0.0.7"),
+        ("PORT_8080_TCP_PORT", "8080"),
+        ("PORT_8080_TCP_PROTO", "tcp"),
+        ("PORT_53_UDP_ADDR", "10.0.0.7"),
+        ("REDIS_SERVICE_HOST", "10.0.0.8"),
+        ("REDIS_PORT", "tcp://10.0.0.8:6379"),
+        ("REDIS_PORT_6379_TCP_ADDR", "10.0.0.8"),
+    ],
+)
+def test_what_kubernetes_puts_there_is_nobodys_setting(name: str, value: str) -> None:
+    environ = {"ROUTER_SERVE_BUNDLE": "b", f"ROUTER_SERVE_{name}": value}
+    assert Settings.from_environ(environ) == Settings(bundle="b")
+
+
+def test_keys_or_plain_words_open_other_addresses() -> None:
+    assert read(bundle="b", host="0.0.0.0", api_keys="k").host == "0.0.0.0"
+    assert read(bundle="b", host="0.0.0.0", allow_anonymous="true").allow_anonymous
+    assert read(bundle="b", host="0.0.0.0", keys_file="k.json").has_keys

@@ -3,6 +3,8 @@ from __future__ import annotations
 import time
 import uuid
 
+import pytest
+
 from serving.log.ids import DecisionIds
 
 
@@ -20,3 +22,14 @@ def test_ids_are_uuids_of_version_7_that_rise() -> None:
 def test_processes_do_not_collide() -> None:
     one, other = DecisionIds(), DecisionIds()
     assert {one.next()[19:] for _ in range(100)}.isdisjoint({other.next()[19:] for _ in range(100)})
+
+
+def test_ids_rise_when_the_clock_is_set_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = DecisionIds()
+    clock = [time.time_ns()]
+    monkeypatch.setattr(time, "time_ns", lambda: clock[0])
+    made = [ids.next()]
+    for _ in range(5):
+        clock[0] -= 3_600_000_000_000
+        made.append(ids.next())
+    assert made == sorted(set(made))

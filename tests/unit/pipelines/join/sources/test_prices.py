@@ -43,6 +43,25 @@ def test_a_price_map_becomes_dollars_per_million(tmp_path: Path) -> None:
     assert none["problem"] == "malformed_price"
 
 
+def test_a_price_map_tells_capabilities_and_labels(tmp_path: Path) -> None:
+    entry = {
+        "input_cost_per_token": 1e-6,
+        "output_cost_per_token": 1e-6,
+        "supports_audio_input": True,
+        "supports_pdf_input": True,
+        "supports_vision": False,
+        "supports_function_calling": "yes",
+        "supported_regions": ["eu", "us", 7],
+        "data_retention": "none",
+    }
+    path = tmp_path / "prices.json"
+    path.write_bytes(orjson.dumps({"a": entry}))
+    (row,) = price_rows(path)
+    assert row["capabilities"] == [
+        "audio", "documents", "region:eu", "region:us", "retention:none",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "rows",
     [

@@ -1,0 +1,95 @@
+"""What stands in the decision log: one row a decision, cascade step or feedback."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class DecisionRow(msgspec.Struct, tag="decision", tag_field="kind", gc=False):
+    """One decision. ``action_probs`` is in the order of ``candidates``, all the router has."""
+
+    decision_id: str
+    time: str
+    request_id: str | None
+    session_id: str | None
+    tags: Any
+    arm: str
+    router: str
+    router_version: str
+    bundle_id: str
+    override_digest: str
+    policy: str
+    candidate: str
+    propensity: float
+    candidates: tuple[str, ...]
+    action_probs: tuple[float, ...]
+    ranking: tuple[Any, ...]
+    removed: tuple[Any, ...] = ()
+    query: str | None = None
+    messages: Any = None
+    tools: Any = None
+    key: str | None = None
+    tenant: str | None = None
+
+
+class CascadeRow(msgspec.Struct, tag="cascade", tag_field="kind", gc=False):
+    """One step of a cascade; what ``answers`` say is kept only where text is logged.
+
+    ``action_probs``, in the order of ``candidates``, are the router's where it chose whom to ask,
+    and null where the cascade decided.
+    """
+
+    decision_id: str
+    time: str
+    request_id: str | None
+    session_id: str | None
+    tags: Any
+    arm: str
+    router: str
+    router_version: str
+    bundle_id: str
+    override_digest: str
+    action: str
+    candidate: str
+    quality: float
+    expected_gain: float
+    expected_cost_usd: float
+    estimates: dict[str, float]
+    answers: tuple[Any, ...]
+    policy: str
+    propensity: float
+    candidates: tuple[str, ...]
+    action_probs: tuple[float, ...] | None
+    query: str | None = None
+    messages: Any = None
+    tools: Any = None
+    key: str | None = None
+    tenant: str | None = None
+
+
+class FeedbackRow(msgspec.Struct, tag="feedback", tag_field="kind"):
+    """One feedback; of several with the same ``(decision_id, name)`` the latest holds.
+
+    ``key`` and ``labels_others`` say who gave it: without the latter it counts only for decisions
+    that the same key asked for.
+    """
+
+    decision_id: str
+    time: str
+    name: str
+    source: str
+    quality: float | None
+    candidate_served: str | None
+    input_tokens: int | None
+    output_tokens: int | None
+    cost_usd: float | None
+    latency_ms: float | None
+    status: str | None
+    answer: str | None
+    key: str | None = None
+    labels_others: bool = True
+
+
+Row = DecisionRow | CascadeRow | FeedbackRow
