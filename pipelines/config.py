@@ -26,7 +26,14 @@ __all__ = [
     "resolved",
 ]
 
-EXCLUSIONS: Final = ("judge_call", "shadow", "not_chat", "fallback", "cache_hit")
+EXCLUSIONS: Final = (
+    "judge_call",
+    "shadow",
+    "not_chat",
+    "fallback",
+    "cache_hit",
+    "client_error",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

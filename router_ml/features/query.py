@@ -102,6 +102,9 @@ def parse_query(messages: object, tools: object = None) -> Query:
     asks: list[str] = []
     history_chars = 0
     for position, message in enumerate(messages):
+        if isinstance(message, Mapping) and _is_step(message):
+            history_chars += _step_chars(message)
+            continue
         if not isinstance(message, Mapping) or not isinstance(message.get("role"), str):
             raise InvalidRequestError(
                 f"messages[{position}] must be an object with a role, got {_brief(message)}"
@@ -148,6 +151,18 @@ def group_id(query: Query) -> str:
     return _digest(_WHITE.sub(" ", text).strip())
 
 
+def _is_step(message: Mapping[Any, Any]) -> bool:
+    """Whether an item of the Responses API is a step between messages: a call, its result, a thought."""
+    kind = message.get("type")
+    return message.get("role") is None and isinstance(kind, str) and kind != "message"
+
+
+def _step_chars(step: Mapping[Any, Any]) -> int:
+    """Characters of a call's arguments or of its result."""
+    texts = (step.get(key) for key in ("arguments", "output", "content"))
+    return sum(len(text) for text in texts if isinstance(text, str))
+
+
 def _content(content: object, position: int) -> tuple[str, int]:
     """Text a human wrote in a message's content, and the characters of all of it."""
     if content is None:
@@ -169,9 +184,11 @@ def _content(content: object, position: int) -> tuple[str, int]:
                 f"messages[{position}].content has a part that is no object: {_brief(part)}"
             )
         kind = part.get("type", "text")
-        if isinstance(kind, str) and kind in _TEXT_PARTS and isinstance(part.get("text"), str):
-            texts.append(part["text"])
-            everything += len(part["text"])
+        # OpenTelemetry's parts keep their text under `content`.
+        text = part.get("text", part.get("content"))
+        if isinstance(kind, str) and kind in _TEXT_PARTS and isinstance(text, str):
+            texts.append(text)
+            everything += len(text)
         elif "content" in part:
             everything += _content(part["content"], position)[1]
     return "\n".join(texts), everything

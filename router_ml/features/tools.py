@@ -109,7 +109,7 @@ def parse_tools(tools: object) -> ToolList:
     if isinstance(tools, str) or not isinstance(tools, Sequence):
         raise InvalidRequestError(f"tools must be a list of objects, got {type(tools).__name__}")
     bare = []
-    for position, tool in enumerate(tools):
+    for position, tool in enumerate(_one_by_one(tools)):
         function = tool.get("function", tool) if isinstance(tool, Mapping) else None
         if not isinstance(function, Mapping):
             # Its type alone: messages reach callers and logs, and a value may be somebody's prompt.
@@ -120,3 +120,14 @@ def parse_tools(tools: object) -> ToolList:
             function = {**function, "parameters": function["input_schema"]}
         bare.append(function)
     return ToolList(bare)
+
+
+def _one_by_one(tools: Sequence[Any]) -> list[Any]:
+    """Gemini puts several function declarations into one tool."""
+    found: list[Any] = []
+    for tool in tools:
+        group = None
+        if isinstance(tool, Mapping):
+            group = tool.get("functionDeclarations", tool.get("function_declarations"))
+        found += group if isinstance(group, list) else [tool]
+    return found

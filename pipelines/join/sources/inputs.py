@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.config import JoinConfig
-from pipelines.join.engine import DuckDBEngine, quote
+from pipelines.join.engine import DuckDBEngine, scan
 from pipelines.join.sources import decisions as decision_source
 from pipelines.join.sources import labels as label_source
 from pipelines.join.sources import requests as request_source
@@ -23,9 +24,12 @@ from pipelines.join.sources.files import (
     read_records,
 )
 from pipelines.join.sources.parquet import parquet_names, parquet_sql
-from pipelines.join.sources.prices import check_windows, price_rows
-from pipelines.join.sources.staging import Staging, stage
-from router_ml.data.schemas import FEEDBACK, LABELS, PRICES, PROVENANCE, REQUESTS, Table
+from pipelines.join.sources.failures import CLIENT_ERRORS
+from pipelines.join.sources.placeholders import REDACTED
+from pipelines.join.sources.price_bands import price_bands
+from pipelines.join.sources.prices import check_windows, is_one_sided, price_rows
+from pipelines.join.sources.staging import Staging, arrow_schema, stage
+from router_ml.data.schemas import BANDS, FEEDBACK, LABELS, PRICES, PROVENANCE, REQUESTS, Table
 from router_ml.errors import SchemaError
 
 Fields = Mapping[str, tuple[str, ...]]
@@ -51,10 +55,11 @@ def add_inputs(
     rows_in = {
         "requests": _add_requests(engine, config, progress),
         "labels": _add_labels(engine, config, progress),
-        "prices": _add_prices(engine, config),
+        "prices": 0,
     }
     if config.decisions:
         rows_in |= _add_decisions(engine, config, rows_in, progress)
+    rows_in["prices"] = _add_prices(engine, config)
     return rows_in
 
 
@@ -79,7 +84,7 @@ def _add_decisions(
             for kind, row in decision_source.log_rows(read_records(path, progress), path):
                 staging[kind].add(row)
     for name, path in paths.items():
-        engine.add_view(name, f"SELECT * FROM read_parquet({quote(path)})")
+        engine.add_view(name, f"SELECT * FROM {scan(path)}")
     return {name: part.written for name, part in staging.items()}
 
 
@@ -138,10 +143,26 @@ def _add_prices(engine: DuckDBEngine, config: JoinConfig) -> int:
     rows = [row for path in expand(config.prices, "prices") for row in price_rows(path)]
     if not rows:
         raise SchemaError(f"prices: no row in {', '.join(config.prices)}; export them again")
+    if any(is_one_sided(row) for row in rows):
+        served = _served(engine, config)
+        for row in rows:
+            if is_one_sided(row) and row["candidate"] not in served:
+                row["exclusion"] = "not_used"
     check_windows(rows)
     sql, count = _stage(engine, rows, PRICES, 0)
     engine.add_view("prices", sql)
+    bands = [band for i, row in enumerate(rows) for band in price_bands(row, i)]
+    engine.add_rows("price_bands", pa.Table.from_pylist(bands, schema=arrow_schema(BANDS)))
     return count
+
+
+def _served(engine: DuckDBEngine, config: JoinConfig) -> set[str]:
+    """Every candidate that a row of the log names, which only an unusual price list asks for."""
+    names: set[str] = set()
+    for view in ("logged_requests", "decisions") if config.decisions else ("requests",):
+        rows = engine.rows(f"SELECT DISTINCT candidate_served AS name FROM {view}")
+        names.update(row["name"] for row in rows)
+    return names
 
 
 def _stage(
@@ -150,7 +171,7 @@ def _stage(
     path = engine.work / f"staged_{table.name}_{first_row_id}.parquet"
     count = stage(rows, table, path, first_row_id=first_row_id)
     names = ", ".join((*table.names, *PROVENANCE.names))
-    return f"SELECT {names} FROM read_parquet({quote(path)})", count
+    return f"SELECT {names} FROM {scan(path)}", count
 
 
 def _hashed(path: Path, fields: Fields) -> bool:
@@ -184,7 +205,9 @@ def _add_settings(engine: DuckDBEngine, config: JoinConfig) -> None:
     by_time = config.split_by == "time"
     settings: dict[str, tuple[Any, Any]] = {
         "exclude": (list(config.exclude), pa.list_(pa.string())),
-        "as_of": (config.as_of, pa.timestamp("us")),
+        "as_of": (config.as_of or now(), pa.timestamp("us")),
+        "client_errors": (list(CLIENT_ERRORS), pa.list_(pa.string())),
+        "placeholders": (list(REDACTED), pa.list_(pa.string())),
         "failure_quality": (config.failure_quality, pa.float64()),
         "max_tokens": (config.max_tokens, pa.int64()),
         "naive_times_are_utc": (config.naive_times_are_utc, pa.bool_()),
@@ -199,7 +222,8 @@ def _add_settings(engine: DuckDBEngine, config: JoinConfig) -> None:
     }
     arrays = {name: pa.array([value], type=kind) for name, (value, kind) in settings.items()}
     engine.add_rows("settings", pa.table(arrays))
-    ranges = config.label_ranges
+    # One more range that no label has: DuckDB plans joins with an empty table badly.
+    ranges = {**config.label_ranges, "": (0.0, 1.0)}
     columns = {
         "name": pa.array(ranges, type=pa.string()),
         "worst": pa.array([worst for worst, _ in ranges.values()], type=pa.float64()),
@@ -209,6 +233,11 @@ def _add_settings(engine: DuckDBEngine, config: JoinConfig) -> None:
     sources = config.label_sources
     ranks = {"source": list(sources), "priority": list(range(len(sources)))}
     engine.add_rows("label_ranks", pa.table(ranks))
+
+
+def now() -> datetime:
+    """The present, naive UTC."""
+    return datetime.now(UTC).replace(tzinfo=None)
 
 
 def hash_bound(share: float) -> str:

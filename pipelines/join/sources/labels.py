@@ -35,9 +35,10 @@ def label_rows(records: Iterable[Record], fields: Fields, file: Path) -> Iterato
             continue
         for column in LABELS.columns:
             value = find(record.values, fields[column.name])
-            if column.name == "value" and isinstance(value, str):
-                # A verdict in CSV; in JSON `true` is a number to Python already.
-                value = _VERDICTS.get(value.strip().lower(), value)
+            if column.name == "value":
+                value = _verdict(value)
+            if column.type == "string" and isinstance(value, float):
+                value = find(record.as_written(), fields[column.name])
             try:
                 if column.type == "timestamp":
                     row["time"], row["zoneless"] = to_time(value)
@@ -47,3 +48,10 @@ def label_rows(records: Iterable[Record], fields: Fields, file: Path) -> Iterato
                 row |= {"problem": f"unreadable_{column.name}", "detail": str(error)}
                 row["raw"] = record.text
         yield row
+
+
+def _verdict(value: Any) -> Any:
+    """A verdict is a number; booleans are no numbers anywhere else."""
+    if isinstance(value, bool):
+        return float(value)
+    return _VERDICTS.get(value.strip().lower(), value) if isinstance(value, str) else value

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from pipelines.join.sources.files import csv_header, format_of, read_records
 from pipelines.join.sources.parquet import parquet_names
+from pipelines.join.sources.price_bands import map_tiers, read_tiers
 from pipelines.join.sources.values import UnreadableError, convert, to_json, to_time
 from router_ml.data.schemas import PRICES
 from router_ml.errors import SchemaError
@@ -24,6 +25,11 @@ _MAP_USD: Final = {
     "input_usd_per_mtok": "input_cost_per_token",
     "output_usd_per_mtok": "output_cost_per_token",
     "cached_input_usd_per_mtok": "cache_read_input_token_cost",
+}
+_MAP_EXTRA_USD: Final = {
+    "cache_write_usd_per_mtok": "cache_creation_input_token_cost",
+    "audio_input_usd_per_mtok": "input_cost_per_audio_token",
+    "audio_output_usd_per_mtok": "output_cost_per_audio_token",
 }
 _MAP_CAPABILITIES: Final = {
     "supports_function_calling": "tools",
@@ -51,6 +57,12 @@ def price_rows(path: Path) -> Iterator[dict[str, Any]]:
     PRICES.require(present, str(path))
     for line, values, raw in records:
         yield _priced_row(path, line, values, raw)
+
+
+def is_one_sided(row: Mapping[str, Any]) -> bool:
+    """Whether a row has a price for input or for output, but not for both."""
+    sides = (row.get("input_usd_per_mtok"), row.get("output_usd_per_mtok"))
+    return not row.get("problem") and not row.get("exclusion") and sides.count(None) == 1
 
 
 def check_windows(rows: Sequence[Mapping[str, Any]]) -> None:
@@ -94,10 +106,12 @@ def _price_map(path: Path) -> Iterator[dict[str, Any]]:
 def _map_entry(entry: Mapping[str, Any]) -> dict[str, Any]:
     """Canonical columns of one entry of LiteLLM's price map."""
     usd = {}
-    for column, key in _MAP_USD.items():
+    for column, key in {**_MAP_USD, **_MAP_EXTRA_USD}.items():
         value = convert(entry.get(key), "double")
         usd[column] = None if value is None else round(value * TOKENS_PER_MTOK, 9)
+    tiers = map_tiers(entry, {**_MAP_USD, **_MAP_EXTRA_USD})
     return usd | {
+        "tiers": to_json(tiers) if tiers else None,
         "provider": convert(entry.get("litellm_provider"), "string"),
         "context_window": _limit(entry.get("max_input_tokens") or entry.get("max_tokens")),
         "max_output_tokens": _limit(entry.get("max_output_tokens")),
@@ -127,6 +141,10 @@ def _priced_row(
             row[column.name] = to_time(value)[0] if is_time else convert(value, column.type)
         except UnreadableError as error:
             row |= {"problem": f"unreadable_{column.name}", "detail": str(error), "raw": raw}
+    try:
+        read_tiers(row.get("tiers"))
+    except UnreadableError as error:
+        row |= {"problem": "unreadable_tiers", "detail": str(error), "raw": raw}
     return row
 
 

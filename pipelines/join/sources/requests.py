@@ -11,12 +11,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from pipelines.join.sources.files import Record
+from pipelines.join.sources.failures import error_class
+from pipelines.join.sources.placeholders import is_cut, is_redacted
+from pipelines.join.sources.records import Record
 from pipelines.join.sources.values import (
     UnreadableError,
     convert,
     find,
-    open_json,
+    find_count,
+    find_filled,
     to_json,
     to_time,
 )
@@ -43,16 +46,64 @@ LITELLM: Final[Fields] = {
     "action_probs": ("metadata.router.action_probs",),
     "policy_version": ("metadata.router.policy",),
     "query": (),
-    "messages": ("messages", "proxy_server_request.messages"),
-    "tools": ("model_parameters.tools", "proxy_server_request.tools"),
-    "answer": ("response.choices.0.message.content",),
+    "messages": (
+        "messages",
+        "proxy_server_request.messages",
+        "proxy_server_request.input",
+        "proxy_server_request.prompt",
+    ),
+    "tools": (
+        "model_parameters.tools",
+        "model_parameters.functions",
+        "proxy_server_request.tools",
+        "proxy_server_request.functions",
+    ),
+    "answer": (
+        "response.choices.0.message.content",
+        "response.choices.0.message.tool_calls",
+        "response.choices.0.message.function_call",
+        "response.choices.0.text",
+        "response.output_text",
+        "response.output",
+        "response.content",
+    ),
     "input_tokens": ("prompt_tokens",),
     "output_tokens": ("completion_tokens",),
-    "cached_input_tokens": ("metadata.usage_object.prompt_tokens_details.cached_tokens",),
+    "cached_input_tokens": (
+        "metadata.usage_object.prompt_tokens_details.cached_tokens",
+        "metadata.usage_object.cache_read_input_tokens",
+        "metadata.usage_object.input_tokens_details.cached_tokens",
+        "response.usage.prompt_tokens_details.cached_tokens",
+        "response.usage.cache_read_input_tokens",
+        "response.usage.input_tokens_details.cached_tokens",
+    ),
+    "cache_write_tokens": (
+        "metadata.usage_object.cache_creation_input_tokens",
+        "metadata.usage_object.prompt_tokens_details.cache_creation_tokens",
+        "metadata.usage_object.prompt_tokens_details.cache_write_tokens",
+        "response.usage.cache_creation_input_tokens",
+        "response.usage.prompt_tokens_details.cache_creation_tokens",
+        "response.usage.prompt_tokens_details.cache_write_tokens",
+    ),
+    "audio_input_tokens": (
+        "metadata.usage_object.prompt_tokens_details.audio_tokens",
+        "response.usage.prompt_tokens_details.audio_tokens",
+    ),
+    "audio_output_tokens": (
+        "metadata.usage_object.completion_tokens_details.audio_tokens",
+        "response.usage.completion_tokens_details.audio_tokens",
+    ),
+    "service_tier": (
+        "service_tier",
+        "response.service_tier",
+        "metadata.usage_object.service_tier",
+        "model_parameters.service_tier",
+    ),
     "cost_usd": ("response_cost", "spend"),
     "latency_ms": ("request_duration_ms",),
     "ttft_ms": (),
     "status": ("status", "metadata.status"),
+    "error_class": ("error_information.error_class", "metadata.error_information.error_class"),
     "finish_reason": ("response.choices.0.finish_reason",),
     "cache_hit": ("cache_hit",),
     # Not columns, but needed for them.
@@ -65,6 +116,14 @@ LITELLM: Final[Fields] = {
     "shadow": ("metadata.is_silent_experiment",),
     "fallbacks": ("metadata.attempted_fallbacks",),
     "candidate_asked": ("metadata.original_model_group",),
+    "error_code": ("error_information.error_code", "metadata.error_information.error_code"),
+    "error_text": (
+        "error_str",
+        "error_information.error_message",
+        "metadata.error_information.error_message",
+    ),
+    # Input tokens as Anthropic counts them, without those read from or written to a cache.
+    "uncached_input_tokens": (),
 }
 """Where LiteLLM keeps things; ``request_fields`` of the config overrides one at a time."""
 
@@ -76,10 +135,25 @@ CHAT_CALLS: Final = frozenset(
     {"completion", "acompletion", "responses", "aresponses", "anthropic_messages"}
     | {"generate_content", "agenerate_content", "text_completion", "atext_completion"}
 )
+_STATUS: Final = {
+    **dict.fromkeys(
+        ("ok", "succeeded", "completed", "complete", "status_code_ok", "unset"), "success"
+    ),
+    **dict.fromkeys(("failed", "error", "errored", "status_code_error"), "failure"),
+}
+_SERVICE_TIERS: Final = {
+    **dict.fromkeys(("batch", "batches"), "batch"),
+    "flex": "flex",
+    "priority": "priority",
+}
+_COUNTS: Final = frozenset(
+    {"cached_input_tokens", "cache_write_tokens", "audio_input_tokens", "audio_output_tokens"}
+)
 _CONVERTED: Final = tuple(
     column
     for column in REQUESTS.columns
-    if column.name not in ("time", "query", "messages", "tools", "answer", "status")
+    if column.name
+    not in ("time", "query", "messages", "tools", "answer", "status", "error_class", "service_tier")
 )
 
 
@@ -99,31 +173,50 @@ def request_rows(records: Iterable[Record], fields: Fields, file: Path) -> Itera
         if record.values is None:
             row |= {"problem": "malformed_line", "detail": record.detail, "raw": record.text}
         else:
-            _fill(row, record.values, fields)
+            _fill(row, record, record.values, fields)
             if "problem" in row:
                 row["raw"] = record.text
         yield row
 
 
-def _fill(row: dict[str, Any], values: Mapping[str, Any], fields: Fields) -> None:
+def _fill(row: dict[str, Any], record: Record, values: Mapping[str, Any], fields: Fields) -> None:
     """Every column that can be read; ``problem`` names the first that cannot."""
     exclusion = _exclusion(values, fields)
     if exclusion:
         row["exclusion"] = exclusion
     for column in _CONVERTED:
+        look = find_count if column.name in _COUNTS else find
+        value = look(values, fields[column.name])
+        if column.type == "string" and isinstance(value, float):
+            value = find(record.as_written(), fields[column.name])
         try:
-            row[column.name] = convert(find(values, fields[column.name]), column.type)
+            row[column.name] = convert(value, column.type)
         except UnreadableError as error:
             _blame(row, f"unreadable_{column.name}", str(error))
     try:
         row["time"], row["zoneless"] = to_time(find(values, fields["time"]))
     except UnreadableError as error:
         _blame(row, "unreadable_time", str(error))
+    _whole_input(row, values, fields)
     _durations(row, values, fields)
     row["status"] = _status(find(values, fields["status"]))
-    row["answer"] = _answer(find(values, fields["answer"]))
+    row["error_class"] = error_class(values, fields) if row["status"] == "failure" else None
+    row["service_tier"] = _service_tier(find(values, fields["service_tier"]))
+    row["answer"] = _answer(find_filled(values, fields["answer"]))
     _candidates(row, values, fields)
     _text(row, values, fields)
+
+
+def _whole_input(row: dict[str, Any], values: Mapping[str, Any], fields: Fields) -> None:
+    """Anthropic's input tokens leave out what a cache read or took; here they are all of them."""
+    try:
+        fresh = convert(find(values, fields["uncached_input_tokens"]), "bigint")
+    except UnreadableError as error:
+        _blame(row, "unreadable_input_tokens", str(error))
+        return
+    if fresh is not None:
+        parts = (row.get("cached_input_tokens"), row.get("cache_write_tokens"))
+        row["input_tokens"] = fresh + sum(part or 0 for part in parts)
 
 
 def _exclusion(values: Mapping[str, Any], fields: Fields) -> str | None:
@@ -170,7 +263,16 @@ def _elapsed_ms(begin: datetime | None, end: Any) -> float | None:
 
 def _status(value: Any) -> str:
     """``success`` where nothing says otherwise; the join refuses words it does not know."""
-    return "success" if value is None else str(value).lower()
+    if value is None:
+        return "success"
+    word = str(value).strip().lower()
+    return _STATUS.get(word, word)
+
+
+def _service_tier(value: Any) -> str | None:
+    """A tier with prices of its own; the standard one has many names."""
+    word = str(value or "").strip().lower()
+    return _SERVICE_TIERS.get(word)
 
 
 def _answer(value: Any) -> str | None:
@@ -179,8 +281,7 @@ def _answer(value: Any) -> str | None:
 
 def _text(row: dict[str, Any], values: Mapping[str, Any], fields: Fields) -> None:
     """Query text, hashes, and messages and tools as JSON."""
-    messages = _messages(values, fields)
-    tools = open_json(find(values, fields["tools"]))
+    tools = find_filled(values, fields["tools"])
     if isinstance(tools, Mapping):
         tools = [tools]
         row["repair"] = "tools_as_object"
@@ -190,26 +291,41 @@ def _text(row: dict[str, Any], values: Mapping[str, Any], fields: Fields) -> Non
         _blame(row, "malformed_tools", str(error))
         return
     given = find(values, fields["query"])
-    if messages is None and not isinstance(given, str):
+    said = _said(values, fields)
+    if said is None and not isinstance(given, str):
         return
     try:
-        query = parse_query(messages if messages is not None else given, tools)
+        query = parse_query(said if said is not None else given, tools)
     except InvalidRequestError as error:
         _blame(row, "malformed_messages", str(error))
         return
+    if is_redacted(query.ask):
+        _blame(row, "redacted_text", f"the text is {query.ask[:60]!r}")
+    elif is_cut(query.ask) or is_cut(query.prior):
+        _blame(row, "truncated_text", f"of the text only {len(query.ask)} characters were kept")
     row["query"] = given if isinstance(given, str) else query.text
     row["query_id"] = row.get("query_id") or query_id(query)
     row["group_id"] = row.get("group_id") or group_id(query)
-    row["messages"] = to_json(messages)
+    row["messages"] = to_json(said) if isinstance(said, list) else None
     row["tools"] = to_json(list(tools)) if tools else None
 
 
-def _messages(values: Mapping[str, Any], fields: Fields) -> list[Any] | None:
-    """First list of messages; LiteLLM writes {} or "redacted" where it does not keep prompts."""
+def _said(values: Mapping[str, Any], fields: Fields) -> list[Any] | str | None:
+    """First messages, as a list or as the one text that the Responses API takes for them.
+
+    LiteLLM writes {} where it does not keep prompts.
+    """
     for path in fields["messages"]:
-        messages = open_json(find(values, [path]))
-        if isinstance(messages, list) and messages:
-            return messages
+        said = find_filled(values, [path])
+        if isinstance(said, list):
+            texts = all(isinstance(item, str) for item in said)
+            return "\n".join(said) if texts else said
+        if isinstance(said, Mapping):
+            if "role" in said:
+                return [said]
+            said = find(values, [path])  # JSON that somebody pasted, if it came as text
+        if isinstance(said, str) and said.strip():
+            return said
     return None
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, Final
+from uuid import UUID
 
 import orjson
 
@@ -38,6 +41,38 @@ def find(record: Mapping[str, Any], paths: Sequence[str]) -> Any:
     return None
 
 
+def find_filled(record: Mapping[str, Any], paths: Sequence[str]) -> Any:
+    """Like :func:`find`, but an empty text, list or object is no value.
+
+    Examples
+    --------
+    >>> find_filled({"tools": [], "functions": [{"name": "f"}]}, ["tools", "functions"])
+    [{'name': 'f'}]
+    """
+    for path in paths:
+        value = open_json(find(record, [path]))
+        if value is not None and value not in ("", [], {}):
+            return value
+    return None
+
+
+def find_count(record: Mapping[str, Any], paths: Sequence[str]) -> Any:
+    """Like :func:`find`, but a zero gives way to a later value: loggers fill one of several names.
+
+    Examples
+    --------
+    >>> find_count({"cached": 0, "cache_read": 9000}, ["cached", "cache_read"])
+    9000
+    """
+    found = None
+    for path in paths:
+        value = find(record, [path])
+        if value not in (None, 0, "", "0"):
+            return value
+        found = value if found is None else found
+    return found
+
+
 def _descend(value: Any, parts: Sequence[str]) -> Any:
     for part in parts:
         value = open_json(value)
@@ -62,7 +97,12 @@ def open_json(value: Any) -> Any:
 
 def to_json(value: Any) -> str | None:
     """JSON text of a value, None for None."""
-    return None if value is None else orjson.dumps(value, default=str).decode()
+    if value is None:
+        return None
+    try:
+        return orjson.dumps(value, default=str).decode()
+    except TypeError:  # an integer beyond 64 bits
+        return json.dumps(value, default=str, ensure_ascii=False)
 
 
 def convert(value: Any, kind: ColumnType) -> Any:
@@ -129,10 +169,16 @@ def _is_number(text: str) -> bool:
 
 
 def _scalar_text(value: Any) -> str:
+    if isinstance(value, Decimal | UUID):
+        return str(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)  # a name may be a number beyond 64 bits
     return orjson.dumps(value, default=str).decode()
 
 
 def _to_float(value: Any) -> float:
+    if isinstance(value, bool):
+        raise UnreadableError(f"expected a number, got {_brief(value)}")
     try:
         return float(value)
     except (TypeError, ValueError) as error:
@@ -142,8 +188,10 @@ def _to_float(value: Any) -> float:
 def _to_int(value: Any) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= MAX_BIGINT:
         return value
+    if isinstance(value, bool):
+        raise UnreadableError(f"expected a whole number, got {_brief(value)}")
     number = _to_float(value)
-    if isinstance(value, bool) or not math.isfinite(number) or number != int(number):
+    if not math.isfinite(number) or number != int(number):
         raise UnreadableError(f"expected a whole number, got {_brief(value)}")
     return max(-MAX_BIGINT, min(MAX_BIGINT, int(number)))  # absurd either way; keep it storable
 
