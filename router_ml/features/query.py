@@ -152,7 +152,7 @@ def group_id(query: Query) -> str:
 
 
 def _is_step(message: Mapping[Any, Any]) -> bool:
-    """Whether an item of the Responses API is a step between messages: a call, its result, a thought."""
+    """Whether an item of the Responses API is no message but a call, its result or a thought."""
     kind = message.get("type")
     return message.get("role") is None and isinstance(kind, str) and kind != "message"
 

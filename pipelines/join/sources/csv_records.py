@@ -110,7 +110,7 @@ class _Lines:
 
 
 class _RowShape:
-    """What a row of a file looks like: its number of fields, and which of them are numbers or times.
+    """What a row of a file looks like: how many fields, and which of them are numbers or times.
 
     Learned from the first rows that stand on one line each.
     """

@@ -36,8 +36,8 @@ CLIENT_ERRORS: Final = (
     "422",
     "499",
 )
-"""Classes and HTTP statuses of failures that say nothing of the candidate: a wrong key, an exhausted
-budget, a caller that hung up, a request that no candidate of that window or API can take."""
+"""Classes and HTTP statuses of failures that say nothing of the candidate: a wrong key, an
+exhausted budget, a caller that hung up, a request that no such candidate can take."""
 
 _CANDIDATE_ERRORS: Final = frozenset(
     {

@@ -15,6 +15,7 @@ from pipelines.join.engine import DuckDBEngine, scan
 from pipelines.join.sources import decisions as decision_source
 from pipelines.join.sources import labels as label_source
 from pipelines.join.sources import requests as request_source
+from pipelines.join.sources.failures import CLIENT_ERRORS
 from pipelines.join.sources.files import (
     Progress,
     Record,
@@ -24,7 +25,6 @@ from pipelines.join.sources.files import (
     read_records,
 )
 from pipelines.join.sources.parquet import parquet_names, parquet_sql
-from pipelines.join.sources.failures import CLIENT_ERRORS
 from pipelines.join.sources.placeholders import REDACTED
 from pipelines.join.sources.price_bands import price_bands
 from pipelines.join.sources.prices import check_windows, is_one_sided, price_rows

@@ -136,7 +136,7 @@ def price_bands(row: Mapping[str, Any], price_row: int) -> Iterator[dict[str, An
 
 
 def _filled(tiers: _Rates, service: str, above: int) -> dict[str, float | None]:
-    """Every rate of a band: its service tier's, else the standard one's, else what stands for it."""
+    """Every rate of a band: its service tier's, else the standard one's, else a stand-in."""
     order = sorted({start for _, start in tiers if start <= above}, reverse=True)
     places = [(name, start) for name in (service, "standard") for start in order]
     filled: dict[str, float | None] = {}
