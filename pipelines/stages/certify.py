@@ -158,7 +158,7 @@ def _on_matrix(config: CertifyConfig, runtime: Runtime) -> Calibration:
 def _on_log(config: CertifyConfig, runtime: Runtime, table: TrainingTable) -> Calibration:
     if len(table) == 0 or not np.isfinite(table.quality).any():
         raise DataError("the test split has no labelled request; join more log, or name a matrix")
-    quality, _ = feedback(table)
+    quality, _ = feedback(table, estimate=True)
     _, first, code = np.unique(np.array(table.query_id), return_index=True, return_inverse=True)
     predictions = score(runtime, tuple(table.queries[i] for i in first)).take(code)
     # Row values of DR for every constant; any policy's are their mean under its probabilities.

@@ -22,6 +22,7 @@ from router_ml.evaluation.off_policy.constants import best_logged
 from router_ml.evaluation.off_policy.estimators import doubly_robust
 from router_ml.evaluation.off_policy.feedback import LoggedFeedback
 from router_ml.evaluation.off_policy.log_feedback import feedback, regions_of
+from router_ml.evaluation.off_policy.propensities import with_propensities
 from router_ml.features.query import Query
 from router_ml.policies.constant import best_constant, constant_probs
 from router_ml.runtime.runtime import Runtime
@@ -29,6 +30,10 @@ from router_ml.types.arrays import BoolArray, FloatArray, IntArray
 from router_ml.types.predictions import PARTS, Predictions
 
 _ON_TEST_SPLIT: Final = " (only the test split: a version was registered without what it held out)"
+_ESTIMATED: Final = (
+    "; propensities were not logged and are estimated: right as far as what decided who served is "
+    "in the text and tools of the requests"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +169,9 @@ def _on_log(
     routers = [player.runtime for player in players]
     names = all_candidates(outcomes, union(*(router.candidates.names for router in routers)))
     changes = changes_from(routers[0].manifest.training.get("changes", ()))
-    everything = at_current_prices(void_outdated(to_matrices(outcomes, names), changes), joined)
+    everything = with_propensities(
+        at_current_prices(void_outdated(to_matrices(outcomes, names), changes), joined)
+    )
     played = [player.predict(everything) for player in players]
     fair = np.logical_and.reduce([unseen for _, unseen in played])
     table = everything.take(fair)
@@ -179,7 +186,7 @@ def _on_log(
         opponent, old = _constants(everything, fair)
     else:
         opponent, old = "champion", action_probs(routers[1], scores[1], names)
-    quality, cost_usd = feedback(table)
+    quality, cost_usd = feedback(table, estimate=True)
     region = regions_of(table) if by_region else None
     guess, guess_cost = _guess(routers, scores, names, table)
     text, unknown = unsupported(quality, new - old, names, region)
@@ -197,6 +204,7 @@ def _on_log(
             f"{len(table):,} of {len(everything):,} logged requests, {len(queries):,} distinct, "
             "played by routers that had not seen their prompts, doubly robust"
             + ("" if all(player.held_out for player in players) else _ON_TEST_SPLIT)
+            + (_ESTIMATED if table.propensity_source != "logged" else "")
         ),
         queries=tuple(queries.values()),
         unsupported=text,

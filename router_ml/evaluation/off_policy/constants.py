@@ -20,7 +20,7 @@ def best_logged(log: TrainingTable) -> int:
     DataError
         If there is none.
     """
-    quality, cost_usd = feedback(log)
+    quality, cost_usd = feedback(log, estimate=True)
     n, k = len(log), len(log.candidates)
     values = np.full((k, 2), [-np.inf, np.inf])
     for candidate in range(k):
