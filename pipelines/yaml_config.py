@@ -52,6 +52,24 @@ def resolved(config: Any) -> dict[str, Any]:
     return {f.name: _plain(getattr(config, f.name)) for f in dataclasses.fields(config)}
 
 
+def check_fields(config: Any) -> None:
+    """Hold a config made in Python to the same types as one read from YAML, and wrap lone values.
+
+    Called from ``__post_init__`` of every config, so that a string where a list belongs is a list
+    of one, not of letters.
+
+    Raises
+    ------
+    ConfigError
+        On a value of the wrong type.
+    """
+    cls = type(config)
+    hints = typing.get_type_hints(cls)
+    for field in dataclasses.fields(config):
+        value = _coerce(getattr(config, field.name), hints[field.name], f"{cls.__name__}.{field.name}")
+        object.__setattr__(config, field.name, value)
+
+
 def dump_config(config: Any, path: Path | str) -> None:
     """Write :func:`resolved` as YAML, which :func:`load_config` reads back to an equal config."""
     text = yaml.safe_dump(resolved(config), sort_keys=False, allow_unicode=True)
@@ -98,7 +116,7 @@ def _coerce(value: Any, hint: Any, where: str) -> Any:
     if origin in (types.UnionType, typing.Union):
         if value is None and type(None) in args:
             return None
-        return _coerce(value, next(a for a in args if a is not type(None)), where)
+        return _coerce(value, _choice(value, args), where)
     if origin is Literal:
         if value not in args:
             raise ConfigError(f"{where} must be one of {', '.join(map(str, args))}, got {value!r}")
@@ -108,6 +126,15 @@ def _coerce(value: Any, hint: Any, where: str) -> Any:
     if origin is not None or (dataclasses.is_dataclass(hint) and isinstance(value, Mapping)):
         return _coerce_mapping(value, hint, args, where)
     return _coerce_scalar(value, hint, where)
+
+
+def _choice(value: Any, args: tuple[Any, ...]) -> Any:
+    """The alternative that a value is of: a nested config for keys and values, else the first."""
+    options = [a for a in args if a is not type(None)]
+    nested = [a for a in options if dataclasses.is_dataclass(a)]
+    if nested and (isinstance(value, Mapping) or type(value) in nested):
+        return nested[0]
+    return next((a for a in options if a not in nested), options[0])
 
 
 def _coerce_mapping(value: Any, hint: Any, args: tuple[Any, ...], where: str) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -10,7 +10,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.config import JoinConfig
+from pipelines.config import JoinConfig, LabelFile
 from pipelines.join.engine import DuckDBEngine, scan
 from pipelines.join.sources import decisions as decision_source
 from pipelines.join.sources import labels as label_source
@@ -24,6 +24,8 @@ from pipelines.join.sources.files import (
     format_of,
     read_records,
 )
+from pipelines.join.sources.shapes import shape_of
+from pipelines.join.sources.values import Reading
 from pipelines.join.sources.parquet import parquet_names, parquet_sql
 from pipelines.join.sources.placeholders import REDACTED
 from pipelines.join.sources.price_bands import price_bands
@@ -92,16 +94,22 @@ def _add_requests(engine: DuckDBEngine, config: JoinConfig, progress: Progress |
     parts, total = [], 0
     for path in expand(config.requests, "requests"):
         kind = format_of(path)
-        known = request_source.LITELLM if kind in ("jsonl", "json") else request_source.CANONICAL
-        fields = request_source.with_overrides(known, config.request_fields)
+        fields = request_source.with_overrides(request_source.CANONICAL, config.request_fields)
         if kind == "parquet" and _hashed(path, fields):
             parts.append(parquet_sql(engine, path, REQUESTS, fields, first_row_id=total))
             total += _parquet_rows(path)
             continue
         if kind in ("csv", "parquet"):
-            _require(REQUESTS, fields, path, kind)
-        records = _parquet_records(path) if kind == "parquet" else read_records(path, progress)
-        rows = request_source.request_rows(records, fields, path)
+            _require(REQUESTS, fields, path, kind, config.csv_encoding)
+        records = (
+            _parquet_records(path)
+            if kind == "parquet"
+            else read_records(path, progress, encoding=config.csv_encoding)
+        )
+        if kind not in ("csv", "parquet"):
+            shape, records = shape_of(records)
+            fields = request_source.with_overrides(shape.all_fields, config.request_fields)
+        rows = request_source.request_rows(records, fields, path, _reading(config))
         sql, count = _stage(engine, rows, REQUESTS, total)
         parts.append(sql)
         total += count
@@ -115,23 +123,34 @@ def _add_requests(engine: DuckDBEngine, config: JoinConfig, progress: Progress |
 
 
 def _add_labels(engine: DuckDBEngine, config: JoinConfig, progress: Progress | None) -> int:
-    fields = label_source.with_overrides(config.label_fields)
     parts, total = [], 0
-    for path in expand(config.labels, "labels"):
-        if format_of(path) == "parquet":
-            parts.append(parquet_sql(engine, path, LABELS, fields, first_row_id=total))
-            total += _parquet_rows(path)
-            continue
-        if format_of(path) == "csv":
-            _require(LABELS, fields, path, "csv")
-        rows = label_source.label_rows(read_records(path, progress), fields, path)
-        sql, count = _stage(engine, rows, LABELS, total)
-        parts.append(sql)
-        total += count
+    files = [item if isinstance(item, LabelFile) else LabelFile(files=(item,))
+             for item in config.labels]  # fmt: skip
+    for item in files:
+        fields = label_source.with_overrides(config.label_fields, item.fields)
+        for path in expand(item.files, "labels"):
+            kind = format_of(path)
+            if kind == "parquet" and not (item.name or item.source):
+                parts.append(parquet_sql(engine, path, LABELS, fields, first_row_id=total))
+                total += _parquet_rows(path)
+                continue
+            if kind == "csv":
+                given = [key for key in ("name", "source") if getattr(item, key)]
+                _require(LABELS, fields, path, "csv", config.csv_encoding, given)
+            records = (
+                _parquet_records(path)
+                if kind == "parquet"
+                else read_records(path, progress, encoding=config.csv_encoding)
+            )
+            rows = label_source.label_rows(
+                records, fields, path, reading=_reading(config), name=item.name, source=item.source
+            )
+            sql, count = _stage(engine, rows, LABELS, total)
+            parts.append(sql)
+            total += count
     if parts and total == 0:
-        raise SchemaError(
-            f"labels: no row in {', '.join(config.labels)}; leave labels out, or export them again"
-        )
+        named = ", ".join(pattern for item in files for pattern in item.files)
+        raise SchemaError(f"labels: no row in {named}; leave labels out, or export them again")
     if not parts:
         parts.append(_stage(engine, [], LABELS, 0)[0])
     name = "label_files" if config.decisions else "labels"
@@ -140,7 +159,18 @@ def _add_labels(engine: DuckDBEngine, config: JoinConfig, progress: Progress | N
 
 
 def _add_prices(engine: DuckDBEngine, config: JoinConfig) -> int:
-    rows = [row for path in expand(config.prices, "prices") for row in price_rows(path)]
+    rows = [
+        row
+        for path in expand(config.prices, "prices")
+        for row in price_rows(
+            path,
+            config.price_fields,
+            unit=config.price_unit,
+            names=config.price_names,
+            reading=_reading(config),
+            encoding=config.csv_encoding,
+        )
+    ]
     if not rows:
         raise SchemaError(f"prices: no row in {', '.join(config.prices)}; export them again")
     if any(is_one_sided(row) for row in rows):
@@ -180,10 +210,25 @@ def _hashed(path: Path, fields: Fields) -> bool:
     return all(names & set(fields[column]) for column in ("query_id", "group_id"))
 
 
-def _require(table: Table, fields: Fields, path: Path, kind: str) -> None:
-    """Check that a tabular file has the required columns under the names that fields give."""
-    present = csv_header(path) if kind == "csv" else parquet_names(path)
-    found = [name for name in table.names if set(fields[name]) & set(present)]
+def _reading(config: JoinConfig) -> Reading:
+    words = {word.strip().lower(): value for word, value in config.label_values.items()}
+    return Reading(config.time_zone, config.time_format, config.decimal_comma, words)
+
+
+def _require(
+    table: Table,
+    fields: Fields,
+    path: Path,
+    kind: str,
+    encoding: str,
+    given: Sequence[str] = (),
+) -> None:
+    """Check that a tabular file has the required columns under the names that fields give.
+
+    ``given`` are columns that the config fills in.
+    """
+    present = csv_header(path, encoding=encoding) if kind == "csv" else parquet_names(path)
+    found = [name for name in table.names if name in given or set(fields[name]) & set(present)]
     table.require(found, f"{path} (columns: {', '.join(present)})")
 
 

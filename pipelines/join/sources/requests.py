@@ -15,6 +15,8 @@ from pipelines.join.sources.failures import error_class
 from pipelines.join.sources.placeholders import is_cut, is_redacted
 from pipelines.join.sources.records import Record
 from pipelines.join.sources.values import (
+    PLAIN,
+    Reading,
     UnreadableError,
     convert,
     find,
@@ -166,21 +168,24 @@ def with_overrides(fields: Fields, overrides: Fields) -> Fields:
     return {**fields, **overrides}
 
 
-def request_rows(records: Iterable[Record], fields: Fields, file: Path) -> Iterator[dict[str, Any]]:
+def request_rows(
+    records: Iterable[Record], fields: Fields, file: Path, reading: Reading = PLAIN
+) -> Iterator[dict[str, Any]]:
     """Canonical rows with provenance, one per record, none left out."""
     for record in records:
         row: dict[str, Any] = {"source_file": str(file), "source_line": record.line}
         if record.values is None:
             row |= {"problem": "malformed_line", "detail": record.detail, "raw": record.text}
         else:
-            _fill(row, record, record.values, fields)
+            _fill(row, record, fields, reading)
             if "problem" in row:
                 row["raw"] = record.text
         yield row
 
 
-def _fill(row: dict[str, Any], record: Record, values: Mapping[str, Any], fields: Fields) -> None:
+def _fill(row: dict[str, Any], record: Record, fields: Fields, reading: Reading) -> None:
     """Every column that can be read; ``problem`` names the first that cannot."""
+    values = record.values or {}
     exclusion = _exclusion(values, fields)
     if exclusion:
         row["exclusion"] = exclusion
@@ -190,15 +195,15 @@ def _fill(row: dict[str, Any], record: Record, values: Mapping[str, Any], fields
         if column.type == "string" and isinstance(value, float):
             value = find(record.as_written(), fields[column.name])
         try:
-            row[column.name] = convert(value, column.type)
+            row[column.name] = convert(value, column.type, reading)
         except UnreadableError as error:
             _blame(row, f"unreadable_{column.name}", str(error))
     try:
-        row["time"], row["zoneless"] = to_time(find(values, fields["time"]))
+        row["time"], row["zoneless"] = to_time(find(values, fields["time"]), reading)
     except UnreadableError as error:
         _blame(row, "unreadable_time", str(error))
     _whole_input(row, values, fields)
-    _durations(row, values, fields)
+    _durations(row, values, fields, reading)
     row["status"] = _status(find(values, fields["status"]))
     row["error_class"] = error_class(values, fields) if row["status"] == "failure" else None
     row["service_tier"] = _service_tier(find(values, fields["service_tier"]))
@@ -241,23 +246,26 @@ def _candidates(row: dict[str, Any], values: Mapping[str, Any], fields: Fields) 
         row["candidate_chosen"] = str(asked) if asked else row.get("candidate_served")
 
 
-def _durations(row: dict[str, Any], values: Mapping[str, Any], fields: Fields) -> None:
+def _durations(
+    row: dict[str, Any], values: Mapping[str, Any], fields: Fields, reading: Reading
+) -> None:
     """Latency as logged, else end minus begin; the first token's time only where one streamed."""
     begin = row.get("time")
     try:
-        seconds = convert(find(values, fields["latency_s"]), "double")
+        seconds = convert(find(values, fields["latency_s"]), "double", reading)
         if row.get("latency_ms") is None and seconds is not None:
             row["latency_ms"] = seconds * 1e3
         if row.get("latency_ms") is None:
-            row["latency_ms"] = _elapsed_ms(begin, find(values, fields["end_time"]))
+            row["latency_ms"] = _elapsed_ms(begin, find(values, fields["end_time"]), reading)
         if row.get("ttft_ms") is None and find(values, fields["stream"]) is True:
-            row["ttft_ms"] = _elapsed_ms(begin, find(values, fields["first_token_time"]))
+            first = find(values, fields["first_token_time"])
+            row["ttft_ms"] = _elapsed_ms(begin, first, reading)
     except UnreadableError as error:
         _blame(row, "unreadable_latency_ms", str(error))
 
 
-def _elapsed_ms(begin: datetime | None, end: Any) -> float | None:
-    time = to_time(end)[0]
+def _elapsed_ms(begin: datetime | None, end: Any, reading: Reading) -> float | None:
+    time = to_time(end, reading)[0]
     return None if time is None or begin is None else (time - begin).total_seconds() * 1e3
 
 
@@ -285,6 +293,10 @@ def _text(row: dict[str, Any], values: Mapping[str, Any], fields: Fields) -> Non
     if isinstance(tools, Mapping):
         tools = [tools]
         row["repair"] = "tools_as_object"
+    if isinstance(tools, list) and any(_is_named_only(tool) for tool in tools):
+        # An exporter that took a function for a list of its keys; that there were tools is told.
+        tools = [{"name": tool["function"]} if _is_named_only(tool) else tool for tool in tools]
+        row["repair"] = "tools_without_description"
     try:
         tools = parse_tools(tools)
     except InvalidRequestError as error:
@@ -308,6 +320,10 @@ def _text(row: dict[str, Any], values: Mapping[str, Any], fields: Fields) -> Non
     row["group_id"] = row.get("group_id") or group_id(query)
     row["messages"] = to_json(said) if isinstance(said, list) else None
     row["tools"] = to_json(list(tools)) if tools else None
+
+
+def _is_named_only(tool: Any) -> bool:
+    return isinstance(tool, Mapping) and isinstance(tool.get("function"), str)
 
 
 def _said(values: Mapping[str, Any], fields: Fields) -> list[Any] | str | None:
