@@ -360,6 +360,8 @@ class PromoteConfig:
     matrix : Parquet of every candidate's outcome on every prompt
     name : registered model
     version : to judge; default: the one with the alias ``challenger``
+    opponent : of a first promotion, on a log: ``today``, what the logging policy did; or
+        ``constant``, the best constant candidate. The others are reported beside it
     mode : ``save``: quality not worse by more than ``margin``, and cheaper; ``superior``: higher
         utility at ``cost_weight``
     margin : quality that may be lost
@@ -380,6 +382,7 @@ class PromoteConfig:
     matrix: Path | None = None
     name: str = "router"
     version: int | None = None
+    opponent: Literal["today", "constant"] = "today"
     mode: Literal["save", "superior"] = "save"
     margin: float = 0.01
     alpha: float = 0.025

@@ -27,7 +27,7 @@ from pipelines.registry.tracking import (
 )
 from router_ml.bundle.files import MANIFEST, read_bundle
 from router_ml.data.held_out import HELD_OUT, HeldOut
-from router_ml.errors import ConfigError, RegistryError
+from router_ml.errors import ConfigError, DataError, RegistryError
 from router_ml.evaluation.gate.pairing import Contender, pair
 from router_ml.runtime.runtime import Runtime
 
@@ -95,7 +95,7 @@ def promote(config: PromoteConfig) -> PromotionReport:
     RegistryError
         If the registry cannot be reached, has no such version, or that is champion already.
     DataError
-        If the data cannot carry a comparison at all.
+        If the data cannot carry a comparison at all, and nobody overrides that.
     """
     with registry_errors("promote a version"):
         client = _client()
@@ -109,21 +109,30 @@ def promote(config: PromoteConfig) -> PromotionReport:
             old = None
             if champion is not None:
                 old = _contender(client, config.name, champion, Path(folder))
-            report = judge(
-                new.runtime,
-                None if old is None else old.runtime,
-                config,
-                names=(version, champion or _NOBODY),
-                parity=json.loads(challenger.tags.get("parity", "null")),
-                rows=pair(
+            names = (version, champion or _NOBODY)
+            try:
+                rows = pair(
                     new,
                     old,
                     joined=config.joined,
                     matrix=config.matrix,
                     by_region=config.support_by_region,
-                ),
-                look=looks["number"],
-            )
+                    opponent=config.opponent,
+                )
+            except DataError as error:
+                if not config.override_by:
+                    raise
+                report = PromotionReport.unjudged(names, config, str(error), looks["number"])
+            else:
+                report = judge(
+                    new.runtime,
+                    None if old is None else old.runtime,
+                    config,
+                    names=names,
+                    parity=json.loads(challenger.tags.get("parity", "null")),
+                    rows=rows,
+                    look=looks["number"],
+                )
         _count_look(client, config.name, looks)
         report = report.overridden(config.override_by, config.override_reason)
         _record(client, config.name, challenger, report)
@@ -274,6 +283,8 @@ def _record(client: Any, name: str, version: Any, report: PromotionReport) -> No
         "gate_mode": report.gate.mode,
         "gate_look": str(report.look),
         "gate_champion": report.champion,
+        "gate_verdict": report.gate.verdict,
+        "propensity_source": report.propensity_source,
         "gate_at": _now(),
         "gate": json.dumps(report.gate.as_dict()),
         "promoted_at": _now() if report.promoted else "",
