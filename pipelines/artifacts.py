@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -69,3 +70,45 @@ def read_training_table(
     if split is not None:
         table = table.take(np.array(table.split) == split)
     return table, candidates
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolders:
+    """Where stages find each other's output below one folder.
+
+    Parameters
+    ----------
+    root : such as ``runs``
+    """
+
+    root: Path
+
+    @property
+    def joined(self) -> Path:
+        """What ``join`` writes: outcomes, rejects, prices and a report."""
+        return self.root / "joined"
+
+    @property
+    def trained(self) -> Path:
+        """What ``train`` writes."""
+        return self.root / "trained"
+
+    @property
+    def export(self) -> Path:
+        """What ``export`` writes: the bundle and its proof of parity."""
+        return self.root / "export"
+
+    @property
+    def bundle(self) -> Path:
+        """The bundle that ``export`` writes."""
+        return self.export / BUNDLE
+
+    @property
+    def evaluation(self) -> Path:
+        """What ``evaluate`` writes."""
+        return self.root / "evaluation"
+
+    @property
+    def certified(self) -> Path:
+        """What ``certify`` writes."""
+        return self.root / "certified"

@@ -1,332 +1,205 @@
-"""The command line: one command a stage, the same functions as everywhere else.
+"""The command line: one command a stage, its options the fields of the stage's config.
 
-Stages read ``--config FILE`` (YAML); ``--set key=value`` wins over it, and its value is YAML too.
+``router-ml COMMAND --help`` lists a command's options with what they mean and their defaults;
+:mod:`pipelines.options` says how they are given.
 """
 
 from __future__ import annotations
 
-import json
-import os
+import argparse
+import importlib
+import importlib.util
 import sys
-from collections.abc import Callable
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Any, Final
 
-import typer
-import yaml
+from rich.table import Table
 
-from pipelines.config import (
-    CertifyConfig,
-    EvaluateConfig,
-    ExportConfig,
-    JoinConfig,
-    PromoteConfig,
-    RegisterConfig,
-    TrainConfig,
-)
-from pipelines.console import console, print_table, shares
-from pipelines.yaml_config import load_config
+from pipelines import commands
+from pipelines.artifacts import RunFolders
+from pipelines.command_line import command_line
+from pipelines.console import console
 from router_ml.errors import ConfigError, RouterError
 
-ConfigT = TypeVar("ConfigT")
-ConfigFile = Annotated[Path | None, typer.Option("--config", "-c", help="YAML file of the stage.")]
-Overrides = Annotated[
-    list[str] | None, typer.Option("--set", "-s", help="key=value; wins over the file.")
-]
 
-DataFolder = Annotated[
-    Path, typer.Option("--data", envvar="ROUTER_ML_DATA", help="Folder of shared data.")
-]
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command: what it does with its config.
 
-TestData = Annotated[
-    Path | None, typer.Option(help="Train on all of the data, test here once; same file names.")
-]
-Workloads = Annotated[str | None, typer.Option(help="Comma-separated; default: all.")]
+    Parameters
+    ----------
+    call : takes the config that its annotation, or ``config``, names
+    config : ``module:Class``, where that is loaded only when it is needed
+    positional : fields given by position
+    output : the folder of ``RunFolders`` that it writes to by default; ``""`` = none
+    """
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-benchmark = typer.Typer(no_args_is_help=True, help="Measure, and write the numbers as JSON.")
-app.add_typer(benchmark, name="benchmark")
+    call: Callable[[Any], None]
+    config: str = ""
+    positional: tuple[str, ...] = ()
+    output: str = ""
 
+    @property
+    def about(self) -> str:
+        """One line."""
+        return (self.call.__doc__ or "").strip().partition("\n")[0]
 
-def read_config(
-    cls: type[ConfigT], file: Path | None, overrides: list[str] | None, **named: Any
-) -> ConfigT:
-    """Config of a stage from file, ``--set`` and named options, the later winning."""
-    values: dict[str, Any] = {}
-    for item in overrides or ():
-        key, sign, text = item.partition("=")
-        if not sign:
-            raise ConfigError(f"--set needs key=value, got {item!r}")
-        values[key.strip()] = yaml.safe_load(text)
-    values.update({key: value for key, value in named.items() if value is not None})
-    return load_config(cls, file, values)
-
-
-@app.command()
-def join(
-    config: ConfigFile = None,
-    overrides: Overrides = None,
-    as_of: Annotated[str | None, typer.Option(help="Hide labels later than this time.")] = None,
-) -> None:
-    """Request log, labels and prices to outcomes, rejects and a report."""
-    from pipelines.stages import join as stage
-
-    with shares() as advance:
-        resolved = read_config(JoinConfig, config, overrides, as_of=as_of)
-        folder = stage.run(resolved, progress=advance)
-    console.print((folder / "report.md").read_text(encoding="utf-8"), highlight=False, markup=False)
-    console.print(f"written to {folder}")
+    def config_class(self) -> type:
+        """The dataclass of its options."""
+        if self.config:
+            module, _, name = self.config.partition(":")
+            found: type = getattr(importlib.import_module(module), name)
+            return found
+        hint: type = typing.get_type_hints(self.call)["config"]
+        return hint
 
 
-@app.command()
-def train(config: ConfigFile = None, overrides: Overrides = None) -> None:
-    """Outcomes to fitted estimators and a solved policy."""
-    from pipelines import artifacts
-    from pipelines.stages import train as stage
-
-    folder = stage.run(read_config(TrainConfig, config, overrides))
-    report = json.loads((folder / artifacts.REPORT).read_text(encoding="utf-8"))
-    console.print_json(data={key: report[key] for key in ("labelled_cells", "selection", "policy")})
-    console.print(f"written to {folder}")
-
-
-@app.command()
-def export(config: ConfigFile = None, overrides: Overrides = None) -> None:
-    """Fitted estimators to a bundle, parity proven."""
-    from pipelines import artifacts
-    from pipelines.stages import export as stage
-
-    bundle = stage.run(read_config(ExportConfig, config, overrides))
-    console.print_json((bundle.parent / artifacts.PARITY).read_text(encoding="utf-8"))
-    console.print(f"bundle: {bundle}")
-
-
-@app.command()
-def evaluate(config: ConfigFile = None, overrides: Overrides = None) -> None:
-    """A bundle judged on full information, or on a log's test split."""
-    from pipelines.stages import evaluate as stage
-
-    folder = stage.run(read_config(EvaluateConfig, config, overrides))
-    console.print(f"written to {folder}")
-
-
-@app.command()
-def certify(config: ConfigFile = None, overrides: Overrides = None) -> None:
-    """The cheapest operating point that keeps a quality floor with confidence, as a new bundle."""
-    from pipelines import artifacts
-    from pipelines.stages import certify as stage
-
-    bundle = stage.run(read_config(CertifyConfig, config, overrides))
-    report = json.loads((bundle.parent / artifacts.CERTIFICATE).read_text(encoding="utf-8"))
-    console.print(f"On {report['basis']}: {report['text']}.", markup=False, highlight=False)
-    console.print(f"bundle: {bundle}")
-
-
-@app.command()
-def register(config: ConfigFile = None, overrides: Overrides = None) -> None:
-    """A bundle becomes a version in the registry, with the alias challenger."""
-    from pipelines.registry import registry
-
-    version = registry.register(read_config(RegisterConfig, config, overrides))
-    console.print(f"registered as version {version}, alias challenger")
-
-
-@app.command()
-def promote(config: ConfigFile = None, overrides: Overrides = None) -> None:
-    """The challenger becomes the champion, if the gate lets it."""
-    from pipelines.registry import registry
-
-    report = registry.promote(read_config(PromoteConfig, config, overrides))
-    report.require_promoted()
-    console.print(report.text, highlight=False, markup=False)
-
-
-@app.command()
-def rollback(
-    name: Annotated[str, typer.Option(help="Registered model.")] = "router",
-    by: Annotated[str, typer.Option(help="Who rolls back.")] = "",
-    reason: Annotated[str, typer.Option(help="Why.")] = "",
-) -> None:
-    """The champion before this one becomes the champion again."""
-    from pipelines.registry import registry
-
-    version = registry.rollback(name, by=by, reason=reason)
-    console.print(f"champion is version {version} again")
-
-
-@app.command()
-def serve(
-    bundle: Annotated[str, typer.Argument(help="Bundle folder, or models:/router@champion.")],
-    host: str = "127.0.0.1",
-    port: int = 8080,
-    workers: int = 1,
-) -> None:
-    """The scoring service; further settings by ROUTER_SERVE_* variables (docs/serving.md)."""
-    # The service is a program of its own, which [serve] alone runs: become it.
-    named = {"BUNDLE": bundle, "HOST": host, "PORT": str(port), "WORKERS": str(workers)}
-    os.environ.update({f"ROUTER_SERVE_{key}": value for key, value in named.items()})
-    os.execv(sys.executable, [sys.executable, "-m", "serving"])
-
-
-@app.command()
-def route(
-    bundle: Annotated[Path, typer.Argument(help="Bundle folder.")],
-    query: Annotated[str, typer.Argument(help="What is asked; - reads standard input.")],
-    cost_weight: Annotated[float | None, typer.Option(help="Quality per dollar.")] = None,
-    max_cost_usd: Annotated[float | None, typer.Option(help="Dollars a request.")] = None,
-) -> None:
-    """One decision, without a service."""
-    from router_ml.features.query import parse_query
-    from router_ml.runtime.constraints import Constraints
-    from router_ml.runtime.runtime import Runtime
-
-    text = sys.stdin.read() if query == "-" else query
-    constraints = Constraints(cost_weight=cost_weight, max_cost_usd=max_cost_usd)
-    decision = Runtime.from_folder(bundle).decide(parse_query(text), constraints)
-    print_table(
-        f"{decision.candidate}: {decision.reason}",
-        ("candidate", "quality", "$ per 1,000", "ms", "utility"),
-        [
-            (
-                row.candidate,
-                f"{row.quality:.3f}",
-                f"{row.cost_usd * 1e3:.3f}",
-                f"{row.latency_ms:.0f}",
-                f"{row.utility:.4f}",
-            )
-            for row in decision.ranking
-        ],
-    )
-
-
-@app.command()
-def demo(
-    data: Annotated[Path | None, typer.Option(help="Folder; default: a synthetic world.")] = None,
-    output: Path = Path("runs/demo"),
-    cache: Path = Path(".cache"),
-) -> None:
-    """From a log to a promoted router that answers, and the table that says what it saves."""
-    from pipelines.stages.demo import DemoConfig, run
-
-    run(DemoConfig(data=data, output=output, cache=cache))
-
-
-@app.command()
-def simulate(
-    config: ConfigFile = None,
-    overrides: Overrides = None,
-    data: Annotated[
-        Path | None, typer.Option(help="Folder with a matrix and prices; default: synthetic.")
-    ] = None,
-) -> None:
-    """Traffic of known truth through the service, retraining after every round (docs/loop.md)."""
-    from pipelines.loop import simulate as stage
-    from pipelines.loop.config import SimulateConfig
-
-    stage.run(read_config(SimulateConfig, config, overrides, data=data))
-
-
-@benchmark.command("platform")
-def benchmark_platform(
-    out: Path = Path("results/bench.json"),
-    data: Annotated[
-        Path | None, typer.Option(envvar="ROUTER_ML_DATA", help="Folder of shared data.")
-    ] = None,
-    parts: Annotated[str, typer.Option(help="Comma-separated: join,train,serve.")] = (
-        "join,train,serve"
+COMMANDS: Final[Mapping[str, Command]] = {
+    "run": Command(
+        commands.run,
+        config="pipelines.stages.run:RunConfig",
+        positional=("requests",),
+        output="root",
     ),
-) -> None:
-    """Join, training and serving, timed (make bench)."""
-    from pipelines.benchmarks.platform import run
-
-    run(out, data=data, parts=tuple(parts.split(",")))
-
-
-@benchmark.command("quality")
-def benchmark_quality(
-    data: DataFolder,
-    test_data: TestData = None,
-    workloads: Workloads = None,
-    out: Path = Path("results/quality.json"),
-    plots: Annotated[Path | None, typer.Option(help="Folder for figures.")] = None,
-    tier: Annotated[str, typer.Option(help="fast, or best: with a fine-tuned encoder.")] = "fast",
-    ablation: Annotated[bool, typer.Option(help="Also the blend without each member.")] = False,
-    folds: Annotated[int, typer.Option(help="Test on the first so many of five folds.")] = 5,
-    cache: Path = Path(".cache"),
-) -> None:
-    """Routing quality, cross-validated or on a test folder, next to baselines."""
-    from pipelines.benchmarks import quality
-    from pipelines.benchmarks.workloads import WORKLOADS
-
-    names = workloads.split(",") if workloads else WORKLOADS
-    quality.run(
-        data,
-        out,
-        test_data=test_data,
-        workloads=names,
-        plots=plots,
-        tier=tier,
-        cache=cache,
-        folds=folds,
-        ablation=ablation,
-    )
-    print_benchmark(out)
+    "join": Command(commands.join, output="joined"),
+    "train": Command(commands.train, output="trained"),
+    "export": Command(commands.export, output="export"),
+    "evaluate": Command(commands.evaluate, output="evaluation"),
+    "certify": Command(commands.certify, output="certified"),
+    "register": Command(commands.register),
+    "promote": Command(commands.promote),
+    "rollback": Command(commands.rollback),
+    "serve": Command(commands.serve, positional=("bundle",)),
+    "route": Command(commands.route, positional=("bundle", "query")),
+    "demo": Command(commands.demo),
+    "simulate": Command(commands.simulate, config="pipelines.loop.config:SimulateConfig"),
+}
+_FOUND_BELOW: Final = ("joined", "trained", "bundle", "evaluation")
+"""Fields that name what another stage wrote."""
 
 
-@benchmark.command("cascade")
-def benchmark_cascade(
-    data: DataFolder,
-    test_data: TestData = None,
-    workloads: Workloads = None,
-    out: Path = Path("results/cascade.json"),
-    cache: Path = Path(".cache"),
-    plots: Annotated[Path | None, typer.Option(help="Folder for figures.")] = None,
-) -> None:
-    """Cascades and cascade routing next to routers, constants and the oracle."""
-    from pipelines.benchmarks import cascade
-    from pipelines.benchmarks.workloads import CASCADE_WORKLOADS
-
-    names = workloads.split(",") if workloads else CASCADE_WORKLOADS
-    cascade.run(data, out, test_data, workloads=names, cache=cache, plots=plots)
-    print_benchmark(out)
-
-
-@benchmark.command("off-policy")
-def benchmark_off_policy(data: DataFolder, out: Path = Path("results/off_policy.json")) -> None:
-    """Off-policy estimates, gate and guarantee against a known truth."""
-    from pipelines.benchmarks import off_policy
-
-    off_policy.run(data, out)
-    results = json.loads(out.read_text(encoding="utf-8"))
-    columns = ("workload", "estimator", "rmse", "bias", "coverage", "ess")
-    print_table(f"written to {out}", columns, off_policy.table(results))
-
-
-def print_benchmark(out: Path) -> None:
-    """One table a workload of a file in the benchmark schema: value and interval."""
-    results = json.loads(out.read_text(encoding="utf-8"))
-    for workload, content in results["workloads"].items():
-        rows = [
-            (method, metric, f"{cell['value']:.4g}", f"[{cell['low']:.4g}, {cell['high']:.4g}]")
-            for method, metrics in content["methods"].items()
-            for metric, cell in metrics.items()
-        ]
-        print_table(workload, ("method", "metric", "value", "95 % interval"), rows)
-    console.print(f"written to {out}", highlight=False)
-
-
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point: errors that were foreseen are one line, not a traceback."""
-    _guard(app)
-
-
-def _guard(call: Callable[[], Any]) -> None:
+    words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        call()
+        run(words)
     except RouterError as error:
         console.print(f"[bold red]{type(error).__name__}[/bold red]", end=": ")
         console.print(str(error), markup=False, highlight=False)
         raise SystemExit(2) from error
+
+
+def run(words: list[str]) -> None:
+    """What the words ask for.
+
+    Raises
+    ------
+    RouterError
+        Whatever was foreseen.
+    """
+    if not words or words[0] in ("-h", "--help", "help"):
+        _print_commands()
+    elif words[0] == "completion":
+        _print_completion(words[1] if len(words) > 1 else "bash")
+    elif words[0] == "benchmark":
+        _benchmark(words[1:])
+    else:
+        dispatch(COMMANDS, "router-ml", words)
+
+
+def dispatch(commands: Mapping[str, Command], prog: str, words: Sequence[str]) -> None:
+    """Call the command that the first word names.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such command, or an option is wrong.
+    """
+    name, *rest = words
+    if name not in commands:
+        raise ConfigError(f"no command {name!r}; {prog} has {', '.join(commands)}")
+    command = commands[name]
+    cls = command.config_class()
+    config: Any = command_line(
+        cls,
+        rest,
+        prog=f"{prog} {name}",
+        positional=command.positional,
+        defaults=_folders(cls, _runs(rest), command.output),
+    )
+    command.call(config)
+
+
+def _runs(words: Sequence[str]) -> RunFolders:
+    """``--runs FOLDER``: where stages find what others wrote."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--runs", type=Path, default=Path("runs"))
+    return RunFolders(parser.parse_known_args(list(words))[0].runs)
+
+
+def _folders(cls: type, runs: RunFolders, output: str) -> dict[str, object]:
+    """Folders below ``runs`` for fields that nobody set: the needed ones, and those there are."""
+    found: dict[str, object] = {}
+    for field in fields(cls):
+        needed = field.default is MISSING and field.default_factory is MISSING
+        if field.name in _FOUND_BELOW and field.default in (None, MISSING):
+            folder: Path = getattr(runs, field.name)
+            if needed or folder.exists():
+                found[field.name] = folder
+        elif field.name == "output" and output:
+            found["output"] = getattr(runs, output)
+    return found
+
+
+def _print_commands() -> None:
+    table = Table(title="router-ml COMMAND [options]", title_justify="left", show_header=False)
+    table.box = None
+    for name, command in COMMANDS.items():
+        table.add_row(f"[bold]{name}[/bold]", command.about)
+    if _has_benchmarks():
+        table.add_row("[bold]benchmark[/bold]", "Measure, and write the numbers as JSON.")
+    table.add_row("[bold]completion[/bold]", "Print a completion script: bash, zsh or tcsh.")
+    console.print(table)
+    console.print(
+        "router-ml COMMAND --help lists a command's options. Stages find each other's folders "
+        "below --runs (default: runs).",
+        highlight=False,
+    )
+
+
+def _print_completion(shell: str) -> None:
+    import shtab
+
+    parser = argparse.ArgumentParser(prog="router-ml")
+    several = parser.add_subparsers()
+    for name, command in COMMANDS.items():
+        one = several.add_parser(name, help=command.about)
+        one.add_argument("--runs")
+        one.add_argument("--config")
+        for field in fields(command.config_class()):
+            if field.name not in command.positional:
+                one.add_argument(f"--{field.name.replace('_', '-')}")
+    if shell not in shtab.SUPPORTED_SHELLS:
+        raise ConfigError(f"completion for {', '.join(shtab.SUPPORTED_SHELLS)}, got {shell!r}")
+    sys.stdout.write(shtab.complete(parser, shell=shell) + "\n")
+
+
+def _has_benchmarks() -> bool:
+    return importlib.util.find_spec("pipelines.benchmarks") is not None
+
+
+def _benchmark(words: Sequence[str]) -> None:
+    if not _has_benchmarks():
+        raise ConfigError("benchmarks are not part of the installed package; run them in a clone")
+    module: Any = importlib.import_module("pipelines.benchmarks.cli")
+    if not words or words[0] in ("-h", "--help"):
+        for name, command in module.COMMANDS.items():
+            console.print(f"  [bold]{name}[/bold]  {command.about}", highlight=False)
+        return
+    dispatch(module.COMMANDS, "router-ml benchmark", words)
 
 
 if __name__ == "__main__":

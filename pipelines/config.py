@@ -10,19 +10,23 @@ from pathlib import Path
 from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pipelines.yaml_config import check_fields, dump_config, load_config, resolved
+from pipelines.options import check_fields, dump_config, load_config, resolved
 from router_ml.cascade.spec import CascadeConfig
 from router_ml.errors import ConfigError
 
 __all__ = [
     "EXCLUSIONS",
     "CertifyConfig",
+    "DemoConfig",
     "EvaluateConfig",
     "ExportConfig",
     "JoinConfig",
     "LabelFile",
     "PromoteConfig",
     "RegisterConfig",
+    "RollbackConfig",
+    "RouteConfig",
+    "ServeConfig",
     "TrainConfig",
     "dump_config",
     "load_config",
@@ -411,3 +415,71 @@ class PromoteConfig:
                 "an override needs both override_by and override_reason, got "
                 f"{self.override_by!r} and {self.override_reason!r}"
             )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RollbackConfig:
+    """Give the alias champion back to the version that had it before.
+
+    Parameters
+    ----------
+    name : registered model
+    by : who rolls back
+    reason : why
+    """
+
+    name: str = "router"
+    by: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServeConfig:
+    """Where the scoring service listens; further settings by ``ROUTER_SERVE_*`` variables.
+
+    Parameters
+    ----------
+    bundle : bundle folder, or models:/router@champion
+    host : address to listen on
+    port : TCP port
+    workers : processes
+    """
+
+    bundle: str
+    host: str = "127.0.0.1"
+    port: int = 8080
+    workers: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteConfig:
+    """One decision, without a service.
+
+    Parameters
+    ----------
+    bundle : bundle folder
+    query : what is asked; - reads standard input
+    cost_weight : quality per dollar
+    max_cost_usd : dollars a request
+    """
+
+    bundle: Path
+    query: str
+    cost_weight: float | None = None
+    max_cost_usd: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoConfig:
+    """What the demo runs on.
+
+    Parameters
+    ----------
+    data : folder with a log, labels, prices and a matrix; default: a synthetic world
+    output : folder to write to
+    cache : folder for encoders
+    """
+
+    data: Path | None = None
+    output: Path = Path("runs/demo")
+    cache: Path = Path(".cache")

@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from router_ml.cascade.runtime.cascade import Attempt, NextStep
+from router_ml.cascade.runtime.attempt import Attempt
+from router_ml.cascade.runtime.next_step import NextStep
 from router_ml.errors import InvalidRequestError, ScorerUnavailableError
 from router_ml.features.query import Query
 from router_ml.runtime.constraints import Constraints

@@ -12,10 +12,11 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from router_ml.bundle.files import prices_to_dict
+from router_ml.cascade.runtime.next_step import NextStep
 from router_ml.errors import InvalidRequestError, ScorerUnavailableError
 from router_ml.types.decisions import Decision
 from serving.batching import Batcher
-from serving.cascade import CascadeRequest, CascadeResponse, next_step
+from serving.cascade import CascadeRequest, CascadeResponse, next_step, to_response
 from serving.http.bodies import read_json
 from serving.http.errors import HttpError
 from serving.loading.loader import Loader, Router
@@ -109,10 +110,11 @@ class Service:
         """``POST /v1/cascade/next``."""
         router = self._router()
         request = read_json(self._cascade, body)
-        step = next_step(router.cascade, request, self._tools, self._ids.next())
+        ask, step = next_step(router.cascade, request, self._tools)
+        answer = to_response(step, router.cascade, request, self._ids.next())
         if self.log is not None:
-            self.log.append(self._cascade_row(router, request, step))
-        return self._encode(step)
+            self.log.append(self._cascade_row(router, ask, request, step, answer))
+        return self._encode(answer)
 
     async def feedback(self, body: bytes) -> bytes:
         """``POST /v1/feedback``; the row is written within ``log_flush_s``."""
@@ -234,15 +236,22 @@ class Service:
         )
 
     def _cascade_row(
-        self, router: Router, request: CascadeRequest, step: CascadeResponse
+        self,
+        router: Router,
+        ask: Ask,
+        request: CascadeRequest,
+        step: NextStep,
+        answer: CascadeResponse,
     ) -> CascadeRow:
         text = self.settings.log_text
-        answers = [msgspec.structs.asdict(answer) for answer in request.answers]
+        runtime, decision = router.runtime, step.decision
+        answers = [msgspec.structs.asdict(turn) for turn in request.answers]
         if not text:
-            for answer in answers:
-                del answer["text"]
+            for turn in answers:
+                for said in ("text", "tool_calls", "function_call"):
+                    del turn[said]
         return CascadeRow(
-            decision_id=step.decision_id,
+            decision_id=answer.decision_id,
             time=_now(),
             request_id=request.request_id,
             session_id=request.session_id,
@@ -250,18 +259,22 @@ class Service:
             arm=self.settings.arm,
             router=router.name.name,
             router_version=router.name.version,
-            bundle_id=router.runtime.manifest.bundle_id,
-            override_digest=router.runtime.override_digest,
+            bundle_id=runtime.manifest.bundle_id,
+            override_digest=runtime.override_digest,
             action=step.action,
             candidate=step.candidate,
             quality=step.quality,
             expected_gain=step.expected_gain,
             expected_cost_usd=step.expected_cost_usd,
-            estimates=step.estimates,
+            estimates=answer.estimates,
             answers=tuple(answers),
+            policy=answer.policy,
+            propensity=answer.propensity,
+            candidates=runtime.candidates.names,
+            action_probs=None if decision is None else decision.action_probs,
             query=request.query if text else None,
             messages=request.messages if text else None,
-            tools=self._tools.read(request.tools)[0] if text else None,
+            tools=ask.tools if text else None,
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -39,10 +40,12 @@ def make_bundle(
     dims: int = DIMS,
     extras: Mapping[str, bytes] | None = None,
     padded: bool = False,
+    context_window: Mapping[str, int] | None = None,
 ) -> Manifest:
     """Write a bundle whose candidates ``candidate-0 …`` grow better, dearer and slower.
 
-    Its graph takes tokens in one row, or ``padded`` as format 1 had them.
+    Its graph takes tokens in one row, or ``padded`` as format 1 had them. ``context_window`` is in
+    tokens, by candidate; the others' is unknown.
     """
     text = tokenizer_json or wordpiece().to_str()
     vocabulary: int = Tokenizer.from_str(text).get_vocab_size()
@@ -52,6 +55,8 @@ def make_bundle(
     table = CandidateTable.from_prices(
         {name: (0.1 * 3.0**i, 0.4 * 3.0**i) for i, name in enumerate(names)}
     )
+    windows = np.array([(context_window or {}).get(name, 0) for name in names])
+    table = replace(table, context_window=windows)
     contents = BundleContents(
         graph=_graph(rng, vocabulary, dims, n_candidates, pad_id if padded else None),
         tokenizer_json=text,

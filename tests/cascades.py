@@ -8,7 +8,7 @@ from router_ml.cascade.answers.table import AnswerTable
 from router_ml.cascade.export import export_answer
 from router_ml.cascade.policies.cascade import CascadePolicy
 from router_ml.cascade.policies.sequential import Score, SequentialPolicy
-from router_ml.cascade.runtime.cascade import cascade_files
+from router_ml.cascade.runtime.files import CascadeFiles
 from router_ml.cascade.scorer import AnswerScorer
 from router_ml.features.query import Query
 from router_ml.types.arrays import BoolArray, FloatArray, IntArray
@@ -50,7 +50,9 @@ def cascade_extras(policy: SequentialPolicy | None = None) -> dict[str, bytes]:
     scorer = AnswerScorer(n_trees=60, n_splits=3, repeats=2)
     scorer.fit(AnswerTable.of(queries, answers), quality)
     policy = policy or CascadePolicy(order=(0, 1, 2), thresholds=(0.8, 0.8), gains=(0.2, 0.1))
-    return cascade_files(policy, export_answer(scorer))
+    return CascadeFiles(
+        policy=policy, layout=scorer.layout_, graph=export_answer(scorer)
+    ).to_files()
 
 
 def fixed_score(estimates: FloatArray) -> Score:

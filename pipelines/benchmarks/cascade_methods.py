@@ -11,10 +11,10 @@ import numpy as np
 from pipelines.benchmarks.frugal import FrugalScorers, play, search
 from router_ml.cascade.answers.table import AnswerTable
 from router_ml.cascade.evaluation import run_cascade
-from router_ml.cascade.policies.cascade import CascadePoint, choose, frontier
-from router_ml.cascade.policies.cascade_routing import CascadeRoutingPolicy
 from router_ml.cascade.policies.sequential import Score, ScoreCache, SequentialPolicy
+from router_ml.cascade.routing_fit import fit_cascade_routing
 from router_ml.cascade.scorer import AnswerScorer
+from router_ml.cascade.search import CascadePoint, choose, frontier
 from router_ml.data.full_information import FullInformation
 from router_ml.errors import ConfigError
 from router_ml.estimators.amounts import AmountEstimator
@@ -97,11 +97,9 @@ def run_fold(
     front = frontier(learn, data.quality[train], data.cost_usd[train])
     weights = _weights(best_cost)
     routing = {
-        "cascade_routing": CascadeRoutingPolicy.fit(learn, prior_train, cost_train),
-        "cascade_routing_greedy": CascadeRoutingPolicy.fit(
-            learn, prior_train, cost_train, lookahead=1
-        ),
-        "cascade_routing_exact": CascadeRoutingPolicy.fit(
+        "cascade_routing": fit_cascade_routing(learn, prior_train, cost_train),
+        "cascade_routing_greedy": fit_cascade_routing(learn, prior_train, cost_train, lookahead=1),
+        "cascade_routing_exact": fit_cascade_routing(
             learn, prior_train, cost_train, max_depth=4, lookahead=4
         ),
     }

@@ -16,8 +16,7 @@ from pipelines.artifacts import REPORT
 from pipelines.config import ExportConfig, JoinConfig, PromoteConfig, RegisterConfig, TrainConfig
 from pipelines.loop.config import SimulateConfig
 from pipelines.loop.world import WorldState
-from pipelines.registry import registry
-from pipelines.stages import export, join, train
+from pipelines.stages import export, join, promote, register, train
 from router_ml.runtime.runtime import Runtime
 from router_ml.types.candidates import CandidateTable
 
@@ -137,7 +136,7 @@ class Operator:
         bundle = export.run(
             ExportConfig(trained=trained, joined=joined, output=work / "export", parity_queries=200)
         )
-        version = registry.register(
+        version = register.run(
             RegisterConfig(bundle=bundle, trained=trained, joined=joined, name=MODEL)
         )
         question = PromoteConfig(
@@ -153,7 +152,7 @@ class Operator:
         )
         if known:
             question = replace(question, override_by=OPERATOR, override_reason=known)
-        report = registry.promote(question)
+        report = promote.run(question)
         (work / "gate.txt").write_text(report.text, encoding="utf-8")
         found = json.loads((trained / REPORT).read_text(encoding="utf-8"))
         return Retraining(

@@ -1,6 +1,7 @@
 """The router as an MLflow model, from code: MLflow runs this file to build what it serves.
 
-Columns in: ``query``, and ``tools`` (JSON) where there are any. Columns out: one decision a row.
+Columns in: ``query``; where there are any, ``tools`` and ``constraints``, both JSON, the latter an
+object of :class:`router_ml.runtime.constraints.Constraints`. Columns out: one decision a row.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel
 
 from router_ml.features.query import parse_query
-from router_ml.runtime.runtime import Runtime
+from router_ml.runtime.constraints import Constraints
+from router_ml.runtime.runtime import NO_CONSTRAINTS, Runtime
 
 OUTPUTS = ["candidate", "propensity", "quality", "cost_usd", "latency_ms"]
 
@@ -30,12 +32,17 @@ class RouterModel(PythonModel):
         self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> pd.DataFrame:
         """Decide every row; ``quality``, ``cost_usd`` and ``latency_ms`` are predictions."""
-        texts = model_input["query"]
-        tools = model_input["tools"] if "tools" in model_input else [None] * len(texts)
+        given = {
+            name: model_input[name] if name in model_input else [None] * len(model_input)
+            for name in ("query", "tools", "constraints")
+        }
         rows = []
-        for text, tool in zip(texts, tools, strict=True):
-            offered = orjson.loads(tool) if isinstance(tool, str) and tool else None
-            decision = self.runtime.decide(parse_query(text, offered))
+        for text, tools, limits in zip(*given.values(), strict=True):
+            constraints = _json(limits)
+            decision = self.runtime.decide(
+                parse_query(text, _json(tools)),
+                NO_CONSTRAINTS if constraints is None else Constraints.from_dict(constraints),
+            )
             line = next(x for x in decision.ranking if x.candidate == decision.candidate)
             rows.append(
                 {
@@ -47,6 +54,10 @@ class RouterModel(PythonModel):
                 }
             )
         return pd.DataFrame(rows, columns=OUTPUTS)
+
+
+def _json(text: Any) -> Any:
+    return orjson.loads(text) if isinstance(text, str) and text else None
 
 
 set_model(RouterModel())

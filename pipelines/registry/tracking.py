@@ -234,7 +234,12 @@ def _log_model(mlflow: Any, bundle: Path) -> Any:
     from mlflow.types.schema import ColSpec, Schema
 
     signature = ModelSignature(
-        inputs=Schema([ColSpec("string", "query"), ColSpec("string", "tools", required=False)]),
+        inputs=Schema(
+            [
+                ColSpec("string", "query"),
+                *(ColSpec("string", name, required=False) for name in ("tools", "constraints")),
+            ]
+        ),
         outputs=Schema(
             [
                 ColSpec("string", "candidate"),

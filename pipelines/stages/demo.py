@@ -12,7 +12,6 @@ import os
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +20,7 @@ import numpy as np
 from pipelines import figures
 from pipelines.artifacts import read_training_table
 from pipelines.config import (
+    DemoConfig,
     ExportConfig,
     JoinConfig,
     PromoteConfig,
@@ -30,9 +30,8 @@ from pipelines.config import (
 from pipelines.console import console, progress, shares
 from pipelines.encoders import get_encoder
 from pipelines.printing import print_comparison
-from pipelines.registry import registry
 from pipelines.service import post, running_service
-from pipelines.stages import export, join, train
+from pipelines.stages import export, join, promote, register, train
 from router_ml.data.full_information import FullInformation, read_matrix
 from router_ml.data.groups import N_FOLDS
 from router_ml.data.synthetic_log import write_world
@@ -57,22 +56,6 @@ FILES: Final = ("requests.jsonl.gz", "labels.csv", "prices.json", "matrix.parque
 RESULT: Final = "demo.json"
 FIGURE: Final = "cost_quality.png"
 PARITY_QUERIES: Final = 200
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DemoConfig:
-    """What the demo runs on.
-
-    Parameters
-    ----------
-    data : folder with a log, labels, prices and a matrix; ``None`` = a synthetic world
-    output : folder to write to
-    cache : folder for encoders
-    """
-
-    data: Path | None = None
-    output: Path = Path("runs/demo")
-    cache: Path = Path(".cache")
 
 
 def run(config: DemoConfig) -> Path:
@@ -208,9 +191,9 @@ def _register(config: DemoConfig, joined: Path, trained: Path, bundle: Path, mat
     store.mkdir(parents=True)
     os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{store / 'mlflow.db'}"
     with progress("registering", None):
-        version = registry.register(RegisterConfig(bundle=bundle, trained=trained, joined=joined))
+        version = register.run(RegisterConfig(bundle=bundle, trained=trained, joined=joined))
     with progress("asking the gate", None):
-        report = registry.promote(PromoteConfig(joined=joined, matrix=matrix))
+        report = promote.run(PromoteConfig(joined=joined, matrix=matrix))
     console.print(report.text, highlight=False, markup=False)
     if report.promoted:
         return "models:/router@champion"

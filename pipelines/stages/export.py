@@ -15,7 +15,7 @@ from pipelines.console import progress
 from pipelines.trained import load_trained
 from router_ml.bundle.files import MANIFEST, read_bundle
 from router_ml.cascade.export import check_answer_parity, export_answer
-from router_ml.cascade.runtime.cascade import ANSWER, cascade_files, policy_from_dict
+from router_ml.cascade.runtime.files import ANSWER, CascadeFiles, policy_from_dict
 from router_ml.cascade.training import logged_answers
 from router_ml.data.groups import distinct_rows
 from router_ml.export.bundle import export_bundle, verify
@@ -31,7 +31,9 @@ def run(config: ExportConfig) -> Path:
         extras = {}
         if trained.scorer is not None:
             policy = policy_from_dict(trained.report["cascade"]["policy"])
-            extras = cascade_files(policy, export_answer(trained.scorer))
+            extras = CascadeFiles(
+                policy=policy, layout=trained.scorer.layout_, graph=export_answer(trained.scorer)
+            ).to_files()
         export_bundle(bundle, trained.router, extras=extras)
     with progress("checking parity", None):
         table, _ = read_training_table(config.joined)

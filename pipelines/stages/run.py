@@ -1,13 +1,13 @@
-"""Every stage in turn, from a log to a judged challenger: what ``mlflow run .`` does."""
+"""Every stage in turn, from a log to a judged challenger."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Any
 
-import typer
-
+from pipelines.artifacts import RunFolders
 from pipelines.config import (
     EvaluateConfig,
     ExportConfig,
@@ -16,68 +16,93 @@ from pipelines.config import (
     RegisterConfig,
     TrainConfig,
 )
-from pipelines.console import console, progress
-from pipelines.registry import registry
+from pipelines.console import console, shares
+from pipelines.options import load_config
 from pipelines.registry.promotion import PromotionReport
-from pipelines.stages import evaluate, export, join, train
+from pipelines.stages import evaluate, export, join, promote, register, train
 from router_ml.data.synthetic_log import write_world
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ChainConfig:
-    """Where the inputs are and where every stage writes.
+class RunConfig:
+    """The whole way from a log to a gate report.
 
     Parameters
     ----------
-    join : what to join; its output is ``output/joined``
-    output : a folder with one folder a stage
+    requests : request logs, files or patterns; none: a synthetic world
+    labels : quality labels, files or patterns
+    prices : price lists
+    matrix : Parquet of every candidate's outcome on every prompt, to judge on; optional
+    output : folder with one folder a stage
     cache : folder for encoders
+    name : registered model
+    join : further keys of the join, such as ``request_fields`` and ``label_ranges``
+    train : further keys of the training, such as ``policy``
+    evaluate : further keys of the evaluation
+    promote : further keys of the promotion, such as ``margin`` or ``override_by``
     """
 
-    join: JoinConfig
-    output: Path
+    requests: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    prices: tuple[str, ...] = ()
+    matrix: Path | None = None
+    output: Path = Path("runs/main")
     cache: Path = Path(".cache")
+    name: str = "router"
+    join: Mapping[str, Any] = field(default_factory=dict)
+    train: Mapping[str, Any] = field(default_factory=dict)
+    evaluate: Mapping[str, Any] = field(default_factory=dict)
+    promote: Mapping[str, Any] = field(default_factory=dict)
 
 
-def run(config: ChainConfig) -> PromotionReport:
+def run(config: RunConfig) -> PromotionReport:
     """Join, train, export, evaluate, register, and ask the gate; its answer is the report."""
-    output = config.output
-    with progress("joining", None):
-        joined = join.run(config.join)
-    trained = train.run(TrainConfig(joined=joined, output=output / "trained", cache=config.cache))
-    bundle = export.run(ExportConfig(trained=trained, joined=joined, output=output / "export"))
-    evaluation = evaluate.run(
-        EvaluateConfig(bundle=bundle, joined=joined, output=output / "evaluation")
-    )
-    registry.register(
-        RegisterConfig(bundle=bundle, trained=trained, joined=joined, evaluation=evaluation)
-    )
-    return registry.promote(PromoteConfig(joined=joined))
-
-
-def main(
-    output: Path = Path("runs/main"),
-    requests: Annotated[str, typer.Option(help="Log; empty: a synthetic world.")] = "",
-    labels: str = "",
-    prices: str = "",
-    cache: Path = Path(".cache"),
-) -> None:
-    """Run the chain and print what the gate says; a no of the gate is an answer, not an error."""
-    if not requests:
-        with progress("no log given: generating a synthetic world", None):
-            world = write_world(output / "world")
-        requests, labels, prices = (
-            str(world / name) for name in ("requests.jsonl.gz", "labels.csv", "prices.json")
+    at = RunFolders(config.output)
+    with shares() as advance:
+        joined = join.run(_join_config(config, at), progress=advance)
+    trained = train.run(
+        load_config(
+            TrainConfig,
+            overrides={
+                "cache": config.cache,
+                **config.train,
+                "joined": joined,
+                "output": at.trained,
+            },
         )
-    job = JoinConfig(
-        requests=(requests,),
-        labels=(labels,) if labels else (),
-        prices=(prices,),
-        output=output / "joined",
     )
-    report = run(ChainConfig(join=job, output=output, cache=cache))
-    console.print(report.text, highlight=False, markup=False, soft_wrap=True)
+    bundle = export.run(ExportConfig(trained=trained, joined=joined, output=at.export))
+    sources = {"joined": joined, "matrix": config.matrix}
+    evaluation = evaluate.run(
+        load_config(
+            EvaluateConfig,
+            overrides={**config.evaluate, **sources, "bundle": bundle, "output": at.evaluation},
+        )
+    )
+    register.run(
+        RegisterConfig(
+            bundle=bundle,
+            trained=trained,
+            evaluation=evaluation,
+            name=config.name,
+            joined=joined,
+            matrix=config.matrix,
+        )
+    )
+    return promote.run(
+        load_config(PromoteConfig, overrides={**config.promote, **sources, "name": config.name})
+    )
 
 
-if __name__ == "__main__":
-    typer.run(main)
+def _join_config(config: RunConfig, at: RunFolders) -> JoinConfig:
+    """The log that was named, or a synthetic one."""
+    files = {part: getattr(config, part) for part in ("requests", "labels", "prices")}
+    if not config.requests and not config.join.get("decisions"):
+        console.print("no log given: a synthetic world is generated")
+        world = write_world(config.output / "world")
+        files = {
+            "requests": (str(world / "requests.jsonl.gz"),),
+            "labels": (str(world / "labels.csv"),),
+            "prices": (str(world / "prices.json"),),
+        }
+    return load_config(JoinConfig, overrides={**config.join, **files, "output": at.joined})

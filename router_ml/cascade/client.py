@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
-from router_ml.cascade.runtime.cascade import Attempt, NextStep
+from router_ml.cascade.runtime.attempt import Attempt
+from router_ml.cascade.runtime.next_step import NextStep
 from router_ml.errors import ConfigError, InvalidRequestError
 from router_ml.features.query import Query
 from router_ml.runtime.constraints import Constraints
@@ -39,15 +40,17 @@ class CascadeResult:
 
     Parameters
     ----------
-    candidate, text : the accepted answer
+    candidate, text : the accepted answer; its text is ``""`` where it only calls tools
+    tool_calls : native calls of the accepted answer
     quality : its estimated quality
-    attempts : every turn, failed ones with ``text=None``
+    attempts : every turn; those that failed have neither text nor calls
     errors : class names of what the failed turns raised, in order
     cost_usd, latency_ms : of all turns together
     """
 
     candidate: str
     text: str
+    tool_calls: tuple[Mapping[str, Any], ...]
     quality: float
     attempts: tuple[Attempt, ...]
     errors: tuple[str, ...]
@@ -92,8 +95,13 @@ class CascadeClient:
         self.max_seconds = max_seconds
         self.clock = clock
 
-    def run(self, query: Query) -> CascadeResult:
+    def run(self, query: Query, constraints: Constraints = NO_CONSTRAINTS) -> CascadeResult:
         """Ask until an answer is accepted.
+
+        Parameters
+        ----------
+        query : what to ask
+        constraints : of this request, beside the client's own limits; the lower of two holds
 
         Raises
         ------
@@ -101,9 +109,13 @@ class CascadeClient:
             If every candidate within the limits failed; the text names what they raised.
         """
         begin = self.clock()
-        constraints = Constraints(
-            max_cost_usd=self.max_cost_usd,
-            max_latency_ms=None if self.max_seconds is None else self.max_seconds * 1e3,
+        constraints = replace(
+            constraints,
+            max_cost_usd=_lower(constraints.max_cost_usd, self.max_cost_usd),
+            max_latency_ms=_lower(
+                constraints.max_latency_ms,
+                None if self.max_seconds is None else self.max_seconds * 1e3,
+            ),
         )
         attempts: list[Attempt] = []
         errors: list[str] = []
@@ -132,13 +144,19 @@ class CascadeClient:
 
     @staticmethod
     def _result(step: NextStep, attempts: list[Attempt], errors: list[str]) -> CascadeResult:
-        text = next(a.text for a in attempts if a.candidate == step.candidate)
+        accepted = next(a for a in attempts if a.candidate == step.candidate)
         return CascadeResult(
             candidate=step.candidate,
-            text=text or "",
+            text=accepted.text or "",
+            tool_calls=tuple(accepted.tool_calls),
             quality=step.quality,
             attempts=tuple(attempts),
             errors=tuple(errors),
             cost_usd=sum(attempt.cost_usd for attempt in attempts),
             latency_ms=sum(attempt.latency_ms for attempt in attempts),
         )
+
+
+def _lower(one: float | None, other: float | None) -> float | None:
+    given = [limit for limit in (one, other) if limit is not None]
+    return min(given) if given else None

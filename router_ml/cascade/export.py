@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from router_ml.cascade.answers.table import AnswerTable, n_columns
+from router_ml.cascade.answers.table import AnswerTable
 from router_ml.cascade.runtime.scorer import AnswerRuntime
 from router_ml.cascade.scorer import AnswerScorer
 from router_ml.errors import ParityError
@@ -23,7 +23,9 @@ def export_answer(scorer: AnswerScorer) -> bytes:
     The rows are those of :meth:`router_ml.cascade.answers.table.AnswerTable.rows`.
     """
     graph = GraphBuilder()
-    rows = graph.input("rows", np.float32, ("batch", n_columns(scorer.n_candidates_)))
+    rows = graph.input(
+        "rows", np.float32, ("batch", scorer.layout_.n_columns(scorer.n_candidates_))
+    )
     margin = graph.op(
         "TreeEnsembleRegressor", rows, domain="ai.onnx.ml", **tree_attributes(scorer.booster_)
     )
@@ -53,7 +55,7 @@ def check_answer_parity(
         If it is above 1e-4.
     """
     python = scorer.predict(table, query, candidate, seen)
-    shipped = AnswerRuntime(graph=graph, n_candidates=scorer.n_candidates_)
+    shipped = AnswerRuntime(graph=graph, n_candidates=scorer.n_candidates_, layout=scorer.layout_)
     error = float(np.abs(shipped.predict(table, query, candidate, seen) - python).max(initial=0.0))
     if not error <= TOLERANCE:
         raise ParityError(

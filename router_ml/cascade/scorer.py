@@ -6,6 +6,7 @@ from typing import Any, Final, Self
 
 import numpy as np
 
+from router_ml.cascade.answers.layout import AnswerLayout
 from router_ml.cascade.answers.table import AnswerTable
 from router_ml.data.groups import group_codes, group_folds
 from router_ml.errors import ConfigError, SchemaError
@@ -100,6 +101,7 @@ class AnswerScorer:
         rng = np.random.default_rng(self.random_state)
         self.fold_ = _folds(len(table), groups, self.n_splits, self.random_state)
         self.n_candidates_ = table.n_candidates
+        self.layout_ = table.layout
         query, candidate, seen = self._draw(table, labelled, rng)
         X = table.rows(query, candidate, seen)
         y, w = Y[query, candidate], weight[query, candidate]
@@ -161,6 +163,7 @@ class AnswerScorer:
                 "n_candidates": self.n_candidates_,
                 "n_trees": self.n_trees_,
                 "agreement_learned": self.agreement_learned_,
+                "layout": self.layout_.to_dict(),
             },
             texts={"booster": self.booster_.model_to_string()},
         )
@@ -176,6 +179,7 @@ class AnswerScorer:
         self.n_candidates_ = int(state.values["n_candidates"])
         self.n_trees_ = int(state.values["n_trees"])
         self.agreement_learned_ = bool(state.values["agreement_learned"])
+        self.layout_ = AnswerLayout.from_dict(state.values["layout"])
         self.booster_ = lgb.Booster(model_str=state.texts["booster"])
         return self
 

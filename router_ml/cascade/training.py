@@ -12,11 +12,11 @@ from sklearn.metrics import roc_auc_score
 from router_ml.cascade.answers.table import AnswerTable
 from router_ml.cascade.completion import AnswerWorld
 from router_ml.cascade.evaluation import CascadeRun, run_cascade, solve
-from router_ml.cascade.policies.cascade import CascadePolicy
-from router_ml.cascade.policies.cascade_routing import CascadeRoutingPolicy
-from router_ml.cascade.policies.grid import MAX_DEPTH
+from router_ml.cascade.grid import MAX_DEPTH
 from router_ml.cascade.policies.sequential import ScoreCache, SequentialPolicy
+from router_ml.cascade.routing_fit import fit_cascade_routing
 from router_ml.cascade.scorer import AnswerScorer
+from router_ml.cascade.search import search_cascade
 from router_ml.cascade.spec import CascadeConfig
 from router_ml.data.outcomes import TrainingTable
 from router_ml.errors import SchemaError
@@ -132,7 +132,7 @@ def _search(
         best = best_constant(world.quality, world.cost_usd)
         budget = spec.cost_share * float(world.cost_usd[:, best].mean())
     if spec.name == "cascade":
-        return CascadePolicy.search(
+        return search_cascade(
             cache,
             world.quality,
             world.cost_usd,
@@ -141,7 +141,7 @@ def _search(
             max_depth=spec.max_depth or MAX_DEPTH,
         )
     depth = {} if spec.max_depth is None else {"max_depth": spec.max_depth}
-    policy = CascadeRoutingPolicy.fit(cache, prior, world.cost_usd, **depth)
+    policy = fit_cascade_routing(cache, prior, world.cost_usd, **depth)
     if budget is None:
         return policy.at(spec.cost_weight or 0.0)
     return solve(

@@ -105,6 +105,7 @@ class DeepAveragingEstimator(QualityEstimator):
         self.random_state = random_state
 
     def fit_effects(self, queries: QueryBatch, effects: Effects) -> None:
+        """See :meth:`router_ml.estimators.quality.QualityEstimator.fit_effects`."""
         if not 0.0 <= self.dropout < 1.0 or not 0.0 <= self.token_dropout < 1.0:
             raise ConfigError(f"dropout and token_dropout must be in [0, 1), got {self!r}")
         if min(self.n_hidden, self.n_tokens, self.batch_size, self.n_epochs) < 1:
@@ -123,6 +124,7 @@ class DeepAveragingEstimator(QualityEstimator):
         )
 
     def raw_quality(self, queries: QueryBatch) -> FloatArray:
+        """See :meth:`router_ml.estimators.quality.QualityEstimator.raw_quality`."""
         hidden = self._dense(queries) @ self.hidden_.astype(float) + self.bias_
         hidden += self._means(queries.tokens) @ self.table_.astype(float)
         eta = np.maximum(hidden, 0.0) @ self.out_.astype(float)

@@ -92,6 +92,7 @@ class FineTunedEstimator(QualityEstimator):
         return True
 
     def fit_effects(self, queries: QueryBatch, effects: Effects) -> None:
+        """See :meth:`router_ml.estimators.quality.QualityEstimator.fit_effects`."""
         from router_ml.features.fine_tuning import Network, to_onnx, token_map
 
         if min(self.n_epochs, self.batch_size, self.n_trained_layers) < 1 or self.max_tokens < 4:
@@ -133,6 +134,7 @@ class FineTunedEstimator(QualityEstimator):
         return steps[:n_steps]
 
     def raw_quality(self, queries: QueryBatch) -> FloatArray:
+        """See :meth:`router_ml.estimators.quality.QualityEstimator.raw_quality`."""
         session = self._scorer()
         tokens, lengths = queries.tokens, queries.tokens.lengths
         out = np.zeros((len(queries), len(self.level_)))

@@ -57,6 +57,7 @@ class KNNEstimator(QualityEstimator):
         self.random_state = random_state
 
     def fit_effects(self, queries: QueryBatch, effects: Effects) -> None:
+        """See :meth:`router_ml.estimators.quality.QualityEstimator.fit_effects`."""
         if self.temperature <= 0:
             raise ConfigError(f"temperature must be above 0, got {self.temperature}")
         rows = np.arange(len(queries))

@@ -77,6 +77,7 @@ class LightGBMEstimator(QualityEstimator):
         self.random_state = random_state
 
     def fit_effects(self, queries: QueryBatch, effects: Effects) -> None:
+        """See :meth:`router_ml.estimators.quality.QualityEstimator.fit_effects`."""
         import lightgbm
 
         X = tree_features(queries, self.n_dims)

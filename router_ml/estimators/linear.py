@@ -45,6 +45,7 @@ class LinearEstimator(QualityEstimator):
         self.lexical_scale = lexical_scale
 
     def fit_effects(self, queries: QueryBatch, effects: Effects) -> None:
+        """See :meth:`router_ml.estimators.quality.QualityEstimator.fit_effects`."""
         lexical = queries.lexical.astype(float)
         self.mean_ = lexical.mean(axis=0)
         spread = lexical.std(axis=0)

@@ -60,6 +60,7 @@ class TokenWeightsEstimator(QualityEstimator):
         self.tolerance = tolerance
 
     def fit_effects(self, queries: QueryBatch, effects: Effects) -> None:
+        """See :meth:`router_ml.estimators.quality.QualityEstimator.fit_effects`."""
         present = self._present(queries.tokens)
         seen = np.bincount(present.indices, minlength=present.shape[1])
         idf = np.log((1.0 + len(queries)) / (1.0 + seen)) + 1.0
@@ -83,6 +84,7 @@ class TokenWeightsEstimator(QualityEstimator):
         self.offset_ = (effects.level + intercept[0] + intercept[1:]).astype(np.float32)
 
     def raw_quality(self, queries: QueryBatch) -> FloatArray:
+        """See :meth:`router_ml.estimators.quality.QualityEstimator.raw_quality`."""
         total = self._present(queries.tokens).astype(np.float32) @ self.table_
         norm = np.sqrt(np.maximum(total[:, -1:], MIN_SQUARE))
         quality: FloatArray = total[:, :-1] / norm + self.offset_

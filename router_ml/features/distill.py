@@ -138,8 +138,8 @@ def quiet() -> None:
     """No weight-loading report and bar; distillation's own bar stays."""
     from transformers.utils import logging
 
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # transformers is partly typed
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
 
 
 def _pooled(encoder: Any, pad_id: int) -> Any:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,6 +31,7 @@ from router_ml.policies.registry import from_dict
 from router_ml.runtime.constraints import Constraints, fits_context
 from router_ml.runtime.inputs import INPUTS, graph_inputs
 from router_ml.runtime.session import open_session
+from router_ml.runtime.spent import NOTHING, Spent
 from router_ml.types.arrays import BoolArray, FloatArray, IntArray
 from router_ml.types.candidates import CandidateTable
 from router_ml.types.decisions import Decision, RankedCandidate
@@ -85,7 +85,7 @@ class Runtime:
         )
         self.policy: Policy = from_dict(bundle.policy if policy is None else policy)
         self.override_digest = _digest(policy, prices)
-        self._positions = {name: k for k, name in enumerate(self.candidates.names)}
+        self.positions = {name: k for k, name in enumerate(self.candidates.names)}
         self._tokenizer = QueryTokenizer(
             tokenizer_json=bundle.files[TOKENIZER].decode(),
             layout=TokenLayout(**manifest.features.layout),
@@ -146,17 +146,28 @@ class Runtime:
         return self.choose(self.predict_one(query), constraints)
 
     def choose(
-        self, predictions: Predictions, constraints: Constraints = NO_CONSTRAINTS
+        self,
+        predictions: Predictions,
+        constraints: Constraints = NO_CONSTRAINTS,
+        spent: Spent = NOTHING,
     ) -> Decision:
-        """Apply constraints and policy to one query's predictions, shape (1, K)."""
-        table = self.candidates
-        if constraints.max_output_tokens is not None:
-            capped = np.minimum(predictions.output_tokens, constraints.max_output_tokens)
-            predictions = replace(predictions, output_tokens=capped)
-        cost_usd = table.cost_usd(predictions.input_tokens, predictions.output_tokens)
-        eligible = constraints.eligible(self._positions, table, predictions, cost_usd)
+        """Apply constraints and policy to one query's predictions, shape (1, K).
+
+        ``spent`` is what earlier turns of the request took: a cascade's, where a candidate failed.
+        """
+        predictions, cost_usd = self.priced(predictions, constraints)
+        eligible = constraints.eligible(
+            self.positions, self.candidates, predictions, cost_usd, spent
+        )
         policy, reason = self._policy_for(constraints)
         return self._decisions(policy, reason, predictions, cost_usd, eligible)[0]
+
+    def priced(
+        self, predictions: Predictions, constraints: Constraints = NO_CONSTRAINTS
+    ) -> tuple[Predictions, FloatArray]:
+        """Predictions, output tokens capped, and the dollars of them, shape (n_samples, K)."""
+        capped = constraints.capped(predictions)
+        return capped, self.candidates.cost_usd(capped.input_tokens, capped.output_tokens)
 
     def choose_each(
         self, predictions: Predictions, constraints: Sequence[Constraints]

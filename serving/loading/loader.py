@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from router_ml.bundle.files import read_bundle
-from router_ml.cascade.runtime.cascade import Attempt, CascadeRuntime
+from router_ml.cascade.runtime.attempt import Attempt
+from router_ml.cascade.runtime.cascade import CascadeRuntime
 from router_ml.errors import ConfigError, RouterError
 from router_ml.features.query import Query
 from router_ml.runtime.runtime import Runtime

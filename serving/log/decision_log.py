@@ -60,7 +60,11 @@ class DecisionRow(msgspec.Struct, tag="decision", tag_field="kind", gc=False):
 
 
 class CascadeRow(msgspec.Struct, tag="cascade", tag_field="kind", gc=False):
-    """One step of a cascade; of ``answers`` so far the text is kept only where text is logged."""
+    """One step of a cascade; what ``answers`` say is kept only where text is logged.
+
+    ``action_probs``, in the order of ``candidates``, are the router's where it chose whom to ask,
+    and null where the cascade decided.
+    """
 
     decision_id: str
     time: str
@@ -79,6 +83,10 @@ class CascadeRow(msgspec.Struct, tag="cascade", tag_field="kind", gc=False):
     expected_cost_usd: float
     estimates: dict[str, float]
     answers: tuple[Any, ...]
+    policy: str
+    propensity: float
+    candidates: tuple[str, ...]
+    action_probs: tuple[float, ...] | None
     query: str | None = None
     messages: Any = None
     tools: Any = None

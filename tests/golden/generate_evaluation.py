@@ -80,9 +80,11 @@ def calibration() -> None:
     p, u = [Fraction(x) for x in uniforms(4, 200)], uniforms(5, 200)
     y = [int(b < float(a) ** 1.5) for a, b in zip(p, u, strict=True)]
     order = sorted(range(200), key=lambda i: p[i])
-    error = sum(abs(sum(p[i] - y[i] for i in order[b * 20 : b * 20 + 20])) for b in range(10))
+    zero = Fraction(0)
+    bins = [order[b * 20 : b * 20 + 20] for b in range(10)]
+    error = sum((abs(sum((p[i] - y[i] for i in rows), zero)) for rows in bins), zero)
     show("ece", float(error / 200))
-    show("brier", float(sum((a - b) ** 2 for a, b in zip(p, y, strict=True)) / 200))
+    show("brier", float(sum(((a - b) ** 2 for a, b in zip(p, y, strict=True)), zero) / 200))
 
 
 def hull() -> None:

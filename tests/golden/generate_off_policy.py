@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from fractions import Fraction
+from typing import Any
 
 F = Fraction
 # action, propensity, label probability, outcome (None = no label), pi over 3 candidates, q-hat
@@ -25,7 +26,7 @@ def show(name: str, value: F | float) -> None:
     sys.stdout.write(f"{name} {float(value)!r}\n")
 
 
-def weight(row: tuple) -> F:
+def weight(row: tuple[Any, ...]) -> F:
     """Importance weight, zero without a label."""
     action, propensity, label_prob, outcome, pi, _ = row
     return F(0) if outcome is None else pi[action] / propensity / label_prob
@@ -62,7 +63,8 @@ def sensitivity(gamma: F) -> None:
     values = []
     for mask in range(2 ** len(rows)):
         w = [end[mask >> i & 1] for i, end in enumerate(ends)]
-        values.append(sum(a * row[3] for a, row in zip(w, rows, strict=True)) / sum(w))
+        total = sum((a * F(row[3] or 0) for a, row in zip(w, rows, strict=True)), F(0))
+        values.append(total / sum(w, F(0)))
     show("gamma_2_low", min(values))
     show("gamma_2_high", max(values))
 

@@ -8,24 +8,22 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from typer.testing import CliRunner
 
-from pipelines.cli import app
 from pipelines.config import TrainConfig
-from pipelines.yaml_config import load_config
+from pipelines.options import load_config
 from router_ml.bundle.files import read_bundle
 from router_ml.cascade.policies.cascade import CascadePolicy
-from router_ml.cascade.runtime.cascade import Attempt, CascadeRuntime
+from router_ml.cascade.runtime.attempt import Attempt
+from router_ml.cascade.runtime.cascade import CascadeRuntime
 from router_ml.errors import ConfigError
 from router_ml.features.query import Query
 from router_ml.runtime.runtime import Runtime
+from tests.command import run_command
 
 
 def invoke(*arguments: str, **values: object) -> str:
     settings = [part for key, value in values.items() for part in ("--set", f"{key}={value}")]
-    result = CliRunner().invoke(app, [*arguments, *settings], catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return result.output
+    return run_command([*arguments, *settings])
 
 
 def report(runs: Path) -> dict[str, Any]:

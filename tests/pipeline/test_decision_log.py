@@ -123,7 +123,7 @@ def test_with_requests_each_log_gives_what_it_knows(dirty: DirtyDecisions) -> No
     redacted = frame.loc["req-00055"]
     assert redacted["query"] == "Question 55, please."
     assert frame.loc["req-00101", "propensity"] == 0.8  # text of one, decision of the other
-    assert pd.isna(frame.loc["old-2", "propensity"])
+    assert frame["propensity"].isna()["old-2"]
     assert "x-71" not in frame.index  # its decision chose medium, large answered: a fallback
     used = accounts(dirty.folder / "with_requests")["requests"]["used"]
     assert used == 50 + 10 + 4 + 5

@@ -15,9 +15,9 @@ import pytest
 
 from pipelines.artifacts import read_training_table
 from pipelines.config import ExportConfig, JoinConfig, RegisterConfig, TrainConfig
-from pipelines.registry.registry import register
 from pipelines.stages.export import run as export
 from pipelines.stages.join import run as join
+from pipelines.stages.register import run as register
 from pipelines.stages.train import run as train
 from pipelines.trained import load_trained
 from router_ml.data.held_out import HELD_OUT, HeldOut
@@ -114,8 +114,8 @@ def test_what_was_learned_from_noise_is_worth_nothing(
         assert judged.held_out is not None
         everything, candidates = read_training_table(noise, "train")
         trained = load_trained(tmp_path / "trained")
-        data = training_set(everything, candidates, trained.encoder)
-        seen = trained.estimator.predict(data.batch, candidates)
+        data = training_set(everything, candidates, trained.router.encoder)
+        seen = trained.router.estimator.predict(data.batch, candidates)
         assert z(replace(judged, held_out=replace(judged.held_out, predictions=seen))) > 4.0
 
 

@@ -7,14 +7,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from pipelines.config import PromoteConfig, RegisterConfig
-from pipelines.registry import registry
 from pipelines.registry.promotion import Condition, check_support
+from pipelines.registry.versions import champion_version
 from pipelines.service import post, running_service
+from pipelines.stages import promote, register
 from router_ml.errors import DataError
 from router_ml.evaluation.gate.gate import Gate
 from router_ml.evaluation.gate.pairing import PairedRows, difference
@@ -32,8 +34,8 @@ from tests.promotion_world import (
 mlflow = pytest.importorskip("mlflow")
 pytestmark = pytest.mark.filterwarnings(*MLFLOW_WARNINGS)
 REPOSITORY = Path(__file__).parents[2]
-PATIENT = {"max_p50_ms": 1e3, "max_p99_ms": 1e3}
-NAMED = {"override_by": "Ada", "override_reason": "a test", **PATIENT}
+PATIENT: dict[str, Any] = {"max_p50_ms": 1e3, "max_p99_ms": 1e3}
+NAMED: dict[str, Any] = {"override_by": "Ada", "override_reason": "a test", **PATIENT}
 
 
 @pytest.fixture
@@ -44,19 +46,19 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def add(folder: Path, policy: str) -> str:
-    return registry.register(RegisterConfig(bundle=exported(folder, policy)))
+    return register.run(RegisterConfig(bundle=exported(folder, policy)))
 
 
 def test_a_log_alone_can_show_a_saving_and_a_loss(store: Path) -> None:
     joined = write_joined(store / "log", n=30_000)
     add(store / "a", "candidate-2")
-    registry.promote(PromoteConfig(joined=joined, **NAMED))
+    promote.run(PromoteConfig(joined=joined, **NAMED))
     add(store / "b", "candidate-0")
-    worse = registry.promote(PromoteConfig(joined=joined, **PATIENT))
+    worse = promote.run(PromoteConfig(joined=joined, **PATIENT))
     assert not worse.promoted
     assert worse.gate.checks[0].estimate.high < 0.0
     add(store / "c", "candidate-1")
-    cheaper = registry.promote(PromoteConfig(joined=joined, margin=0.05, peeking="once", **PATIENT))
+    cheaper = promote.run(PromoteConfig(joined=joined, margin=0.05, peeking="once", **PATIENT))
     assert cheaper.promoted
     assert cheaper.gate.checks[1].estimate.value == pytest.approx(-0.0007, abs=1e-4)
     assert cheaper.moved == pytest.approx(1.0)
@@ -65,7 +67,7 @@ def test_a_log_alone_can_show_a_saving_and_a_loss(store: Path) -> None:
 def test_a_log_cannot_judge_what_it_never_served(store: Path) -> None:
     joined = write_joined(store / "log", n=600, probs=(0.5, 0.5, 0.0))
     add(store / "a", "candidate-2")
-    report = registry.promote(PromoteConfig(joined=joined, **PATIENT))
+    report = promote.run(PromoteConfig(joined=joined, **PATIENT))
     assert [c.name for c in report.conditions if not c.passed] == ["support"]
     assert "candidate-2" in report.text
 
@@ -117,7 +119,7 @@ def test_a_collapsed_champion_may_go_though_some_of_its_traffic_moves_into_the_u
 def test_a_gate_without_data_says_so(store: Path) -> None:
     add(store / "a", "candidate-1")
     with pytest.raises(DataError, match="joined log or a matrix"):
-        registry.promote(PromoteConfig())
+        promote.run(PromoteConfig())
 
 
 @pytest.mark.slow
@@ -127,13 +129,13 @@ def test_a_running_service_follows_promotion_and_rollback(
     monkeypatch.setenv("ROUTER_SERVE_POLL_INTERVAL_S", "0.5")
     matrix = write_matrix(store / "matrix.parquet")
     add(store / "a", "candidate-2")
-    registry.promote(PromoteConfig(matrix=matrix, **NAMED))
+    promote.run(PromoteConfig(matrix=matrix, **NAMED))
     with running_service("models:/router@champion") as address:
         assert post(f"{address}/v1/route", {"query": "Mix"})["candidate"] == "candidate-2"
         add(store / "b", "candidate-1")
-        assert registry.promote(PromoteConfig(matrix=matrix, **PATIENT)).passed
+        assert promote.run(PromoteConfig(matrix=matrix, **PATIENT)).passed
         assert _waits_for(address, "candidate-1")
-        registry.rollback()
+        promote.rollback()
         assert _waits_for(address, "candidate-2")
 
 
@@ -151,7 +153,7 @@ def test_the_mlflow_project_rolls_back(store: Path) -> None:
     matrix = write_matrix(store / "matrix.parquet", n=100)
     for folder, policy in (("a", "candidate-1"), ("b", "candidate-2")):
         add(store / folder, policy)
-        registry.promote(PromoteConfig(matrix=matrix, **NAMED))
+        promote.run(PromoteConfig(matrix=matrix, **NAMED))
     scripts = Path(sys.executable).parent
     command = [str(scripts / "mlflow"), "run", str(REPOSITORY), "--env-manager", "local"]
     environ = {**os.environ, "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}"}
@@ -159,4 +161,4 @@ def test_the_mlflow_project_rolls_back(store: Path) -> None:
         [*command, "-e", "rollback"], env=environ, capture_output=True, text=True, cwd=store
     )
     assert done.returncode == 0, done.stderr
-    assert registry.champion_version() == "1"
+    assert champion_version() == "1"

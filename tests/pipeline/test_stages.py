@@ -9,23 +9,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 from pipelines.artifacts import read_training_table
-from pipelines.cli import app
 from pipelines.config import JoinConfig, TrainConfig
+from pipelines.options import load_config
 from pipelines.stages.train import run as train
-from pipelines.yaml_config import load_config
 from router_ml.bundle.files import read_bundle
 from router_ml.data.full_information import read_matrix
 from router_ml.errors import ConfigError, DataError, SchemaError
 from router_ml.evaluation.off_policy.log_feedback import feedback
+from tests.command import run_command
 
 
 def invoke(*arguments: str) -> str:
-    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return result.output
+    return run_command(arguments)
 
 
 @pytest.fixture(scope="module")
@@ -206,7 +203,7 @@ def test_unknown_keys_and_missing_folders_say_what_to_do(stages: Path, tmp_path:
         load_config(JoinConfig, None, {"reqests": "x"})
     missing = ("train", "--set", f"joined={tmp_path}", "--set", f"output={tmp_path / 'out'}")
     with pytest.raises((SchemaError, DataError, OSError)):
-        CliRunner().invoke(app, missing, catch_exceptions=False)
+        run_command(missing)
 
 
 @pytest.mark.parametrize("left_out", [(), ("delta-medium",)])

@@ -24,7 +24,8 @@ actions = arrays(np.int64, N, elements=st.integers(0, K - 1))
 
 
 def normalise(x: FloatArray) -> FloatArray:
-    return x / x.sum(axis=1, keepdims=True)
+    shares: FloatArray = x / x.sum(axis=1, keepdims=True)
+    return shares
 
 
 def make(behavior: FloatArray, action: IntArray, outcome: FloatArray) -> LoggedFeedback:

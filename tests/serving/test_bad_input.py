@@ -126,6 +126,7 @@ def test_media_type(client: httpx.Client, kind: str) -> None:
 
 
 def test_batch(client: httpx.Client) -> None:
+    bad: dict[str, list[dict[str, object]]]
     bad = {"requests": [{"query": "a"}, {"query": ""}]}
     assert "requests[1]" in problem(client.post("/v1/route/batch", json=bad), 422)
     bad = {"requests": [{"query": "a"}, {"query": "b", "max_cost_usd": 0}]}

@@ -159,7 +159,16 @@ def test_every_worker_writes_a_file_of_its_own(tmp_path: Path, bundle: Path) -> 
 def test_cascade_steps_are_logged_with_the_answers_so_far(tmp_path: Path, log_text: bool) -> None:
     make_bundle(tmp_path / "bundle", extras=cascade_extras())
     folder = tmp_path / "decisions"
-    turns = [{"candidate": "candidate-0", "text": "my-secret-answer", "cost_usd": 0.001}]
+    function = {"name": "f", "arguments": '{"x": "my-secret-argument"}'}
+    turns = [
+        {
+            "candidate": "candidate-0",
+            "text": "my-secret-answer",
+            "tool_calls": [{"type": "function", "function": function}],
+            "function_call": {"name": "my-secret-function"},
+            "cost_usd": 0.001,
+        }
+    ]
     options = {"bundle": tmp_path / "bundle", "decision_log": folder, "log_text": log_text}
     with serve(tmp_path / "log", **options) as client:
         for body in ({"query": "Mix blue.", "request_id": "r-1"}, {"query": "Mix blue."}):
@@ -173,9 +182,10 @@ def test_cascade_steps_are_logged_with_the_answers_so_far(tmp_path: Path, log_te
     assert (second["action"], second["candidate"]) == (step["action"], step["candidate"])
     assert second["answers"][0]["cost_usd"] == 0.001
     assert second["estimates"] == step["estimates"]
+    assert (first["policy"], first["propensity"], first["action_probs"]) == ("cascade", 1.0, None)
     written = "".join(path.read_text() for path in folder.iterdir())
-    assert ("my-secret-answer" in written) == log_text
-    assert ("Mix blue." in written) == log_text
+    for secret in ("my-secret-answer", "my-secret-argument", "my-secret-function", "Mix blue."):
+        assert (secret in written) == log_text
 
 
 def test_feedback_without_a_log_is_refused(tmp_path: Path, bundle: Path) -> None:

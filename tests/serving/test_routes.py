@@ -64,7 +64,7 @@ def test_limits_hold_wherever_they_stand(client: httpx.Client, place: str) -> No
 
 
 def test_batch_answers_as_single_requests_do(client: httpx.Client) -> None:
-    requests = [
+    requests: list[dict[str, object]] = [
         {"query": "Mix blue."},
         {"messages": MESSAGES, "tools": [TOOLS], "max_output_tokens": 3},
         {"query": "Prüfe 数学 " * 50, "request_id": "r-3", "constraints": {"min_quality": 0.4}},
@@ -117,7 +117,7 @@ def test_keys(tmp_path: Path, bundle: Path) -> None:
     with serve(tmp_path / "log", bundle=bundle, api_keys="key-one,key-two") as client:
         body = {"query": "Mix blue."}
         for header in (None, "Bearer wrong", "key-one", "Basic key-one", "Bearer kéy"):
-            headers = {} if header is None else {"authorization": header.encode("latin-1")}
+            headers = {} if header is None else {b"authorization": header.encode("latin-1")}
             response = client.post("/v1/route", json=body, headers=headers)
             assert response.status_code == 401
             assert response.headers["www-authenticate"] == "Bearer"

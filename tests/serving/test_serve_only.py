@@ -32,9 +32,9 @@ service.close()
 def test_serve_only(tmp_path: Path) -> None:
     import mlflow
 
-    python = tmp_path / "venv" / "bin" / "python"
+    python = str(tmp_path / "venv" / "bin" / "python")
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
-    install = [python, "-m", "pip", "install", "-q", "-c", ROOT / "constraints.txt"]
+    install = [python, "-m", "pip", "install", "-q", "-c", str(ROOT / "constraints.txt")]
     source = tmp_path / "source"  # a build leaves files behind
     for package in ("router_ml", "pipelines", "serving"):
         shutil.copytree(ROOT / package, source / package)
@@ -45,7 +45,7 @@ def test_serve_only(tmp_path: Path) -> None:
     environ = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     make_bundle(tmp_path / "model" / "artifacts" / "bundle")
     bundle = tmp_path / "model" / "artifacts" / "bundle"
-    command = [python, "-c", SCRIPT, bundle]
+    command = [python, "-c", SCRIPT, str(bundle)]
     done = subprocess.run(
         command, cwd=tmp_path, env=environ, check=True, capture_output=True, text=True
     )
@@ -57,7 +57,7 @@ def test_serve_only(tmp_path: Path) -> None:
     client.create_model_version("router", source=(tmp_path / "model").as_uri())
     watch = [python, "-m", "serving.loading.registry_watch", "models:/router/1", "--interval", "1"]
     done = subprocess.run(
-        [*watch, "--cache", tmp_path / "cache"],
+        [*watch, "--cache", str(tmp_path / "cache")],
         cwd=tmp_path,
         env=environ | {"MLFLOW_TRACKING_URI": uri},
         check=True,

@@ -29,6 +29,7 @@ from router_ml.data.schemas import REQUESTS
 from router_ml.errors import ConfigError, InvalidRequestError
 from router_ml.features.query import group_id, parse_query, query_id
 from router_ml.features.tools import parse_tools
+from router_ml.types.answers import Answer
 
 Fields = Mapping[str, tuple[str, ...]]
 
@@ -62,8 +63,6 @@ LITELLM: Final[Fields] = {
     ),
     "answer": (
         "response.choices.0.message.content",
-        "response.choices.0.message.tool_calls",
-        "response.choices.0.message.function_call",
         "response.choices.0.text",
         "response.output_text",
         "response.output",
@@ -118,6 +117,8 @@ LITELLM: Final[Fields] = {
     "shadow": ("metadata.is_silent_experiment",),
     "fallbacks": ("metadata.attempted_fallbacks",),
     "candidate_asked": ("metadata.original_model_group",),
+    "tool_calls": ("response.choices.0.message.tool_calls",),
+    "function_call": ("response.choices.0.message.function_call",),
     "error_code": ("error_information.error_code", "metadata.error_information.error_code"),
     "error_text": (
         "error_str",
@@ -151,6 +152,8 @@ _SERVICE_TIERS: Final = {
 _COUNTS: Final = frozenset(
     {"cached_input_tokens", "cache_write_tokens", "audio_input_tokens", "audio_output_tokens"}
 )
+_CALLS: Final = ("tool_calls", "function_call")
+_MESSAGE: Final = frozenset({"content", *_CALLS})
 _CONVERTED: Final = tuple(
     column
     for column in REQUESTS.columns
@@ -207,7 +210,7 @@ def _fill(row: dict[str, Any], record: Record, fields: Fields, reading: Reading)
     row["status"] = _status(find(values, fields["status"]))
     row["error_class"] = error_class(values, fields) if row["status"] == "failure" else None
     row["service_tier"] = _service_tier(find(values, fields["service_tier"]))
-    row["answer"] = _answer(find_filled(values, fields["answer"]))
+    row["answer"] = _answer(values, fields)
     _candidates(row, values, fields)
     _text(row, values, fields)
 
@@ -283,8 +286,19 @@ def _service_tier(value: Any) -> str | None:
     return _SERVICE_TIERS.get(word)
 
 
-def _answer(value: Any) -> str | None:
-    return value if value is None or isinstance(value, str) else to_json(value)
+def _answer(values: Mapping[str, Any], fields: Fields) -> str | None:
+    """Content, native calls, or both, as :attr:`router_ml.types.answers.Answer.stored` writes them.
+
+    ``answer`` may name the content or the whole message.
+    """
+    content = find(values, fields["answer"])
+    if isinstance(content, Mapping) and not _MESSAGE.isdisjoint(content):
+        message = content
+    else:
+        calls = (open_json(find(values, fields[name])) for name in _CALLS)
+        message = {"content": content, **dict(zip(_CALLS, calls, strict=True))}
+    answer = Answer.from_message(message)
+    return None if answer is None else answer.stored
 
 
 def _text(row: dict[str, Any], values: Mapping[str, Any], fields: Fields) -> None:

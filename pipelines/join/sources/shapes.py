@@ -80,12 +80,12 @@ _OPENAI: Final[Fields] = {
     "tools": _asked("tools", "functions"),
     "answer": _under(
         "choices.0.message.content",
-        "choices.0.message.tool_calls",
-        "choices.0.message.function_call",
         "choices.0.text",
         "output_text",
         "output",
     ),
+    "tool_calls": _under("choices.0.message.tool_calls"),
+    "function_call": _under("choices.0.message.function_call"),
     "input_tokens": _under("usage.prompt_tokens", "usage.input_tokens"),
     "output_tokens": _under("usage.completion_tokens", "usage.output_tokens"),
     "cached_input_tokens": _under(

@@ -1,4 +1,4 @@
-"""Whether the calculations written in an answer hold, and start from the query's numbers."""
+"""Numbers and calculations as people write them."""
 
 from __future__ import annotations
 
@@ -7,114 +7,21 @@ import math
 import re
 from typing import Final
 
-from router_ml.cascade.answers.words import Phrases
-
-ARITHMETIC_NAMES: Final = (
-    "equations",
-    "equations_wrong",
-    "equations_unread",
-    "operands_unfounded",
-    "query_numbers_unused",
-    "query_numbers",
-    "final_given",
-    "final_marked",
-    "final_is_result",
-    "final_is_last_result",
-    "final_is_integer",
-    "final_negative",
-    "log_final",
-    "final_in_query",
-    "results_unused",
-    "results_fractional",
-    "divisions",
-    "subtractions",
-    "percents",
-)
-"""Columns of :func:`arithmetic_features`, in order."""
-
-_NUM: Final = r"\d++(?:,\d{3})*+(?:\.\d++)?|\.\d++"
-_NUMBER: Final = re.compile(rf"(?<![\w.])(?:{_NUM})(?![\w])")
-_RESULT: Final = re.compile(rf"\s*+[$€£]?\s*+(-?(?:{_NUM}))")
-_FINAL_MARK: Final = Phrases(
-    rf"(?:####|final answer(?: is)?:?|answer is:?|\\boxed\{{)\s*[$€£]?\s*(-?(?:{_NUM}))",
-    stems=("####", "answer", "\\boxed"),
-)
+NUMBER: Final = r"\d++(?:,\d{3})*+(?:\.\d++)?|\.\d++"
+_NUMBER: Final = re.compile(rf"(?<![\w.])(?:{NUMBER})(?![\w])")
+_RESULT: Final = re.compile(rf"\s*+[$€£]?\s*+(-?(?:{NUMBER}))")
 _TIMES: Final = re.compile(r"(?<=[\d\s)])\s*[x×·]\s*(?=[\d\s($.])")
 _SIGNS: Final = str.maketrans({"÷": "/", "−": "-", "–": "-", "$": None, "€": None, "£": None})
 _UNITS: Final = re.compile(r"[A-Za-z_]+(?:/[A-Za-z_]+)*")
-_TOKEN: Final = re.compile(rf"({_NUM})|([-+*/()%])")
+_TOKEN: Final = re.compile(rf"({NUMBER})|([-+*/()%])")
 _MAX_EQUATIONS: Final = 40
 _MAX_SIDE: Final = 200
 _LARGEST: Final = 1e15
-_TOLERANCE: Final = 0.011
-
-
-def final_number(text: str) -> float:
-    """The number an answer ends on: the marked one, else the last; NaN without any.
-
-    Examples
-    --------
-    >>> final_number("3 + 4 = 7 apples. #### 7"), final_number("so it costs $1,250.")
-    (7.0, 1250.0)
-    """
-    marks = _FINAL_MARK.find(text.lower())
-    if marks:
-        return _value(marks[-1])
-    numbers = numbers_in(text[-400:])
-    return numbers[-1] if numbers else math.nan
 
 
 def numbers_in(text: str) -> list[float]:
     """Every number of a text, in order, without signs."""
-    return [_value(number) for number in _NUMBER.findall(text)]
-
-
-def arithmetic_features(query_text: str, answer: str) -> list[float]:
-    """Columns :data:`ARITHMETIC_NAMES` of one answer."""
-    asked = numbers_in(query_text)
-    known = set(asked) | {100.0, 1.0, 2.0}
-    wrong = unread = unfounded = fractional = 0
-    results: list[float] = []
-    operands: list[float] = []
-    for left, right in _equations(answer):
-        expression = _tail(left)
-        value = evaluate(expression)
-        result = _value(right)
-        if math.isnan(value):
-            unread += 1
-        else:
-            used = numbers_in(expression)
-            unfounded += sum(x not in known for x in used)
-            operands += used
-            wrong += not math.isclose(value, result, rel_tol=1e-3, abs_tol=_TOLERANCE)
-        fractional += result != round(result)
-        known.add(result)
-        results.append(result)
-    final = final_number(answer)
-    finite = not math.isnan(final)
-    used_at_all = set(operands) or set(numbers_in(answer))
-    n = len(results)
-    return [
-        float(n),
-        float(wrong),
-        float(unread),
-        float(unfounded),
-        float(len(set(asked) - used_at_all)),
-        float(len(set(asked))),
-        float(finite),
-        float(_FINAL_MARK.count(answer.lower()) > 0),
-        float(finite and final in results),
-        float(finite and n > 0 and math.isclose(final, results[-1], abs_tol=_TOLERANCE)),
-        float(finite and final == round(final)),
-        float(finite and final < 0),
-        math.log1p(abs(final)) if finite else 0.0,
-        float(finite and final in asked),
-        float(len(set(results[:-1]).difference(operands))),
-        float(fractional),
-        float(answer.count("/")),
-        float(answer.count(" - ")),
-        float(answer.count("%")),
-    ]
+    return [value_of(number) for number in _NUMBER.findall(text)]
 
 
 def evaluate(expression: str) -> float:
@@ -175,7 +82,7 @@ class _Parser:
             if self._next() != ")":
                 raise ValueError("unbalanced")
         else:
-            value = _value(token)
+            value = value_of(token)
         if self._peek() == "%":
             self._next()
             value /= 100.0
@@ -189,7 +96,7 @@ class _Parser:
         return self._tokens[self._at - 1]
 
 
-def _equations(text: str) -> list[tuple[str, str]]:
+def equations(text: str) -> list[tuple[str, str]]:
     """Left side and number on the right of every equals sign, in order."""
     found: list[tuple[str, str]] = []
     for line in text.splitlines():
@@ -202,7 +109,7 @@ def _equations(text: str) -> list[tuple[str, str]]:
     return found
 
 
-def _tail(left: str) -> str:
+def expression_before(left: str) -> str:
     """The expression that ends at an equals sign: units dropped, other times-signs made plain."""
     text = _TIMES.sub(" * ", left.translate(_SIGNS))
     words = _UNITS.split(text)
@@ -220,7 +127,7 @@ def _tail(left: str) -> str:
     return kept.strip(" .,:;")
 
 
-def _value(text: str) -> float:
+def value_of(text: str) -> float:
     """A number as written, capped and rounded so that equal numbers are equal floats."""
     try:
         return round(min(float(text.replace(",", "")), _LARGEST), 6)

@@ -12,24 +12,16 @@ from typing import Final
 
 import numpy as np
 
-from router_ml.cascade.answers.columns import OWN_NAMES, AnswerFacts, QueryFacts, similarity
+from router_ml.cascade.answers.agreement import agreement_columns
+from router_ml.cascade.answers.asked import Asked
+from router_ml.cascade.answers.layout import AnswerLayout
+from router_ml.cascade.answers.reading import CALLS, Statement, similarity
 from router_ml.errors import SchemaError
 from router_ml.features.lexical import NAMES, lexical_features
 from router_ml.features.query import Query
+from router_ml.types.answers import Answer
 from router_ml.types.arrays import BoolArray, FloatArray, IntArray
 
-AGREEMENT_NAMES: Final = (
-    "n_seen",
-    "agree_share",
-    "agree_best",
-    "agree_mean",
-    "same_functions_share",
-    "largest_cluster_share",
-    "in_largest_cluster",
-    "pairs_agree_share",
-    "no_calls_share",
-)
-"""Columns that compare an answer with those seen so far; all zero where there is none."""
 UNSEEN: Final = -1.0
 """Similarity to a candidate whose answer was not seen."""
 
@@ -41,11 +33,12 @@ class AnswerTable:
     Parameters
     ----------
     lexical : float32 array, shape (n, n_lexical), of the query
-    own : float32 array, shape (n, K, len(OWN_NAMES)); zero where there is no answer
+    own : float32 array, shape (n, K, n_own), what readers see; zero where there is no answer
     known : bool array, shape (n, K), where there is an answer
     alike : float32 array, shape (n, K, K), agreement in [0, 1]
     same_functions : bool array, shape (n, K, K), whether the same tools are called
     calls : bool array, shape (n, K), whether the answer calls a tool
+    layout : readers and columns
     """
 
     lexical: FloatArray
@@ -54,6 +47,7 @@ class AnswerTable:
     alike: FloatArray
     same_functions: BoolArray
     calls: BoolArray
+    layout: AnswerLayout
 
     def __len__(self) -> int:
         return len(self.known)
@@ -67,19 +61,22 @@ class AnswerTable:
     def of(
         cls,
         queries: Sequence[Query],
-        answers: Sequence[Sequence[str | None]],
+        answers: Sequence[Sequence[Answer | str | None]],
         *,
         finish_reasons: Sequence[Sequence[str]] | None = None,
         lexical: FloatArray | None = None,
+        layout: AnswerLayout | None = None,
     ) -> AnswerTable:
         """Read answers.
 
         Parameters
         ----------
         queries : n queries
-        answers : n rows of K texts, ``None`` where a candidate gave no answer
-        finish_reasons : n rows of K, optional
+        answers : n rows of K, ``None`` where a candidate gave no answer; a text is read as a log
+            keeps answers, see :meth:`router_ml.types.answers.Answer.from_stored`
+        finish_reasons : n rows of K, of answers that are texts; optional
         lexical : the queries' lexical features where they are known already, shape (n, n_lexical)
+        layout : readers and columns; default: all of this release
 
         Raises
         ------
@@ -97,38 +94,40 @@ class AnswerTable:
             raise SchemaError(
                 f"answers must be {n} rows of one length > 0, got {len(answers)} rows"
             )
-        table = cls.empty(n, k)
+        layout = AnswerLayout() if layout is None else layout
+        table = cls.empty(n, k, layout)
         for i, (query, row) in enumerate(zip(queries, answers, strict=True)):
             table.lexical[i] = lexical_features(query) if lexical is None else lexical[i]
-            facts = QueryFacts.of(query)
             reasons = finish_reasons[i] if finish_reasons is not None else ("",) * k
-            read = {
-                j: AnswerFacts.of(facts, text, finish_reason=reasons[j])
-                for j, text in enumerate(row)
-                if text is not None
-            }
-            table._put(i, read)
+            asked = Asked(query)
+            said: dict[int, Statement] = {}
+            for j, answer in enumerate(row):
+                if answer is not None:
+                    if isinstance(answer, str):
+                        answer = Answer.from_stored(answer, finish_reason=reasons[j])
+                    table.own[i, j], said[j] = layout.read(asked, answer)
+            table._compare(i, said)
         return table
 
     @classmethod
-    def empty(cls, n: int, n_candidates: int) -> AnswerTable:
+    def empty(cls, n: int, n_candidates: int, layout: AnswerLayout) -> AnswerTable:
         """A table without answers."""
         k = n_candidates
         return cls(
             lexical=np.zeros((n, len(NAMES)), np.float32),
-            own=np.zeros((n, k, len(OWN_NAMES)), np.float32),
+            own=np.zeros((n, k, len(layout.own)), np.float32),
             known=np.zeros((n, k), bool),
             alike=np.zeros((n, k, k), np.float32),
             same_functions=np.zeros((n, k, k), bool),
             calls=np.zeros((n, k), bool),
+            layout=layout,
         )
 
-    def _put(self, i: int, read: dict[int, AnswerFacts]) -> None:
-        for j, a in read.items():
-            self.own[i, j] = a.own
+    def _compare(self, i: int, said: dict[int, Statement]) -> None:
+        for j, a in said.items():
             self.known[i, j] = True
-            self.calls[i, j] = a.kind == "calls"
-            for m, b in read.items():
+            self.calls[i, j] = a.kind == CALLS
+            for m, b in said.items():
                 if m <= j:
                     self.alike[i, j, m] = self.alike[i, m, j] = similarity(a, b)
                     same = a.kind == b.kind and a.functions == b.functions
@@ -143,6 +142,7 @@ class AnswerTable:
             self.alike[index],
             self.same_functions[index],
             self.calls[index],
+            self.layout,
         )
 
     def rows(self, query: IntArray, candidate: IntArray, seen: BoolArray) -> FloatArray:
@@ -155,50 +155,27 @@ class AnswerTable:
 
         Returns
         -------
-        float32 array, shape (m, n_columns(K))
+        float32 array, shape (m, layout.n_columns(K))
             Own columns, the query's lexical columns, agreement, similarity to each candidate's
             answer, and which candidate this is.
         """
         seen = seen & self.known[query]
         seen[np.arange(len(query)), candidate] = False
         alike = self.alike[query, candidate]
+        lexical, columns = self.lexical[query], self.layout.lexical_positions
         return np.concatenate(
             [
                 self.own[query, candidate],
-                self.lexical[query],
-                self._agreement(query, candidate, seen, alike),
+                lexical if columns is None else lexical[:, columns],
+                agreement_columns(
+                    alike=alike,
+                    alike_all=self.alike[query],
+                    same_functions=self.same_functions[query, candidate],
+                    calls=self.calls[query],
+                    seen=seen,
+                )[:, self.layout.agreement_positions],
                 np.where(seen, alike, np.float32(UNSEEN)),
                 np.eye(self.n_candidates, dtype=np.float32)[candidate],
             ],
             axis=1,
         ).astype(np.float32, copy=False)
-
-    def _agreement(
-        self, query: IntArray, candidate: IntArray, seen: BoolArray, alike: FloatArray
-    ) -> FloatArray:
-        if not seen.any():
-            return np.zeros((len(query), len(AGREEMENT_NAMES)), np.float32)
-        count = seen.sum(axis=1)
-        n = np.maximum(count, 1)
-        equal = (alike == 1.0) & seen
-        # cluster[i, j]: how many of the seen answers say what the seen answer j says.
-        both = seen[:, :, None] & seen[:, None, :]
-        cluster = ((self.alike[query] == 1.0) & both).sum(axis=2)
-        largest = cluster.max(axis=1)
-        columns = (
-            count,
-            equal.sum(axis=1) / n,
-            np.where(seen, alike, 0.0).max(axis=1),
-            np.where(seen, alike, 0.0).sum(axis=1) / n,
-            (self.same_functions[query, candidate] & seen).sum(axis=1) / n,
-            largest / n,
-            (equal.sum(axis=1) >= largest) & (count > 0),
-            (cluster.sum(axis=1) - count) / np.maximum(count * (count - 1), 1),
-            (~self.calls[query] & seen).sum(axis=1) / n,
-        )
-        return np.stack(columns, axis=1).astype(np.float32)
-
-
-def n_columns(n_candidates: int) -> int:
-    """Columns of :meth:`AnswerTable.rows`."""
-    return len(OWN_NAMES) + len(NAMES) + len(AGREEMENT_NAMES) + 2 * n_candidates

@@ -52,3 +52,14 @@ class Phrases:
     def count(self, text: str) -> int:
         """How many."""
         return len(self.find(text))
+
+
+def stem(word: str) -> str:
+    """The first five letters of a long word, a short one without its plural s.
+
+    Examples
+    --------
+    >>> stem("calculation") == stem("calculate"), stem("cats")
+    (True, 'cat')
+    """
+    return word[:5] if len(word) > 5 else word.removesuffix("s")

@@ -11,17 +11,12 @@ import numpy as np
 from router_ml.cascade.policies.leads import (
     EPSILON,
     N_INPUTS,
-    asked_of,
-    correlation_of,
-    fit_leads,
     gaussian_draws,
     lead_inputs,
-    lead_state,
     spread_of,
 )
 from router_ml.cascade.policies.sequential import (
     ACCEPT,
-    Score,
     SequentialPolicy,
     Step,
     best_answer,
@@ -203,55 +198,6 @@ class CascadeRoutingPolicy(SequentialPolicy):
             np.where(go, action, ACCEPT),
             np.where(go, gross[rows, pick], 0.0),
             np.where(go, cost_usd[rows, np.minimum(action, left.shape[1] - 1)], 0.0),
-        )
-
-    @classmethod
-    def fit(
-        cls,
-        score: Score,
-        prior: FloatArray,
-        cost_usd: FloatArray,
-        *,
-        cost_weight: float = 0.0,
-        max_depth: int = 5,
-        lookahead: int = 2,
-    ) -> CascadeRoutingPolicy:
-        """Learn leads; :func:`router_ml.cascade.evaluation.solve` finds the cost weight.
-
-        Leads are learned in a few states that cascades pass through: after the answer of each
-        undominated candidate, and after the cheapest of these with one of four partners, the two
-        cheapest and the two of the largest lead.
-
-        Parameters
-        ----------
-        score : estimates of answers the scorer was *not* fitted on
-        prior : shape (n, K), out-of-fold quality predictions
-        cost_usd : shape (n, K), expected dollars
-        """
-        n, k = prior.shape
-        own = np.column_stack([score(np.arange(n), asked_of(n, k, j))[:, j] for j in range(k)])
-        p = np.clip(prior, EPSILON, 1 - EPSILON)
-        z = (own - p) / np.sqrt(p * (1 - p))
-        shares = np.minimum((z**2).mean(axis=0), 1.0)
-        mean_cost, mean_prior = cost_usd.mean(axis=0), prior.mean(axis=0)
-        order = np.argsort(mean_cost, kind="stable")
-        before = np.r_[-np.inf, np.maximum.accumulate(mean_prior[order])[:-1]]
-        anchors = order[mean_prior[order] > before].tolist()
-        states = [lead_state(score, prior, (anchor,)) for anchor in anchors]
-        if k > 2 and max_depth > 2:
-            first = anchors[0]
-            reach = np.maximum(np.nan_to_num(states[0].lead, nan=-1.0), 0.0).mean(axis=0)
-            cheap = [j for j in order.tolist() if j != first][:2]
-            strong = [j for j in np.argsort(-reach).tolist() if j != first][:2]
-            states += [lead_state(score, prior, (first, j)) for j in dict.fromkeys(cheap + strong)]
-        coef, omega = fit_leads(states, k)
-        return cls(
-            cost_weight=cost_weight,
-            start_covariance=correlation_of(z.T @ z) * np.sqrt(np.outer(shares, shares)),
-            lead_coef=coef,
-            lead_covariance=omega,
-            max_depth=max_depth,
-            lookahead=lookahead,
         )
 
 

@@ -72,6 +72,10 @@ class SequentialPolicy(ABC):
     def to_dict(self) -> dict[str, Any]:
         """Name and constructor arguments, JSON-able."""
 
+    def at(self, cost_weight: float) -> SequentialPolicy | None:
+        """The same policy at another cost weight; ``None`` where it has none."""
+        return None
+
 
 def check_state(
     prior: FloatArray, cost_usd: FloatArray, posterior: FloatArray, blocked: BoolArray | None

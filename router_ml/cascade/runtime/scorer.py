@@ -6,7 +6,8 @@ from typing import Final
 
 import numpy as np
 
-from router_ml.cascade.answers.table import AnswerTable, n_columns
+from router_ml.cascade.answers.layout import AnswerLayout
+from router_ml.cascade.answers.table import AnswerTable
 from router_ml.errors import BundleError, ScorerUnavailableError
 from router_ml.runtime.session import open_session
 from router_ml.types.arrays import BoolArray, FloatArray, IntArray
@@ -20,21 +21,23 @@ class AnswerRuntime:
     Parameters
     ----------
     graph : the serialised model
-    n_candidates : K, which fixes the columns
+    n_candidates : K, which fixes the columns together with the layout
+    layout : readers and columns that the graph was trained on
 
     Raises
     ------
     BundleError
-        If ONNX Runtime refuses the graph, or its columns are not those of this release.
+        If ONNX Runtime refuses the graph, or it reads another number of columns.
     """
 
-    def __init__(self, *, graph: bytes, n_candidates: int) -> None:
+    def __init__(self, *, graph: bytes, n_candidates: int, layout: AnswerLayout) -> None:
+        self.layout = layout
         self._session = open_session(graph, "answer.onnx")
         columns = self._session.get_inputs()[0].shape[-1]
-        if columns != n_columns(n_candidates):
+        if columns != layout.n_columns(n_candidates):
             raise BundleError(
-                f"answer.onnx reads {columns} columns, this release makes "
-                f"{n_columns(n_candidates)} for {n_candidates} candidates: export it again"
+                f"answer.onnx reads {columns} columns, the bundle lists "
+                f"{layout.n_columns(n_candidates)} for {n_candidates} candidates: export it again"
             )
 
     def predict(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,11 @@ def test_a_small_run_has_every_method_and_keeps_what_was_there(tmp_path: Path) -
     there = {"workloads": {"synthetic": {"methods": {"loop": {"regret": {"value": 1.0}}}}}}
     out.write_bytes(orjson.dumps(there))
     seen: list[str] = []
+
+    def noted(steps: Iterable[int], label: str) -> Iterable[int]:
+        seen.append(label)
+        return steps
+
     run(
         None,
         out,
@@ -31,7 +37,7 @@ def test_a_small_run_has_every_method_and_keeps_what_was_there(tmp_path: Path) -
         n_trials=4,
         n_seeds=1,
         n_loops=0,
-        progress=lambda steps, label: (seen.append(label), steps)[1],
+        progress=noted,
     )
     methods = orjson.loads(out.read_bytes())["workloads"]["synthetic"]["methods"]
     others = {"empirical_bernstein", "gate", "guarantee", "learning", "loop"}

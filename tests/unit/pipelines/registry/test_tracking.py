@@ -57,6 +57,7 @@ def test_a_run_says_how_the_bundle_was_made(config: RegisterConfig, store: Path)
     assert run.data.metrics["parity/max_error/quality"] == 1e-6
     name = "evaluation/policies/router at 5 percent of its cost/quality"
     assert [run.data.metrics[name + end] for end in ("", "/low", "/high")] == [0.9, 0.88, 0.92]
+    assert config.joined is not None
     digests = {i.dataset.name: i.dataset.digest for i in run.inputs.dataset_inputs}
     assert digests == {
         "outcomes": tracking.file_digest(config.joined / "outcomes.parquet"),

@@ -137,7 +137,10 @@ def test_label_columns_can_have_other_names(joined: Path, tmp_path: Path) -> Non
     line = "req-00000,stars,4,human,2026-03-01T13:00:00Z\n"
     (tmp_path / "labels.csv").write_text("rid,name,score,source,when\n" + line, encoding="utf-8")
     fields = {"request_id": "rid", "value": "score", "time": "when"}
-    labels = {"labels": str(tmp_path / "labels.csv"), "label_ranges": {"stars": [1, 5]}}
+    labels: dict[str, Any] = {
+        "labels": str(tmp_path / "labels.csv"),
+        "label_ranges": {"stars": [1, 5]},
+    }
     frame = read_outcomes(join(tmp_path, **labels, label_fields=fields))
     assert frame["quality"].tolist() == [0.75]
 

@@ -10,9 +10,9 @@ from sklearn.metrics import roc_auc_score
 from router_ml.cascade.answers.table import AnswerTable
 from router_ml.cascade.evaluation import run_cascade
 from router_ml.cascade.export import check_answer_parity, export_answer
-from router_ml.cascade.policies.cascade import CascadePoint, choose, frontier
 from router_ml.cascade.policies.sequential import Score
 from router_ml.cascade.scorer import AnswerScorer, platt
+from router_ml.cascade.search import CascadePoint, choose, frontier
 from router_ml.errors import ConfigError, ParityError, SchemaError
 from router_ml.estimators.base import State
 from router_ml.types.arrays import BoolArray, FloatArray, IntArray
@@ -23,7 +23,7 @@ World = tuple[AnswerTable, FloatArray]
 
 
 def small(**changes: int) -> AnswerScorer:
-    return AnswerScorer(**{"n_trees": 60, "n_splits": 3, "repeats": 2, **changes})  # type: ignore[arg-type]
+    return AnswerScorer(**{"n_trees": 60, "n_splits": 3, "repeats": 2, **changes})
 
 
 @pytest.fixture(scope="module")

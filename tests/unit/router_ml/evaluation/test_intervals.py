@@ -5,6 +5,7 @@ import pytest
 
 from router_ml.errors import DataError, SchemaError
 from router_ml.evaluation.intervals import bootstrap, bootstrap_mean, group_sums, resample
+from router_ml.types.arrays import FloatArray
 
 
 def test_bootstrap_spread_is_the_standard_error() -> None:
@@ -46,9 +47,10 @@ def test_resample_keeps_the_expected_total_across_blocks() -> None:
 
 
 def test_undefined_statistics_and_mismatched_groups_are_refused() -> None:
-    def ratio(total: np.ndarray) -> np.ndarray:
+    def ratio(total: FloatArray) -> FloatArray:
         with np.errstate(invalid="ignore"):
-            return total[..., :1] / total[..., 1:]
+            shares: FloatArray = total[..., :1] / total[..., 1:]
+        return shares
 
     with pytest.raises(DataError, match="undefined"):
         bootstrap(np.zeros((5, 2)), ratio)

@@ -9,9 +9,9 @@ import pytest
 
 from pipelines.config import JoinConfig
 from pipelines.stages.join import run
-from router_ml.data.changes import changes_from, void_outdated
+from router_ml.data.changes import at_current_prices, changes_from, void_outdated
 from router_ml.data.outcomes import TrainingTable, read_outcomes, to_matrices
-from router_ml.evaluation.gate.pairing import at_current_prices, feedback
+from router_ml.evaluation.off_policy.log_feedback import feedback
 from router_ml.learning.changes import find_changes
 from tests.dirty_decisions import CANDIDATES, START, decision
 from tests.dirty_decisions import feedback as report

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from pipelines.join.sources.files import Record
 from pipelines.join.sources.requests import CANONICAL, LITELLM, Fields, request_rows, with_overrides
 from router_ml.errors import ConfigError
 from router_ml.features.query import Query, group_id, query_id
+from router_ml.types.answers import Answer
 from tests.dirty_log import request
 
 
@@ -29,6 +31,47 @@ def test_a_standard_logging_payload_becomes_a_canonical_row() -> None:
     assert row["eligible"][:3] == ["small", "medium", "large"]
     assert (row["latency_ms"], row["propensity"]) == (500.0, 0.25)
     assert row["answer"] == "Answer."
+
+
+CALL = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": '{"x": 1}'}}
+
+
+@pytest.mark.parametrize(
+    ("message", "answer"),
+    [
+        ({"content": "Yes.", "tool_calls": None, "function_call": None}, Answer("Yes.")),
+        ({"content": None, "tool_calls": [CALL]}, Answer("", (CALL,))),
+        ({"content": "Let me see.", "tool_calls": [CALL]}, Answer("Let me see.", (CALL,))),
+        (
+            {"content": None, "function_call": CALL["function"]},
+            Answer("", ({"type": "function", "function": CALL["function"]},)),
+        ),
+        ({"content": None, "tool_calls": []}, None),
+        ({"content": None}, None),
+    ],
+)
+@pytest.mark.parametrize("as_text", [False, True])
+def test_native_tool_calls_are_an_answer(
+    message: dict[str, Any], answer: Answer | None, as_text: bool
+) -> None:
+    response: Any = {"choices": [{"message": message, "finish_reason": "tool_calls"}]}
+    record = request(4) | {"response": json.dumps(response) if as_text else response}
+    stored = read(record)["answer"]
+    assert (None if stored is None else Answer.from_stored(stored)) == answer
+
+
+def test_a_field_may_name_the_whole_message() -> None:
+    fields = with_overrides(LITELLM, {"answer": ("output",)})
+    record = request(4) | {"output": {"role": "assistant", "content": None, "tool_calls": [CALL]}}
+    del record["response"]
+    stored = read(record, fields)["answer"]
+    assert Answer.from_stored(stored) == Answer("", (CALL,))
+
+
+def test_an_answer_that_is_json_stays_as_it_was_written() -> None:
+    fields = with_overrides(LITELLM, {"answer": ("output",)})
+    assert read(request(4) | {"output": '{"content": 3}'}, fields)["answer"] == '{"content": 3}'
+    assert read(request(4) | {"output": {"total": 3}}, fields)["answer"] == '{"total":3}'
 
 
 def test_a_spend_logs_row_is_read_too() -> None:

@@ -11,7 +11,9 @@ import pytest
 from router_ml.bundle.files import read_bundle
 from router_ml.cascade.client import CascadeClient
 from router_ml.cascade.policies.cascade_routing import CascadeRoutingPolicy
-from router_ml.cascade.runtime.cascade import CASCADE, Attempt, CascadeRuntime
+from router_ml.cascade.runtime.attempt import Attempt
+from router_ml.cascade.runtime.cascade import CascadeRuntime
+from router_ml.cascade.runtime.files import CASCADE
 from router_ml.errors import BundleError, ConfigError, InvalidRequestError
 from router_ml.features.query import Query
 from router_ml.runtime.constraints import Constraints
@@ -190,6 +192,27 @@ def test_the_client_keeps_its_limits(cascade: CascadeRuntime) -> None:
     assert len(dear.attempts) == 1
     with pytest.raises(ConfigError, match="max_depth"):
         CascadeClient(decides=cascade, ask=ask, max_depth=0)
+
+
+def test_a_request_brings_limits_of_its_own(cascade: CascadeRuntime) -> None:
+    def ask(name: str, query: Query, left: float | None) -> Attempt:
+        return Attempt(name, WRONG, cost_usd=0.3)
+
+    client = CascadeClient(decides=cascade, ask=ask, max_cost_usd=0.9)
+    few = client.run(QUERY, Constraints(candidates=(A, C)))
+    assert [attempt.candidate for attempt in few.attempts] == [A, C]
+    assert len(client.run(QUERY, Constraints(max_cost_usd=0.3)).attempts) == 1
+    assert len(client.run(QUERY, Constraints(max_cost_usd=5.0)).attempts) == 3
+
+
+def test_an_answer_that_calls_tools_comes_back_with_its_calls(cascade: CascadeRuntime) -> None:
+    call = {"type": "function", "function": {"name": "add", "arguments": '{"x": 12, "y": 30}'}}
+
+    def ask(name: str, query: Query, left: float | None) -> Attempt:
+        return Attempt(name, None, tool_calls=[call])
+
+    result = CascadeClient(decides=cascade, ask=ask, max_depth=1).run(QUERY)
+    assert (result.text, result.tool_calls, result.errors) == ("", (call,), ())
 
 
 def test_the_client_says_what_failed_when_everything_did(cascade: CascadeRuntime) -> None:

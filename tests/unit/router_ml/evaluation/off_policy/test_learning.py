@@ -116,7 +116,7 @@ def _feedback(seed: int, n: int) -> tuple[LoggedFeedback, FloatArray]:
 
 
 def test_shrinkage_believes_right_predictions_and_corrects_wrong_ones() -> None:
-    right, wrong = [], []
+    right, wrong = list[tuple[float, float]](), list[tuple[float, float]]()
     for seed in range(60):
         log, probs = _feedback(seed, 400)
         for found, q in ((right, 0.8), (wrong, 0.3)):

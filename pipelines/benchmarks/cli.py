@@ -1,0 +1,180 @@
+"""Benchmarks as commands: ``router-ml benchmark NAME``; not part of the wheel."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from pipelines.cli import Command
+from pipelines.console import console, print_table
+from router_ml.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlatformConfig:
+    """Join, training and serving, timed.
+
+    Parameters
+    ----------
+    out : JSON file
+    data : folder of shared data; default: the variable ROUTER_ML_DATA, else a synthetic world
+    parts : comma-separated, of join, train, serve
+    """
+
+    out: Path = Path("results/bench.json")
+    data: Path | None = None
+    parts: str = "join,train,serve"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QualityConfig:
+    """Routing quality next to baselines.
+
+    Parameters
+    ----------
+    data : folder of shared data; default: the variable ROUTER_ML_DATA
+    test_data : train on all of the data, test here once; same file names
+    workloads : comma-separated; default: all
+    out : JSON file
+    plots : folder for figures
+    tier : fast, or best: with a fine-tuned encoder
+    ablation : also the blend without each member
+    folds : test on the first so many of five folds
+    cache : folder for encoders and predictions
+    """
+
+    data: Path | None = None
+    test_data: Path | None = None
+    workloads: str = ""
+    out: Path = Path("results/quality.json")
+    plots: Path | None = None
+    tier: Literal["fast", "best"] = "fast"
+    ablation: bool = False
+    folds: int = 5
+    cache: Path = Path(".cache")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CascadeBenchmarkConfig:
+    """Cascades next to routers.
+
+    Parameters
+    ----------
+    data : folder of shared data; default: the variable ROUTER_ML_DATA
+    test_data : train on all of the data, test here once; same file names
+    workloads : comma-separated; default: all
+    out : JSON file
+    plots : folder for figures
+    cache : folder for encoders
+    """
+
+    data: Path | None = None
+    test_data: Path | None = None
+    workloads: str = ""
+    out: Path = Path("results/cascade.json")
+    plots: Path | None = None
+    cache: Path = Path(".cache")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OffPolicyConfig:
+    """Estimates, gate and guarantee against a known truth.
+
+    Parameters
+    ----------
+    data : folder of shared data; default: the variable ROUTER_ML_DATA
+    out : JSON file
+    """
+
+    data: Path | None = None
+    out: Path = Path("results/off_policy.json")
+
+
+def platform(config: PlatformConfig) -> None:
+    """Join, training and serving, timed (make bench)."""
+    from pipelines.benchmarks.platform import run
+
+    data = config.data or _environment()
+    run(config.out, data=data, parts=tuple(config.parts.split(",")))
+
+
+def quality(config: QualityConfig) -> None:
+    """Routing quality, cross-validated or on a test folder, next to baselines."""
+    from pipelines.benchmarks import quality as benchmark
+    from pipelines.benchmarks.workloads import WORKLOADS
+
+    benchmark.run(
+        _data(config.data),
+        config.out,
+        test_data=config.test_data,
+        workloads=config.workloads.split(",") if config.workloads else WORKLOADS,
+        plots=config.plots,
+        tier=config.tier,
+        cache=config.cache,
+        folds=config.folds,
+        ablation=config.ablation,
+    )
+    print_benchmark(config.out)
+
+
+def cascade(config: CascadeBenchmarkConfig) -> None:
+    """Cascades and cascade routing next to routers, constants and the oracle."""
+    from pipelines.benchmarks import cascade as benchmark
+    from pipelines.benchmarks.workloads import CASCADE_WORKLOADS
+
+    benchmark.run(
+        _data(config.data),
+        config.out,
+        config.test_data,
+        workloads=config.workloads.split(",") if config.workloads else CASCADE_WORKLOADS,
+        cache=config.cache,
+        plots=config.plots,
+    )
+    print_benchmark(config.out)
+
+
+def off_policy(config: OffPolicyConfig) -> None:
+    """Off-policy estimates, gate and guarantee against a known truth."""
+    from pipelines.benchmarks import off_policy as benchmark
+
+    benchmark.run(_data(config.data), config.out)
+    results = json.loads(config.out.read_text(encoding="utf-8"))
+    columns = ("workload", "estimator", "rmse", "bias", "coverage", "ess")
+    print_table(f"written to {config.out}", columns, benchmark.table(results))
+
+
+COMMANDS: Final[Mapping[str, Command]] = {
+    "platform": Command(platform),
+    "quality": Command(quality),
+    "cascade": Command(cascade),
+    "off-policy": Command(off_policy),
+}
+
+
+def print_benchmark(out: Path) -> None:
+    """One table a workload of a file in the benchmark schema: value and interval."""
+    results = json.loads(out.read_text(encoding="utf-8"))
+    for workload, content in results["workloads"].items():
+        rows = [
+            (method, metric, f"{cell['value']:.4g}", f"[{cell['low']:.4g}, {cell['high']:.4g}]")
+            for method, metrics in content["methods"].items()
+            for metric, cell in metrics.items()
+        ]
+        print_table(workload, ("method", "metric", "value", "95 % interval"), rows)
+    console.print(f"written to {out}", highlight=False)
+
+
+def _environment() -> Path | None:
+    named = os.environ.get("ROUTER_ML_DATA")
+    return Path(named) if named else None
+
+
+def _data(folder: Path | None) -> Path:
+    found = folder or _environment()
+    if found is None:
+        raise ConfigError("name the folder of shared data: --data FOLDER, or ROUTER_ML_DATA")
+    return found

@@ -1,0 +1,155 @@
+"""What each command does, and what it prints: one function a command, its config the argument."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from pipelines import artifacts
+from pipelines.config import (
+    CertifyConfig,
+    DemoConfig,
+    EvaluateConfig,
+    ExportConfig,
+    JoinConfig,
+    PromoteConfig,
+    RegisterConfig,
+    RollbackConfig,
+    RouteConfig,
+    ServeConfig,
+    TrainConfig,
+)
+from pipelines.console import console, print_table, shares
+
+
+def join(config: JoinConfig) -> None:
+    """Request log, labels and prices to outcomes, rejects and a report."""
+    from pipelines.stages import join as stage
+
+    with shares() as advance:
+        folder = stage.run(config, progress=advance)
+    console.print((folder / "report.md").read_text(encoding="utf-8"), highlight=False, markup=False)
+    console.print(f"written to {folder}")
+
+
+def train(config: TrainConfig) -> None:
+    """Outcomes to fitted estimators and a solved policy."""
+    from pipelines.stages import train as stage
+
+    folder = stage.run(config)
+    report = _read(folder / artifacts.REPORT)
+    console.print_json(data={key: report[key] for key in ("labelled_cells", "selection", "policy")})
+    console.print(f"written to {folder}")
+
+
+def export(config: ExportConfig) -> None:
+    """Fitted estimators to a bundle, parity proven."""
+    from pipelines.stages import export as stage
+
+    bundle = stage.run(config)
+    console.print_json((bundle.parent / artifacts.PARITY).read_text(encoding="utf-8"))
+    console.print(f"bundle: {bundle}")
+
+
+def evaluate(config: EvaluateConfig) -> None:
+    """A bundle judged on full information, or on a log's test split."""
+    from pipelines.stages import evaluate as stage
+
+    console.print(f"written to {stage.run(config)}")
+
+
+def certify(config: CertifyConfig) -> None:
+    """The cheapest operating point that keeps a quality floor with confidence, as a new bundle."""
+    from pipelines.stages import certify as stage
+
+    bundle = stage.run(config)
+    report = _read(bundle.parent / artifacts.CERTIFICATE)
+    console.print(f"On {report['basis']}: {report['text']}.", markup=False, highlight=False)
+    console.print(f"bundle: {bundle}")
+
+
+def register(config: RegisterConfig) -> None:
+    """A bundle becomes a version in the registry, with the alias challenger."""
+    from pipelines.stages import register as stage
+
+    console.print(f"registered as version {stage.run(config)}, alias challenger")
+
+
+def promote(config: PromoteConfig) -> None:
+    """The challenger becomes the champion, if the gate lets it."""
+    from pipelines.stages import promote as stage
+
+    report = stage.run(config)
+    report.require_promoted()
+    console.print(report.text, highlight=False, markup=False)
+
+
+def rollback(config: RollbackConfig) -> None:
+    """The champion before this one becomes the champion again."""
+    from pipelines.stages import promote as stage
+
+    version = stage.rollback(config.name, by=config.by, reason=config.reason)
+    console.print(f"champion is version {version} again")
+
+
+def serve(config: ServeConfig) -> None:
+    """The scoring service (docs/serving.md)."""
+    # The service is a program of its own, which [serve] alone runs: become it.
+    named = {key: str(getattr(config, key)) for key in ("bundle", "host", "port", "workers")}
+    os.environ.update({f"ROUTER_SERVE_{key.upper()}": value for key, value in named.items()})
+    os.execv(sys.executable, [sys.executable, "-m", "serving"])
+
+
+def route(config: RouteConfig) -> None:
+    """One decision, without a service."""
+    from router_ml.features.query import parse_query
+    from router_ml.runtime.constraints import Constraints
+    from router_ml.runtime.runtime import Runtime
+
+    text = sys.stdin.read() if config.query == "-" else config.query
+    constraints = Constraints(cost_weight=config.cost_weight, max_cost_usd=config.max_cost_usd)
+    decision = Runtime.from_folder(config.bundle).decide(parse_query(text), constraints)
+    print_table(
+        f"{decision.candidate}: {decision.reason}",
+        ("candidate", "quality", "$ per 1,000", "ms", "utility"),
+        [
+            (
+                row.candidate,
+                f"{row.quality:.3f}",
+                f"{row.cost_usd * 1e3:.3f}",
+                f"{row.latency_ms:.0f}",
+                f"{row.utility:.4f}",
+            )
+            for row in decision.ranking
+        ],
+    )
+
+
+def demo(config: DemoConfig) -> None:
+    """From a log to a promoted router that answers, and the table that says what it saves."""
+    from pipelines.stages import demo as stage
+
+    stage.run(config)
+
+
+def run(config: Any) -> None:
+    """The whole way in one command: log, labels and prices to a challenger and a gate report."""
+    from pipelines.stages import run as stage
+
+    report = stage.run(config)
+    console.print(report.text, highlight=False, markup=False, soft_wrap=True)
+
+
+def simulate(config: Any) -> None:
+    """Traffic of known truth through the service, retraining after every round (docs/loop.md)."""
+    from pipelines.loop import simulate as stage
+
+    stage.run(config)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return report

@@ -1,0 +1,58 @@
+"""A bundle becomes a version in the registry, with the alias challenger."""
+
+from __future__ import annotations
+
+import json
+
+from pipelines.artifacts import REPORT
+from pipelines.config import RegisterConfig
+from pipelines.registry.tracking import log_training_run, read_parity, registry_errors
+from pipelines.registry.versions import CHALLENGER, registry_client
+from router_ml.bundle.files import read_bundle
+from router_ml.errors import ConfigError
+
+
+def run(config: RegisterConfig) -> str:
+    """Record a run with the bundle, and make it a version with the alias ``challenger``.
+
+    Returns
+    -------
+    The version.
+
+    Raises
+    ------
+    BundleError
+        If the bundle cannot be read.
+    ConfigError
+        If ``trained`` is not what the bundle was exported from.
+    RegistryError
+        If the registry cannot be reached.
+    """
+    _check_trained(config)
+    logged = log_training_run(config)
+    tags = {"bundle_id": read_bundle(config.bundle).manifest.bundle_id}
+    if (parity := read_parity(config)) is not None:
+        tags["parity"] = json.dumps(parity)
+    with registry_errors("register a version"):
+        client = registry_client()
+        if not client.search_registered_models(f"name = '{config.name}'"):
+            client.create_registered_model(config.name)
+        found = client.create_model_version(
+            config.name, logged.model_uri, logged.run_id, tags, model_id=logged.model_id
+        )
+        client.set_registered_model_alias(config.name, CHALLENGER, found.version)
+    return str(found.version)
+
+
+def _check_trained(config: RegisterConfig) -> None:
+    """A version must not be judged by what another training held out."""
+    if config.trained is None or not (config.trained / REPORT).is_file():
+        return
+    report = json.loads((config.trained / REPORT).read_text(encoding="utf-8"))
+    mine = read_bundle(config.bundle).manifest.training.get("training_id")
+    if report.get("training_id") != mine:
+        raise ConfigError(
+            f"the bundle {config.bundle} was not exported from {config.trained} (training "
+            f"{mine or 'unknown'}, there {report.get('training_id') or 'unknown'}); export again, "
+            "or name the folder it came from as trained"
+        )

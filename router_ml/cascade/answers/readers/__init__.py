@@ -1,0 +1,1 @@
+"""Answer readers, one a file."""
