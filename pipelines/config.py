@@ -20,6 +20,7 @@ __all__ = [
     "DemoConfig",
     "EvaluateConfig",
     "ExportConfig",
+    "InspectConfig",
     "JoinConfig",
     "LabelFile",
     "PromoteConfig",
@@ -41,6 +42,21 @@ EXCLUSIONS: Final = (
     "cache_hit",
     "client_error",
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InspectConfig:
+    """What to look at.
+
+    Parameters
+    ----------
+    files : request logs, labels and price lists, in any order
+    """
+
+    files: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

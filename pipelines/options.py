@@ -209,7 +209,8 @@ def _as_declared(value: object, hint: Any) -> object:
 def _nested(hint: Any) -> type | None:
     """The config that a hint is, or that is one of its alternatives."""
     options = typing.get_args(hint) if typing.get_origin(hint) is types.UnionType else (hint,)
-    return next((option for option in options if dataclasses.is_dataclass(option)), None)
+    found = (option for option in options if isinstance(option, type))
+    return next((option for option in found if dataclasses.is_dataclass(option)), None)
 
 
 def _whole(number: float, text: str) -> object:

@@ -28,11 +28,12 @@ from router_ml.estimators.router import RouterEstimator, count_bias
 from router_ml.features.encoder import Encoder
 from router_ml.features.lexical import NAMES
 from router_ml.learning.changes import find_changes, query_features
-from router_ml.learning.held_out import fit_router, hold_out, training_predictions
 from router_ml.learning.few_labels import learnable
+from router_ml.learning.held_out import fit_router, hold_out, training_predictions
 from router_ml.learning.solve_policy import solve_policy
 from router_ml.learning.targets import evidence_for, training_targets
 from router_ml.learning.training_set import TrainingSet, training_set
+from router_ml.types.arrays import BoolArray
 
 
 def run(config: TrainConfig) -> Path:
@@ -149,7 +150,7 @@ def _untold(data: TrainingSet) -> list[str]:
     seen = data.outcomes
     if np.isnan(seen.latency_ms).all():
         notes.append("the log has no latency: it is predicted as 0, and limits on it do nothing")
-    labelled = np.isfinite(seen.quality).any(axis=0)
+    labelled: BoolArray = np.asarray(np.isfinite(seen.quality).any(axis=0))
     if unlabelled := [n for n, known in zip(data.candidates.names, labelled, strict=True)
                       if not known]:  # fmt: skip
         notes.append(f"no label of {', '.join(unlabelled)}: taken for average")

@@ -12,7 +12,7 @@ from router_ml.estimators.base import Estimator
 from router_ml.estimators.cross_fitting import out_of_fold
 from router_ml.estimators.router import RouterEstimator
 from router_ml.learning.training_set import TrainingSet
-from router_ml.types.arrays import FloatArray, IntArray
+from router_ml.types.arrays import BoolArray, FloatArray, IntArray
 from router_ml.types.predictions import PARTS, Predictions
 
 
@@ -66,7 +66,7 @@ def held_out_quality(data: TrainingSet, quality: Estimator) -> FloatArray:
 
 def _outside(Y: FloatArray, folds: IntArray) -> bool:
     """Whether every fold leaves something to learn from outside it."""
-    told = np.isfinite(Y).any(axis=1)
+    told: BoolArray = np.asarray(np.isfinite(Y).any(axis=1))
     return all(told[folds != fold].any() for fold in np.unique(folds))
 
 

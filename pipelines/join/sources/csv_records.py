@@ -64,6 +64,12 @@ def read_header(path: Path, stream: BinaryIO, *, encoding: str = "") -> tuple[st
     return _header(path, csv.reader(lines, delimiter=lines.separator()))
 
 
+def separator_of(path: Path | str) -> str:
+    """What separates the columns of a CSV file, by its header."""
+    with Path(path).open("rb") as file:
+        return _Lines(file, "").separator()
+
+
 class _Lines:
     """Lines of text; what is not UTF-8 goes through as surrogates, and is told from what is.
 

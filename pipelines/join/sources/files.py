@@ -17,7 +17,7 @@ from pipelines.join.sources.json_records import json_records
 from pipelines.join.sources.records import Record
 from router_ml.errors import SchemaError
 
-__all__ = ["Progress", "Record", "csv_header", "expand", "format_of", "read_records"]
+__all__ = ["Progress", "Record", "csv_header", "expand", "format_of", "is_utf8", "read_records"]
 
 Progress = Callable[[str, float], None]
 """Called with a task and the share of it that is done, from 0 to 1."""
@@ -129,6 +129,19 @@ def read_records(
             yield record
     if progress is not None:
         progress(f"reading {path.name}", 1.0)
+
+
+def is_utf8(path: Path) -> bool:
+    """Whether a text file is UTF-8 throughout (UTF-16 with its mark is read as such)."""
+    with _opened(path) as (_, stream):
+        decoder = codecs.getincrementaldecoder("utf-8")()
+        try:
+            while chunk := stream.read(1 << 20):
+                decoder.decode(chunk)
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            return False
+    return True
 
 
 def csv_header(path: Path, *, encoding: str = "") -> tuple[str, ...]:

@@ -24,13 +24,13 @@ from pipelines.join.sources.files import (
     format_of,
     read_records,
 )
-from pipelines.join.sources.shapes import shape_of
-from pipelines.join.sources.values import Reading
 from pipelines.join.sources.parquet import parquet_names, parquet_sql
 from pipelines.join.sources.placeholders import REDACTED
 from pipelines.join.sources.price_bands import price_bands
 from pipelines.join.sources.prices import check_windows, is_one_sided, price_rows
+from pipelines.join.sources.shapes import shape_of
 from pipelines.join.sources.staging import Staging, arrow_schema, stage
+from pipelines.join.sources.values import Reading
 from router_ml.data.schemas import BANDS, FEEDBACK, LABELS, PRICES, PROVENANCE, REQUESTS, Table
 from router_ml.errors import SchemaError
 

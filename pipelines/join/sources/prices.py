@@ -72,8 +72,11 @@ def price_rows(
     for candidate, listed in (names or {}).items():
         called.setdefault(listed, []).append(candidate)
     for row in rows:
-        for candidate in called.get(str(row.get("candidate")), [row.get("candidate")]):
-            yield {**row, "candidate": candidate}
+        own = called.get(str(row.get("candidate")))
+        if own is None:
+            yield row
+        else:
+            yield from ({**row, "candidate": candidate} for candidate in own)
 
 
 def with_overrides(overrides: Fields) -> Fields:

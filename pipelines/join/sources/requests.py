@@ -22,6 +22,7 @@ from pipelines.join.sources.values import (
     find,
     find_count,
     find_filled,
+    open_json,
     to_json,
     to_time,
 )

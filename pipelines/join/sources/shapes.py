@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain, islice
-from typing import Any, Final
+from typing import Any, Final, overload
 
 from pipelines.join.sources.records import Record
 from pipelines.join.sources.requests import LITELLM, Fields
@@ -135,11 +135,23 @@ SHAPES: Final = (
 """Tried in this order; LiteLLM's is what is read where none matches."""
 
 
-def shape_of(records: Iterable[Record]) -> tuple[Shape, Iterator[Record]]:
-    """The shape of a log by its first records, and all of its records."""
+@overload
+def shape_of(records: Iterable[Record]) -> tuple[Shape, Iterator[Record]]: ...
+
+
+@overload
+def shape_of(
+    records: Iterable[Record], fallback: Shape | None
+) -> tuple[Shape | None, Iterator[Record]]: ...
+
+
+def shape_of(
+    records: Iterable[Record], fallback: Shape | None = LITELLM_LOG
+) -> tuple[Shape | None, Iterator[Record]]:
+    """The shape of a log by its first records, ``fallback`` if none matches; and all its records."""
     stream = iter(records)
     first = list(islice(stream, _LOOKED_AT))
     known = [record.values for record in first if record.values is not None]
     votes = {shape.name: sum(map(shape.matches, known)) for shape in SHAPES}
     best = max(SHAPES, key=lambda shape: votes[shape.name])
-    return (best if votes[best.name] else LITELLM_LOG), chain(first, stream)
+    return (best if votes[best.name] else fallback), chain(first, stream)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -190,7 +191,8 @@ def _parsed_time(value: Any, reading: Reading) -> datetime:
     if isinstance(value, str) and not _is_number(value):
         text = value.strip()
         if reading.time_format and reading.time_format not in _UNITS:
-            return datetime.strptime(text, reading.time_format)  # noqa: DTZ007 - zone comes next
+            with suppress(ValueError):  # another file may have times that need no format
+                return datetime.strptime(text, reading.time_format)
         return datetime.fromisoformat(text.replace(" UTC", "+00:00"))
     return datetime.fromtimestamp(float(value) / _UNITS.get(reading.time_format, 1.0), UTC)
 

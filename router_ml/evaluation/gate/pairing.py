@@ -311,9 +311,7 @@ class _Sides:
         n, k = new.shape
         constants = [constant_probs(n, k, j) for j in range(k)]
         value = np.array([doubly_robust(self.quality, p, self.guess).value for p in constants])
-        cost = np.array(
-            [doubly_robust(self.cost_usd, p, self.guess_cost).value for p in constants]
-        )
+        cost = np.array([doubly_robust(self.cost_usd, p, self.guess_cost).value for p in constants])
         mixed = hull_mixture(value, cost, doubly_robust(self.cost_usd, new, self.guess_cost).value)
         if mixed is None:
             return {}

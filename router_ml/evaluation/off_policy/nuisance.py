@@ -193,7 +193,7 @@ def estimate_propensities(
 def logistic_propensities(
     features: FloatArray, action: IntArray, n_candidates: int, *, penalty: float = 1.0
 ) -> FitPredict:
-    """Action probabilities by one logistic regression a candidate, as :func:`cross_fit` takes it."""
+    """Action probabilities by one logistic regression a candidate, for :func:`cross_fit`."""
     design = np.column_stack([np.ones(len(features)), features])
     chosen = np.eye(n_candidates)[action]
 

@@ -146,9 +146,8 @@ def _models(features: FloatArray, action: IntArray, n_candidates: int) -> list[F
             return probs
         model = lightgbm.LGBMClassifier(**_TREES)
         model.fit(features[train], action[train])
-        probs[:, seen] = np.maximum(model.booster_.predict(features[test], num_threads=1)
-                                    if len(seen) > 2
-                                    else _both(model.booster_.predict(features[test])), 1e-4)  # fmt: skip
+        told = np.asarray(model.booster_.predict(features[test], num_threads=1), dtype=float)
+        probs[:, seen] = np.maximum(told if len(seen) > 2 else _both(told), 1e-4)
         probs /= probs.sum(axis=1, keepdims=True)
         return probs
 

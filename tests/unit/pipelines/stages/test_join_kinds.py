@@ -49,7 +49,7 @@ def joined(
 
 def outcomes(folder: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-    rows = read_outcomes(folder).to_dict("records")
+    rows: list[dict[str, Any]] = read_outcomes(folder).to_dict("records")  # type: ignore[assignment]
     return report, {row["request_id"]: row for row in rows}
 
 
