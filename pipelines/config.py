@@ -280,6 +280,7 @@ class EvaluateConfig:
     output : folder to write to
     joined : folder that ``join`` wrote; without ``matrix`` its test split is the judge, with it its
         training prompts are left out
+    trained : folder that ``train`` wrote: by what it held out the whole log is the judge
     matrix : Parquet of every candidate's outcome on every prompt
     budget_shares : operating points of the table, as shares of the best constant's cost
     cost_weight : quality per dollar, for utility and regret
@@ -292,6 +293,7 @@ class EvaluateConfig:
     bundle: Path
     output: Path
     joined: Path | None = None
+    trained: Path | None = None
     matrix: Path | None = None
     budget_shares: tuple[float, ...] = (0.05, 0.1, 0.25, 0.5, 1.0)
     cost_weight: float = 0.0

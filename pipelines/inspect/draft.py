@@ -139,9 +139,7 @@ def _reading(found: Findings) -> Iterator[str]:
         ) else ""  # fmt: skip
         yield _said(f"time_format: {_text(sorted(formats)[0])}", f"fits all times{odd}")
     if any(times.zoneless for times in told):
-        yield _said(
-            "time_zone: UTC", "some times have no zone: name theirs, such as Europe/Berlin"
-        )
+        yield _said("time_zone: UTC", "some times have no zone: name theirs, such as Europe/Berlin")
     if found.decimal_comma:
         yield _said("decimal_comma: true", "numbers are written 0,5")
     if found.encoding:

@@ -143,9 +143,7 @@ def _compare_prices(found: Findings) -> None:
         found.costs |= ratios
 
 
-def _rates(
-    sample: Sample, prices: Prices, found: Findings
-) -> dict[str, tuple[float, float]]:
+def _rates(sample: Sample, prices: Prices, found: Findings) -> dict[str, tuple[float, float]]:
     """Input and output price of every entry, US dollars per million tokens."""
     fields = {name: (column,) for name, column in prices.fields.items()}
     rates: dict[str, tuple[float, float]] = {}
@@ -160,9 +158,7 @@ def _rates(
     return rates
 
 
-def _cost_ratios(
-    found: Findings, rates: Mapping[str, tuple[float, float]]
-) -> dict[str, float]:
+def _cost_ratios(found: Findings, rates: Mapping[str, tuple[float, float]]) -> dict[str, float]:
     """Median of logged cost over tokens times price, by candidate."""
     seen: dict[str, list[float]] = {}
     for sample, columns in found.requests:
@@ -179,5 +175,3 @@ def _cost_ratios(
             if expected > 0.0 and read[2] > 0.0:
                 seen.setdefault(str(name), []).append(read[2] / expected)
     return {name: statistics.median(ratios) for name, ratios in seen.items()}
-
-

@@ -105,7 +105,7 @@ def times(values: Sequence[Any]) -> Times | None:
 def _fits(values: Sequence[Any], time_format: str) -> bool:
     try:
         for value in values:
-            datetime.strptime(str(value).strip(), time_format)  # noqa: DTZ007 - only whether it fits
+            datetime.strptime(str(value).strip(), time_format)
     except ValueError:
         return False
     return True

@@ -151,9 +151,7 @@ def _id_score(column: str, facts: Mapping[str, Any]) -> tuple[float, str]:
     return score, f"{unique:.1%} of its values are different"
 
 
-def _tokens_score(
-    side: str, other: str
-) -> Callable[[str, Mapping[str, Any]], tuple[float, str]]:
+def _tokens_score(side: str, other: str) -> Callable[[str, Mapping[str, Any]], tuple[float, str]]:
     def score(column: str, facts: Mapping[str, Any]) -> tuple[float, str]:
         figures = facts["numbers"]
         if figures is None or not all(figure >= 0 for figure in figures):
@@ -207,9 +205,7 @@ def _latency(table: _Table, found: Columns) -> None:
     found.take("latency_s" if seconds else "latency_ms", column, f"{why}: {unit}, {told}")
 
 
-def _named_score(
-    role: str, *, text: bool
-) -> Callable[[str, Mapping[str, Any]], tuple[float, str]]:
+def _named_score(role: str, *, text: bool) -> Callable[[str, Mapping[str, Any]], tuple[float, str]]:
     def score(column: str, facts: Mapping[str, Any]) -> tuple[float, str]:
         if not speaks_for(column, role) or (text and facts["numbers"] is not None):
             return 0.0, ""

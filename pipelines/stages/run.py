@@ -77,7 +77,13 @@ def run(config: RunConfig) -> PromotionReport:
     evaluation = evaluate.run(
         load_config(
             EvaluateConfig,
-            overrides={**config.evaluate, **sources, "bundle": bundle, "output": at.evaluation},
+            overrides={
+                "trained": trained,
+                **config.evaluate,
+                **sources,
+                "bundle": bundle,
+                "output": at.evaluation,
+            },
         )
     )
     register.run(

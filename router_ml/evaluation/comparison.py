@@ -165,6 +165,22 @@ def _points(difference: Estimate) -> str:
     return f"{value:+.1f} points, 95 % interval {low:+.1f} to {high:+.1f}"
 
 
+def today_sentence(table: Table, router: str) -> str:
+    """The router beside what the log's own policy does, with the rows' own pairing.
+
+    ``today`` and the router share the baseline's bootstrap samples; their difference is given
+    without an interval where these overlap widely.
+    """
+    today, mine = table["today"], table[router]
+    gain = mine["quality"].value - today["quality"].value
+    cost = today["cost_usd"].value
+    at = "" if cost <= 0.0 else f", {mine['cost_usd'].value / cost:.0%} of its cost"
+    return (
+        f"Today (estimated from the log): quality {today['quality'].value:.3f} at "
+        f"${cost * 1e3:.3f} per 1,000 requests; the router: {100 * gain:+.1f} points{at}."
+    )
+
+
 def as_dict(table: Table) -> dict[str, dict[str, Any]]:
     """JSON-able form: policy to metric to ``{value, low, high, n}``."""
     return {

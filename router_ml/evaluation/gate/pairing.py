@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from router_ml.data.changes import at_current_prices, changes_from, void_outdated
-from router_ml.data.full_information import read_matrix, unseen
+from router_ml.data.full_information import FullInformation, read_matrix, unseen
 from router_ml.data.groups import N_FOLDS, distinct_rows, hash_folds
 from router_ml.data.held_out import HeldOut
 from router_ml.data.outcomes import TrainingTable, all_candidates, read_outcomes, to_matrices
@@ -25,6 +25,7 @@ from router_ml.evaluation.off_policy.feedback import LoggedFeedback
 from router_ml.evaluation.off_policy.log_feedback import feedback, regions_of
 from router_ml.evaluation.off_policy.propensities import with_propensities
 from router_ml.evaluation.off_policy.today import TODAY, today_probs, today_values
+from router_ml.evaluation.today_on_matrix import today_on_matrix
 from router_ml.features.query import Query
 from router_ml.policies.constant import best_constant, constant_probs
 from router_ml.runtime.runtime import Runtime
@@ -176,8 +177,10 @@ def _on_matrix(
         old = constant_probs(len(truth), len(names), best)
     else:
         opponent, old = "champion", action_probs(champion, champion.predict(truth.queries), names)
+    today = today_on_matrix(truth, joined)
     return PairedRows(
         opponent=opponent,
+        rivals=() if today is None else (_rival_on_matrix(truth, new, today),),
         quality_difference=((new - old) * truth.quality).sum(axis=1),
         cost_difference=((new - old) * truth.cost_usd).sum(axis=1),
         group_id=truth.groups,
@@ -186,6 +189,15 @@ def _on_matrix(
         shift=traffic_shift(old, new),
         basis=f"{len(truth):,} unseen queries, every outcome known",
         queries=truth.queries,
+    )
+
+
+def _rival_on_matrix(truth: FullInformation, new: FloatArray, today: FloatArray) -> Rival:
+    return Rival(
+        name=TODAY,
+        quality_difference=((new - today) * truth.quality).sum(axis=1),
+        cost_difference=((new - today) * truth.cost_usd).sum(axis=1),
+        cost_usd=float((today * truth.cost_usd).sum(axis=1).mean()),
     )
 
 

@@ -173,3 +173,34 @@ def _calibrated(probs: FloatArray, shares: FloatArray) -> FloatArray:
 def _floored(probs: FloatArray, shares: FloatArray) -> FloatArray:
     """At least a part of each candidate's share, rows summing to one."""
     return (1.0 - FLOOR_SHARE) * probs + FLOOR_SHARE * shares
+
+
+def behavior_policy(table: TrainingTable, queries: Sequence[Query]) -> FloatArray:
+    """Who would have served other queries under the log's own policy, shape (m, K).
+
+    By the same models and pooling as the propensities of the log, fitted to all of it; for a matrix
+    of outcomes, which does not know what the company does today.
+    """
+    everything = query_features([*table.queries, *queries])
+    known = np.flatnonzero(table.chosen >= 0)
+    new = np.arange(len(table), len(everything))
+    action = np.append(table.chosen, np.zeros(len(queries), dtype=np.int64))
+    k = len(table.candidates)
+    shares = np.bincount(table.chosen[known], minlength=k) / len(known)
+    groups = group_codes(table.group_id)[known]
+    n_folds = min(5, len(np.unique(groups)))
+    if n_folds < 2 or (shares > 0.0).sum() < 2:
+        return np.tile(shares, (len(queries), 1))
+    best: tuple[float, float, FitPredict] | None = None
+    inside = _models(everything[known], table.chosen[known], k)
+    for model, whole in zip(inside, _models(everything, action, k), strict=False):
+        probs = cross_fit(groups, model, n_folds=n_folds)
+        for epsilon in POOLING:
+            loss = log_loss((1.0 - epsilon) * probs + epsilon * shares, table.chosen[known])
+            if best is None or loss < best[0]:
+                best = (loss, epsilon, whole)
+    if best is None:
+        return np.tile(shares, (len(queries), 1))
+    _, epsilon, whole = best
+    pooled: FloatArray = (1.0 - epsilon) * whole(known, new) + epsilon * shares
+    return pooled
