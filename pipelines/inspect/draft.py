@@ -6,13 +6,12 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pipelines.inspect.findings import Findings, candidates, look
+from pipelines.inspect.findings import Findings, candidates, has_propensities, look
 from pipelines.inspect.labels import Labels
 from pipelines.inspect.prices import Prices
 from pipelines.inspect.requests import Columns
 from pipelines.inspect.sample import Sample
 from pipelines.join.sources.csv_records import separator_of
-from router_ml.data.schemas import REQUESTS
 
 
 def draft(files: Sequence[str]) -> str:
@@ -159,15 +158,17 @@ def _warnings(found: Findings) -> Iterator[str]:
     for _, prices in found.prices:
         if prices.unpriced:
             yield f"# NO PRICE of {', '.join(prices.unpriced)}: add it to the price list"
+    yield from _told_of_costs(found)
+    if not any(has_propensities(sample, columns) for sample, columns in found.requests):
+        yield "# no propensities are logged: they are estimated, and every report says so"
+
+
+def _told_of_costs(found: Findings) -> Iterator[str]:
     for name, ratio in found.costs.items():
         yield f"# logged cost of {name} is {ratio:.3g} times tokens times price"
     if not found.costs and found.requests:
-        yield f"# candidates: {', '.join(candidates(found)[:20])}; no logged cost to check prices by"
-    known = set(REQUESTS.names)
-    if not any("propensity" in c.fields for _, c in found.requests) and "propensity" in known:
-        yield (
-            "# no propensities are logged: they are estimated from text and tools, and reports say so"
-        )
+        names = ", ".join(candidates(found)[:20])
+        yield f"# candidates: {names}; no logged cost to check prices by"
 
 
 def _said(line: str, why: str) -> str:

@@ -99,6 +99,11 @@ def _ids(sample: Sample, columns: Columns) -> list[Any]:
     return [value for value in _values(sample, columns, "request_id") if value is not None]
 
 
+def has_propensities(sample: Sample, columns: Columns) -> bool:
+    """Whether any request of a log has its propensity logged."""
+    return any(value is not None for value in _values(sample, columns, "propensity"))
+
+
 def candidates(found: Findings) -> list[str]:
     """Names of those that served, most frequent first."""
     counts: dict[str, int] = {}

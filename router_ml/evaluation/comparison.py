@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -35,6 +36,24 @@ def budget_name(share: float) -> str:
     'router at 25% of its cost'
     """
     return f"{ROUTER} at {share:.0%} of its cost"
+
+
+def shown_name(name: str, ratio: Estimate) -> str:
+    """Name of a row: a router is called by its budget only where its measured cost meets that.
+
+    Parameters
+    ----------
+    ratio : its cost over the baseline's
+
+    Examples
+    --------
+    >>> shown_name("router at 25% of its cost", Estimate(0.31, 0.29, 0.33, 100))
+    'router, budget 25%, costs 31%'
+    """
+    for share in re.findall(rf"^{ROUTER} at (\d+)% of its cost$", name):
+        if not ratio.low <= int(share) / 100.0 <= ratio.high:
+            return f"{ROUTER}, budget {share}%, costs {ratio.value:.0%}"
+    return name
 
 
 def budget_policies(
@@ -142,7 +161,8 @@ def verdict(table: Table, baseline: str, routers: Sequence[str], *, margin: floa
         better = " and better" if gain.low > 0 else ""
         return (
             f"Not worse than {baseline} by more than {margin * 100:g} point{better}, at "
-            f"{ratio.value:.0%} of its cost (quality difference {_points(gain)}; {passed})."
+            f"{ratio.value:.0%} of its cost (quality difference {_points(gain)}; "
+            f"{shown_name(passed, ratio)})."
         )
     closest = max(routers, key=lambda name: table[name]["quality_difference"].low)
     gain, ratio = table[closest]["quality_difference"], table[closest]["cost_ratio"]
@@ -155,7 +175,7 @@ def verdict(table: Table, baseline: str, routers: Sequence[str], *, margin: floa
     )
     return (
         f"This data does not show that the router is within {margin * 100:g} point of {baseline} "
-        f"at a lower cost. The closest, {closest}, costs {ratio.value:.0%} and differs by "
+        f"at a lower cost. The closest, {shown_name(closest, ratio)}, costs {ratio.value:.0%} and differs by "
         f"{_points(gain)}. {outlook}"
     )
 

@@ -148,7 +148,7 @@ def shape_of(
 def shape_of(
     records: Iterable[Record], fallback: Shape | None = LITELLM_LOG
 ) -> tuple[Shape | None, Iterator[Record]]:
-    """The shape of a log by its first records, ``fallback`` if none matches; and all its records."""
+    """The shape of a log by its first records, or ``fallback``; and all of its records."""
     stream = iter(records)
     first = list(islice(stream, _LOOKED_AT))
     known = [record.values for record in first if record.values is not None]
