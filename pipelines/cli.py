@@ -64,6 +64,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
         positional=("requests",),
         output="root",
     ),
+    "inspect": Command(commands.inspect, positional=("files",)),
     "join": Command(commands.join, output="joined"),
     "train": Command(commands.train, output="trained"),
     "export": Command(commands.export, output="export"),

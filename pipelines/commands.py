@@ -14,6 +14,7 @@ from pipelines.config import (
     DemoConfig,
     EvaluateConfig,
     ExportConfig,
+    InspectConfig,
     JoinConfig,
     PromoteConfig,
     RegisterConfig,
@@ -23,6 +24,13 @@ from pipelines.config import (
     TrainConfig,
 )
 from pipelines.console import console, print_table, shares
+
+
+def inspect(config: InspectConfig) -> None:
+    """Look at files and print the configuration of a run for them, as YAML with the evidence."""
+    from pipelines.inspect.draft import draft
+
+    sys.stdout.write(draft(config.files))
 
 
 def join(config: JoinConfig) -> None:

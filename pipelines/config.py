@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pipelines.options import dump_config, load_config, resolved
+from pipelines.options import check_fields, dump_config, load_config, resolved
 from router_ml.cascade.spec import CascadeConfig
 from router_ml.errors import ConfigError
 
@@ -18,7 +20,9 @@ __all__ = [
     "DemoConfig",
     "EvaluateConfig",
     "ExportConfig",
+    "InspectConfig",
     "JoinConfig",
+    "LabelFile",
     "PromoteConfig",
     "RegisterConfig",
     "RollbackConfig",
@@ -30,7 +34,49 @@ __all__ = [
     "resolved",
 ]
 
-EXCLUSIONS: Final = ("judge_call", "shadow", "not_chat", "fallback", "cache_hit")
+EXCLUSIONS: Final = (
+    "judge_call",
+    "shadow",
+    "not_chat",
+    "fallback",
+    "cache_hit",
+    "client_error",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InspectConfig:
+    """What to look at.
+
+    Parameters
+    ----------
+    files : request logs, labels and price lists, in any order
+    """
+
+    files: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelFile:
+    """Label files with names of their own, and what their rows do not say.
+
+    Parameters
+    ----------
+    files : files or glob patterns
+    fields : column of labels -> path or paths in these files, before ``label_fields``
+    name, source : of rows that give none
+    """
+
+    files: tuple[str, ...]
+    fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    name: str = ""
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,18 +86,28 @@ class JoinConfig:
     Parameters
     ----------
     requests, decisions, labels, prices : files or glob patterns
-        Request logs are LiteLLM JSONL (``.jsonl``, ``.jsonl.gz``) or canonical (``.parquet``,
-        ``.csv``); labels CSV, JSONL or Parquet; prices a price map (``.json``) or canonical.
+        Request logs are told by what they hold (docs/join.md lists the shapes); labels CSV, JSON
+        or Parquet, each a pattern or a :class:`LabelFile`; prices a price map or a table.
         ``decisions`` are decision logs of the scoring service, folders or files; one of them and
         ``requests`` is needed.
     output : folder to write to
-    request_fields, label_fields : column -> path or paths in the record; the first with a value
-        wins, and what is not named keeps its default (``pipelines.join.sources.requests.LITELLM``)
+    request_fields, label_fields, price_fields : column -> path or paths in the record; the first
+        with a value wins, and what is not named keeps its default
+    price_unit : tokens that a table's prices are for: ``mtok`` (a million), ``ktok``, ``token``
+    price_names : candidate, as the log names it -> its name in the price list
+    time_zone : IANA name of the zone of times that have none; default: UTC
+    time_format : of times that are neither ISO 8601 nor seconds since 1970: ``ms``, ``us``, ``ns``
+        (since 1970), or as ``strptime`` takes it
+    decimal_comma : whether numbers in text are written 0,5
+    csv_encoding : of text files that are not UTF-8, such as ``cp1252``
     label_sources : most trusted first; a label of any other source is rejected
     label_combine : ``priority``: weighted mean inside the most trusted source that has a label;
         ``mean``: weighted mean over all of them
     label_names : labels to use; empty = all
     label_ranges : name -> (worst, best) value, scaled to quality 0 and 1; others are in [0, 1]
+    label_values : word -> its value, such as ``{good: 1, bad: 0}``
+    check_costs : what to do where logged costs are a power of ten away from tokens times price:
+        ``stop``, or ``report``
     as_of : requests and labels later than this time are not seen
     failure_quality : quality of a failed request; None excludes failed requests instead
     exclude : rules in force, of ``pipelines.config.EXCLUSIONS``
@@ -69,13 +125,22 @@ class JoinConfig:
     prices: tuple[str, ...]
     output: Path
     decisions: tuple[str, ...] = ()
-    labels: tuple[str, ...] = ()
+    labels: tuple[str | LabelFile, ...] = ()
     request_fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     label_fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    price_fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    price_unit: Literal["mtok", "ktok", "token"] = "mtok"
+    price_names: Mapping[str, str] = field(default_factory=dict)
+    time_zone: str = ""
+    time_format: str = ""
+    decimal_comma: bool = False
+    csv_encoding: str = ""
     label_sources: tuple[str, ...] = ("checker", "human", "judge", "user")
     label_combine: Literal["priority", "mean"] = "priority"
     label_names: tuple[str, ...] = ()
     label_ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    label_values: Mapping[str, float] = field(default_factory=dict)
+    check_costs: Literal["stop", "report"] = "stop"
     as_of: datetime | None = None
     failure_quality: float | None = 0.0
     exclude: tuple[str, ...] = EXCLUSIONS
@@ -90,6 +155,8 @@ class JoinConfig:
     memory_limit_mb: int = 2_000
 
     def __post_init__(self) -> None:
+        check_fields(self)
+        check_reading(self.time_zone, self.csv_encoding)
         if not self.requests and not self.decisions:
             raise ConfigError("missing key requests (or decisions): name a log to join")
         for name, most in (("tolerance", 1.0), ("test_share", 0.99), ("failure_quality", 1.0)):
@@ -106,6 +173,24 @@ class JoinConfig:
         for name, (worst, best) in self.label_ranges.items():
             if worst == best:
                 raise ConfigError(f"label_ranges.{name} must have two ends, got {worst}, {best}")
+
+
+def check_reading(time_zone: str, csv_encoding: str) -> None:
+    """Raise ConfigError on a zone or an encoding that this system does not know."""
+    if time_zone:
+        try:
+            ZoneInfo(time_zone)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise ConfigError(
+                f"time_zone must be an IANA name such as Europe/Berlin, got {time_zone!r}"
+            ) from error
+    if csv_encoding:
+        try:
+            codecs.lookup(csv_encoding)
+        except LookupError as error:
+            raise ConfigError(
+                f"csv_encoding must be an encoding such as cp1252, got {csv_encoding!r}"
+            ) from error
 
 
 def _check_range(config: object, names: tuple[str, ...], low: float, high: float) -> None:
@@ -159,6 +244,7 @@ class TrainConfig:
     cache: Path = Path(".cache")
 
     def __post_init__(self) -> None:
+        check_fields(self)
         for name in ("dims", "max_tokens"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be >= 1, got {getattr(self, name)}")
@@ -181,6 +267,9 @@ class ExportConfig:
     output: Path
     parity_queries: int = 1_000
 
+    def __post_init__(self) -> None:
+        check_fields(self)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluateConfig:
@@ -192,6 +281,7 @@ class EvaluateConfig:
     output : folder to write to
     joined : folder that ``join`` wrote; without ``matrix`` its test split is the judge, with it its
         training prompts are left out
+    trained : folder that ``train`` wrote: by what it held out the whole log is the judge
     matrix : Parquet of every candidate's outcome on every prompt
     budget_shares : operating points of the table, as shares of the best constant's cost
     cost_weight : quality per dollar, for utility and regret
@@ -204,6 +294,7 @@ class EvaluateConfig:
     bundle: Path
     output: Path
     joined: Path | None = None
+    trained: Path | None = None
     matrix: Path | None = None
     budget_shares: tuple[float, ...] = (0.05, 0.1, 0.25, 0.5, 1.0)
     cost_weight: float = 0.0
@@ -212,6 +303,7 @@ class EvaluateConfig:
     n_resamples: int = 2_000
 
     def __post_init__(self) -> None:
+        check_fields(self)
         _check_range(self, ("margin",), 0.0, 1.0)
         if self.cost_weight < 0.0:
             raise ConfigError(f"cost_weight must be >= 0, got {self.cost_weight}")
@@ -249,6 +341,7 @@ class CertifyConfig:
     method: Literal["betting", "hoeffding-bentkus"] = "betting"
 
     def __post_init__(self) -> None:
+        check_fields(self)
         _check_range(self, ("floor", "delta"), 0.0, 1.0)
 
 
@@ -276,6 +369,9 @@ class RegisterConfig:
     name: str = "router"
     experiment: str = "router"
 
+    def __post_init__(self) -> None:
+        check_fields(self)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromoteConfig:
@@ -287,6 +383,8 @@ class PromoteConfig:
     matrix : Parquet of every candidate's outcome on every prompt
     name : registered model
     version : to judge; default: the one with the alias ``challenger``
+    opponent : of a first promotion, on a log: ``today``, what the logging policy did; or
+        ``constant``, the best constant candidate. The others are reported beside it
     mode : ``save``: quality not worse by more than ``margin``, and cheaper; ``superior``: higher
         utility at ``cost_weight``
     margin : quality that may be lost
@@ -307,6 +405,7 @@ class PromoteConfig:
     matrix: Path | None = None
     name: str = "router"
     version: int | None = None
+    opponent: Literal["today", "constant"] = "today"
     mode: Literal["save", "superior"] = "save"
     margin: float = 0.01
     alpha: float = 0.025
@@ -322,6 +421,7 @@ class PromoteConfig:
     override_reason: str = ""
 
     def __post_init__(self) -> None:
+        check_fields(self)
         _check_range(self, ("alpha",), 0.0, 0.5)
         _check_range(self, ("target_power",), 0.0, 1.0)
         for name in ("margin", "gain", "max_p50_ms", "max_p99_ms", "latency_queries"):

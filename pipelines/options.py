@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
+import types
 import typing
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -56,6 +57,28 @@ def load_config(
     with explaining(cls, where):
         found = parser.instantiate(parser.parse_object(plain(listed(cls, values))))
     return build(cls, found)
+
+
+def check_fields(config: Any) -> None:
+    """Hold a config that was made in Python to the types of one that was read.
+
+    Called from ``__post_init__``, so that a string where a list belongs is a list of one, and not
+    of letters.
+
+    Raises
+    ------
+    ConfigError
+        On a value of the wrong type.
+    """
+    cls = type(config)
+    values = {f.name: getattr(config, f.name) for f in dataclasses.fields(cls)}
+    parser = make_parser(cls)
+    with explaining(cls):
+        made = parser.instantiate(parser.parse_object(plain(listed(cls, values))))
+    for name, given in values.items():
+        checked = getattr(made, name)
+        if checked != given or type(checked) is not type(given):
+            object.__setattr__(config, name, checked)
 
 
 def make_parser(cls: type, *, prog: str = "", env_prefix: str | None = None) -> ArgumentParser:
@@ -169,14 +192,21 @@ def _as_declared(value: object, hint: Any) -> object:
         except ValueError:
             return value
     origin, args = typing.get_origin(hint), typing.get_args(hint)
-    inside = next((part for part in args or (hint,) if dataclasses.is_dataclass(part)), None)
-    if isinstance(inside, type) and isinstance(value, Mapping):
-        return resolved(load_config(inside, overrides=value))
-    if origin is tuple and args[-1] is Ellipsis and not isinstance(value, list | tuple):
-        return [value]
+    if origin is tuple and args[-1] is Ellipsis:
+        items = value if isinstance(value, list | tuple) else [value]
+        return [_as_declared(item, args[0]) for item in items]
+    if isinstance(value, Mapping) and (nested := _nested(hint)) is not None:
+        return resolved(load_config(nested, overrides=value))
     if origin is not None and len(args) == 2 and isinstance(value, Mapping):
         return {key: _as_declared(item, args[1]) for key, item in value.items()}
     return value
+
+
+def _nested(hint: Any) -> type | None:
+    """The config that a hint is, or that is one of its alternatives."""
+    options = typing.get_args(hint) if typing.get_origin(hint) is types.UnionType else (hint,)
+    found = (option for option in options if isinstance(option, type))
+    return next((option for option in found if dataclasses.is_dataclass(option)), None)
 
 
 def _whole(number: float, text: str) -> object:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipelines.console import print_table
-from router_ml.evaluation.comparison import Table
+from router_ml.evaluation.comparison import Table, shown_name
 
 
 def print_comparison(title: str, table: Table, baseline: str) -> None:
@@ -14,7 +14,7 @@ def print_comparison(title: str, table: Table, baseline: str) -> None:
         difference, ratio = metrics["quality_difference"], metrics["cost_ratio"]
         rows.append(
             (
-                f"{name} (baseline)" if name == baseline else name,
+                f"{name} (baseline)" if name == baseline else shown_name(name, ratio),
                 f"{quality.value:.3f} [{quality.low:.3f}, {quality.high:.3f}]",
                 f"{cost.value * 1e3:.3f} [{cost.low * 1e3:.3f}, {cost.high * 1e3:.3f}]",
                 f"{difference.value * 100:+.1f} [{difference.low * 100:+.1f}, "

@@ -17,6 +17,7 @@ from router_ml.errors import ConfigError
 _PARQUET: Final = (
     "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, DICTIONARY_SIZE_LIMIT 1000"
 )
+_PATTERN_SIGN: Final = re.compile(r"[*?\[]")
 _STEP: Final = re.compile(r"^-- step: (\w+)(, keep)?\s*$", re.MULTILINE)
 
 
@@ -98,7 +99,7 @@ class DuckDBEngine:
             return
         path = target or self.work / f"{step.name}.parquet"
         self.write(step.sql, path)
-        self.add_view(step.name, f"SELECT * FROM read_parquet({quote(path)})")
+        self.add_view(step.name, f"SELECT * FROM {scan(path)}")
 
     def write(self, sql: str, path: Path) -> None:
         """Write a query's rows to one Parquet file."""
@@ -120,6 +121,18 @@ class DuckDBEngine:
             f"SELECT '{source}' AS source, source_file AS file, source_line AS line, key, reason, "
             f"detail, coalesce(raw, CAST(to_json(r) AS VARCHAR)) AS row FROM rejected_{source} r"
         )
+
+
+def scan(path: Path, options: str = "") -> str:
+    """The table function that reads exactly this Parquet file, whatever signs its name holds.
+
+    Examples
+    --------
+    >>> scan(Path("log[1].parquet"))
+    "read_parquet('log[[]1].parquet', hive_partitioning = false)"
+    """
+    literal = _PATTERN_SIGN.sub(r"[\g<0>]", str(path))
+    return f"read_parquet({quote(literal)}, hive_partitioning = false{options})"
 
 
 def quote(value: Path | str) -> str:

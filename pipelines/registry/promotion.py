@@ -12,7 +12,8 @@ import numpy as np
 from pipelines.config import PromoteConfig
 from router_ml.errors import GateError
 from router_ml.evaluation.gate.gate import Gate, GateReport
-from router_ml.evaluation.gate.pairing import PairedRows
+from router_ml.evaluation.gate.pairing import PairedRows, Rival
+from router_ml.evaluation.intervals import Estimate
 from router_ml.export.parity import MIN_EQUAL_DECISIONS, TOLERANCE
 from router_ml.features.query import Query
 from router_ml.runtime.runtime import Runtime
@@ -31,13 +32,42 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True)
+class Beside:
+    """The challenger beside today, the best constant or the hull; decides nothing.
+
+    Parameters
+    ----------
+    name : of the rival
+    quality : difference, challenger minus rival, with two-sided bounds at the gate's level
+    cost_ratio : the challenger's cost over the rival's; ``None`` where that is nothing
+    verdict : in quality
+    """
+
+    name: str
+    quality: Estimate
+    cost_ratio: float | None
+    verdict: str
+
+    @property
+    def text(self) -> str:
+        """One line."""
+        value, low, high = (100 * x for x in (self.quality.value, self.quality.low,
+                                              self.quality.high))  # fmt: skip
+        cost = "" if self.cost_ratio is None else f", {self.cost_ratio:.0%} of its cost"
+        return (
+            f"against {self.name}: quality {value:+.1f} points ({low:+.1f} to {high:+.1f})"
+            f"{cost}: {self.verdict}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class PromotionReport:
     """What was asked, what the gate said, and what would change.
 
     Parameters
     ----------
     challenger : version judged
-    champion : version it was judged against, or the constant candidate
+    champion : version it was judged against; before the first, today or a constant candidate
     conditions : parity, latency and support by the log
     gate : the paired comparison
     look : how many challengers this champion has been compared with, this one included
@@ -45,6 +75,8 @@ class PromotionReport:
     moved : share of requests that would be served by another candidate
     basis : where the numbers come from, in words
     override_by, override_reason : who promoted against the gate, and why; ``""`` = nobody
+    beside : comparisons with today, the best constant and the hull
+    propensity_source : ``logged``, ``estimated``, or ``none`` on a matrix
     """
 
     challenger: str
@@ -57,6 +89,34 @@ class PromotionReport:
     basis: str
     override_by: str = ""
     override_reason: str = ""
+    beside: tuple[Beside, ...] = ()
+    propensity_source: str = "none"
+
+    @classmethod
+    def unjudged(
+        cls, names: tuple[str, str], config: PromoteConfig, reason: str, look: int
+    ) -> PromotionReport:
+        """Of a comparison that the data cannot carry at all, for an override."""
+        gate = GateReport(
+            passed=False,
+            mode=config.mode,
+            checks=(),
+            effect=0.0,
+            power=0.0,
+            target_power=config.target_power,
+            labelled_rows=0,
+            required_rows=0,
+        )
+        return cls(
+            challenger=names[0],
+            champion=names[1],
+            conditions=(Condition("data", False, reason),),
+            gate=gate,
+            look=look,
+            shift={},
+            moved=0.0,
+            basis="no data that can carry a comparison",
+        )
 
     @property
     def passed(self) -> bool:
@@ -76,6 +136,7 @@ class PromotionReport:
             f"{self.look} with this champion",
             *(f"  [{'ok' if c.passed else 'no'}] {c.reason}" for c in self.conditions),
             self.gate.text,
+            *(f"  {one.text}" for one in self.beside),
             f"What would change: {self.moved:.1%} of requests go elsewhere. Shares:",
         ]
         moved = sorted(self.shift.items(), key=lambda item: item[1][0] - item[1][1])
@@ -105,6 +166,17 @@ class PromotionReport:
             "gate": self.gate.as_dict(),
             "shift": {name: list(shares) for name, shares in self.shift.items()},
             "moved": self.moved,
+            "verdict": self.gate.verdict,
+            "beside": [
+                {
+                    "name": one.name,
+                    "quality": one.quality.as_dict(),
+                    "cost_ratio": one.cost_ratio,
+                    "verdict": one.verdict,
+                }
+                for one in self.beside
+            ],
+            "propensity_source": self.propensity_source,
             "override_by": self.override_by,
             "override_reason": self.override_reason,
         }
@@ -135,7 +207,7 @@ def judge(
 
     Parameters
     ----------
-    champion : ``None`` = compare with the best constant
+    champion : ``None`` = compare with ``rows.opponent``
     names : versions of challenger and champion, for the report
     parity : what ``export`` proved about the challenger's bundle
     rows : challenger and champion side by side
@@ -164,7 +236,7 @@ def judge(
     unjudged = rows.worst_quality_difference
     return PromotionReport(
         challenger=names[0],
-        champion=f"version {names[1]}" if champion is not None else f"constant {rows.opponent}",
+        champion=f"version {names[1]}" if champion is not None else rows.opponent,
         conditions=(
             check_parity_report(parity, challenger.manifest.bundle_id),
             check_latency(challenger, rows.queries, config),
@@ -180,7 +252,18 @@ def judge(
         },
         moved=rows.shift.moved,
         basis=rows.basis,
+        beside=tuple(_beside(rival, rows, config) for rival in rows.rivals),
+        propensity_source=rows.propensity_source,
     )
+
+
+def _beside(rival: Rival, rows: PairedRows, config: PromoteConfig) -> Beside:
+    gate = Gate(margin=config.margin, alpha=config.alpha)
+    report = gate.judge(rival.quality_difference, rival.cost_difference, group_id=rows.group_id)
+    ratio = None
+    if rival.cost_usd > 0.0:
+        ratio = 1.0 + float(rival.cost_difference.mean()) / rival.cost_usd
+    return Beside(rival.name, report.checks[0].estimate, ratio, report.verdict)
 
 
 def check_parity_report(parity: Mapping[str, Any] | None, bundle_id: str) -> Condition:

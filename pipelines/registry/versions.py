@@ -145,6 +145,8 @@ def record_report(client: Any, name: str, version: Any, report: PromotionReport)
         "gate_mode": report.gate.mode,
         "gate_look": str(report.look),
         "gate_champion": report.champion,
+        "gate_verdict": report.gate.verdict,
+        "propensity_source": report.propensity_source,
         "gate_at": now(),
         "gate": json.dumps(report.gate.as_dict()),
         "promoted_at": now() if report.promoted else "",

@@ -28,6 +28,7 @@ from router_ml.errors import ConfigError, DataError
 from router_ml.evaluation.guarantee import Certificate, certify
 from router_ml.evaluation.off_policy.constants import best_logged
 from router_ml.evaluation.off_policy.log_feedback import feedback, largest_weight
+from router_ml.evaluation.off_policy.propensities import with_propensities
 from router_ml.policies.base import Policy
 from router_ml.policies.budget import BudgetPolicy
 from router_ml.policies.constant import ConstantPolicy
@@ -82,7 +83,9 @@ def run(config: CertifyConfig) -> Path:
     bundle = read_bundle(config.bundle)
     runtime = Runtime(bundle=bundle, random_state=0)
     outcomes = read_outcomes(config.joined)
-    table = to_matrices(outcomes, all_candidates(outcomes, runtime.candidates.names))
+    table = with_propensities(
+        to_matrices(outcomes, all_candidates(outcomes, runtime.candidates.names))
+    )
     split = np.array(table.split)
     reference = table.candidates[best_logged(table.take(split == "train"))]
     if reference not in runtime.candidates.names:
@@ -158,7 +161,7 @@ def _on_matrix(config: CertifyConfig, runtime: Runtime) -> Calibration:
 def _on_log(config: CertifyConfig, runtime: Runtime, table: TrainingTable) -> Calibration:
     if len(table) == 0 or not np.isfinite(table.quality).any():
         raise DataError("the test split has no labelled request; join more log, or name a matrix")
-    quality, _ = feedback(table)
+    quality, _ = feedback(table, estimate=True)
     _, first, code = np.unique(np.array(table.query_id), return_index=True, return_inverse=True)
     predictions = score(runtime, tuple(table.queries[i] for i in first)).take(code)
     # Row values of DR for every constant; any policy's are their mean under its probabilities.
@@ -173,7 +176,8 @@ def _on_log(config: CertifyConfig, runtime: Runtime, table: TrainingTable) -> Ca
         group_id=quality.group_id,
         high=config.floor + largest_weight(quality, np.arange(rows.shape[1])),
         labelled_rows=int(quality.labelled.sum()),
-        basis=f"{len(table):,} logged requests of the test split, doubly robust",
+        basis=f"{len(table):,} logged requests of the test split, doubly robust"
+        + (", propensities estimated" if table.propensity_source != "logged" else ""),
     )
 
 

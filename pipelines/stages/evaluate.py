@@ -19,6 +19,7 @@ from pipelines.stages.evaluate_log import POLICY, evaluate_log, score, shares
 from router_ml.bundle.files import Bundle, read_bundle
 from router_ml.cascade import shipped as cascade_evaluation
 from router_ml.data.full_information import FullInformation, read_matrix, unseen
+from router_ml.data.held_out import HeldOut
 from router_ml.data.outcomes import all_candidates, read_outcomes, to_matrices
 from router_ml.errors import DataError
 from router_ml.estimators.router import count_bias
@@ -29,10 +30,15 @@ from router_ml.evaluation.comparison import (
     budget_curve,
     budget_policies,
     full_information_table,
+    today_sentence,
     verdict,
 )
 from router_ml.evaluation.curves import zero_router
+from router_ml.evaluation.gate.pairing import Contender
 from router_ml.evaluation.metrics import Metrics
+from router_ml.evaluation.off_policy.propensities import with_propensities
+from router_ml.evaluation.off_policy.today import TODAY
+from router_ml.evaluation.today_on_matrix import today_on_matrix
 from router_ml.policies.constant import best_constant
 from router_ml.runtime.runtime import Runtime
 from router_ml.types.candidates import CandidateTable
@@ -64,9 +70,17 @@ def run(config: EvaluateConfig) -> Path:
     if config.joined is None:
         raise DataError("evaluate needs a matrix or a joined log; name one in its config")
     outcomes = read_outcomes(config.joined)
-    outcomes = outcomes[outcomes["split"] == "test"]
     names = runtime.candidates.names
-    summary = evaluate_log(config, runtime, to_matrices(outcomes, all_candidates(outcomes, names)))
+    table = with_propensities(to_matrices(outcomes, all_candidates(outcomes, names)))
+    held_out = None if config.trained is None else HeldOut.load(config.trained)
+    if held_out is None:
+        test = table.take(np.array(table.split) == "test")
+        summary = evaluate_log(config, runtime, test)
+    else:
+        predictions, unseen_rows = Contender(runtime, held_out).predict(table)
+        rows = np.flatnonzero(unseen_rows)
+        summary = evaluate_log(config, runtime, table.take(rows), predictions.take(rows))
+    outcomes = outcomes[outcomes["split"] == "test"]
     told = cascade_evaluation.on_log(bundle, runtime, to_matrices(outcomes, names))
     if told is not None:
         summary["cascade"] = told
@@ -85,6 +99,9 @@ def _on_matrix(
         **budget_policies(predictions, table, reference_usd=reference, shares=config.budget_shares),
     }
     probs = {name: policy.action_probs(predictions, table) for name, policy in policies.items()}
+    routers = list(probs)
+    if (today := today_on_matrix(truth, config.joined)) is not None:
+        probs = {TODAY: today, **probs}
     run = cascade_evaluation.on_matrix(bundle, runtime, truth, predictions)
     played = {} if run is None else {CASCADE: (run.quality, run.cost_usd)}
     result, baseline = full_information_table(
@@ -95,12 +112,14 @@ def _on_matrix(
         n_resamples=config.n_resamples,
     )
     print_comparison(f"{len(truth)} queries, all outcomes known", result, baseline)
-    sentence = verdict(result, baseline, [*probs, *played], margin=config.margin)
+    sentence = verdict(result, baseline, [*routers, *played], margin=config.margin)
+    if today is not None:
+        sentence += " " + today_sentence(result, POLICY)
     console.print(sentence)
     figure = figures.cost_quality(
         {
             name: (result[name]["quality"], result[name]["cost_usd"])
-            for name in truth.candidates.names
+            for name in (*truth.candidates.names, *([TODAY] if TODAY in result else []))
         },
         budget_curve(truth, predictions, table),
         zero_router=zero_router(truth.cost_usd, truth.quality),

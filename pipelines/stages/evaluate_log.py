@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,14 @@ from router_ml.data.outcomes import TrainingTable
 from router_ml.errors import OverlapError
 from router_ml.evaluation.calibration import ece_estimate
 from router_ml.evaluation.columns import in_columns
+from router_ml.evaluation.curves import hull_mixture
+from router_ml.evaluation.gate.gate import Gate
 from router_ml.evaluation.intervals import Estimate
-from router_ml.evaluation.logged import log_evaluation
+from router_ml.evaluation.logged import LogEvaluation, log_evaluation
 from router_ml.evaluation.metrics import candidate_share
 from router_ml.evaluation.off_policy.assessment import Assessment
 from router_ml.evaluation.off_policy.estimators import effective_sample_size
+from router_ml.evaluation.off_policy.today import TODAY
 from router_ml.features.query import Query
 from router_ml.policies.constant import constant_probs
 from router_ml.runtime.runtime import Runtime
@@ -33,8 +37,17 @@ def score(runtime: Runtime, queries: tuple[Query, ...]) -> Predictions:
         return runtime.predict(queries, progress=advance)
 
 
-def evaluate_log(config: EvaluateConfig, runtime: Runtime, table: TrainingTable) -> dict[str, Any]:
+def evaluate_log(
+    config: EvaluateConfig,
+    runtime: Runtime,
+    table: TrainingTable,
+    predictions: Predictions | None = None,
+) -> dict[str, Any]:
     """Print and return what the log says about each policy, or why it cannot say anything.
+
+    Parameters
+    ----------
+    predictions : of every request, held out of training; default: the bundle's own
 
     Raises
     ------
@@ -42,14 +55,14 @@ def evaluate_log(config: EvaluateConfig, runtime: Runtime, table: TrainingTable)
         If the split has no labelled request.
     """
     with progress("scoring", len(set(table.query_id))) as advance:
-        log = log_evaluation(runtime, table, progress=advance)
+        log = log_evaluation(runtime, table, predictions=predictions, progress=advance)
     names = runtime.candidates.names
     n, k = len(table), len(names)
     own = {name: constant_probs(n, k, i) for i, name in enumerate(names)}
     own["random"] = np.full((n, k), 1.0 / k)
     own[POLICY] = runtime.policy.action_probs(log.predictions, runtime.candidates)
     probs = {name: in_columns(p, runtime, table.candidates) for name, p in own.items()}
-    found: dict[str, dict[str, Assessment]] = {}
+    found = {TODAY: log.assess_today(cost_weight=config.cost_weight)}
     unsupported: dict[str, str] = {}
     for name, p in probs.items():
         try:
@@ -58,10 +71,17 @@ def evaluate_log(config: EvaluateConfig, runtime: Runtime, table: TrainingTable)
             )
         except OverlapError as error:
             unsupported[name] = str(error)
-    _print(len(table), found, unsupported)
+    _add_hull(log, config, found)
+    which = "the test split" if predictions is None else "the log, held out"
+    _print(len(table), which, found, unsupported)
+    beside = _beside_today(log, probs[POLICY], found, config.margin)
+    sentence = unsupported.get(POLICY, "") and f"The router is not judged: {unsupported[POLICY]}"
+    sentence = sentence or _sentence(beside, found)
+    console.print(sentence, markup=False, highlight=False, soft_wrap=True)
     return {
         "kind": "log",
         "rows": len(table),
+        "propensities": table.propensity_source,
         "policies": {name: _estimates(parts) for name, parts in found.items()},
         "assessments": {
             name: {part: one.as_dict() for part, one in parts.items()}
@@ -73,7 +93,61 @@ def evaluate_log(config: EvaluateConfig, runtime: Runtime, table: TrainingTable)
         },
         "ece": ece_estimate(log.predictions.quality, table.Y[:, :k], n_resamples=200).as_dict(),
         "shares": shares(names, own),
+        "beside_today": beside,
+        "verdict": sentence,
     }
+
+
+def _add_hull(
+    log: LogEvaluation, config: EvaluateConfig, found: dict[str, dict[str, Assessment]]
+) -> None:
+    """The best mixture of the constants that were judged, at the router's cost."""
+    constants = [name for name in log.table.candidates if name in found]
+    if POLICY not in found or not constants:
+        return
+    value = np.array([found[c]["quality"].estimates["DR"].value for c in constants])
+    cost = np.array([found[c]["cost_usd"].estimates["DR"].value for c in constants])
+    shares = hull_mixture(value, cost, found[POLICY]["cost_usd"].estimates["DR"].value)
+    if shares is None:
+        return
+    probs = np.zeros((len(log.table), len(log.table.candidates)))
+    for name, share in zip(constants, shares, strict=True):
+        probs[:, log.table.candidates.index(name)] = share
+    with suppress(OverlapError):
+        found["hull"] = log.assess(
+            probs, max_unsupported=config.max_unsupported, cost_weight=config.cost_weight
+        )
+
+
+def _beside_today(
+    log: LogEvaluation,
+    probs: FloatArray,
+    found: Mapping[str, Mapping[str, Assessment]],
+    margin: float,
+) -> dict[str, Any]:
+    """The router's difference to today, with 95 % bounds, and what it shows."""
+    quality, cost = log.against_today(probs)
+    report = Gate(margin=margin).judge(quality, cost, group_id=log.quality.group_id)
+    now = found[TODAY]["cost_usd"].estimates["DR"].value
+    return {
+        "quality_difference": report.checks[0].estimate.as_dict(),
+        "cost_difference": report.checks[1].estimate.as_dict(),
+        "cost_ratio": 1.0 + report.checks[1].estimate.value / now if now > 0.0 else None,
+        "verdict": report.verdict,
+    }
+
+
+def _sentence(beside: Mapping[str, Any], found: Mapping[str, Mapping[str, Assessment]]) -> str:
+    """What a manager wants to know: today, and the router beside it."""
+    today = {part: found[TODAY][part].estimates["DR"].value for part in ("quality", "cost_usd")}
+    change = beside["quality_difference"]
+    ratio = beside["cost_ratio"]
+    at = "" if ratio is None else f" at {ratio:.0%} of its cost"
+    return (
+        f"Today: quality {today['quality']:.3f} at ${today['cost_usd'] * 1e3:.3f} per 1,000 "
+        f"requests. The router: {change['value'] * 100:+.1f} points ({change['low'] * 100:+.1f} to "
+        f"{change['high'] * 100:+.1f}){at}: {beside['verdict']}."
+    )
 
 
 def shares(names: tuple[str, ...], probs: Mapping[str, FloatArray]) -> dict[str, dict[str, float]]:
@@ -99,7 +173,10 @@ def _estimates(parts: Mapping[str, Assessment]) -> dict[str, dict[str, Any]]:
 
 
 def _print(
-    n: int, found: Mapping[str, Mapping[str, Assessment]], unsupported: Mapping[str, str]
+    n: int,
+    which: str,
+    found: Mapping[str, Mapping[str, Assessment]],
+    unsupported: Mapping[str, str],
 ) -> None:
     rows = []
     for name, parts in found.items():
@@ -115,7 +192,7 @@ def _print(
             )
         )
     print_table(
-        f"{n} logged requests of the test split (DR: doubly robust)",
+        f"{n:,} logged requests of {which} (DR: doubly robust)",
         ("policy", "quality, SNIPS", "quality, DR", "if labels hide", "$ per 1,000, DR", "eff. n"),
         rows,
     )

@@ -24,7 +24,7 @@ from pipelines.registry.versions import (
     registry_client,
     set_champion,
 )
-from router_ml.errors import RegistryError
+from router_ml.errors import DataError, RegistryError
 from router_ml.evaluation.gate.pairing import pair
 
 
@@ -39,7 +39,7 @@ def run(config: PromoteConfig) -> PromotionReport:
     RegistryError
         If the registry cannot be reached, has no such version, or that is champion already.
     DataError
-        If the data cannot carry a comparison at all.
+        If the data cannot carry a comparison at all, and nobody overrides that.
     """
     with registry_errors("promote a version"):
         client = registry_client()
@@ -53,21 +53,30 @@ def run(config: PromoteConfig) -> PromotionReport:
             old = None
             if champion is not None:
                 old = contender(client, config.name, champion, Path(folder))
-            report = judge(
-                new.runtime,
-                None if old is None else old.runtime,
-                config,
-                names=(version, champion or NOBODY),
-                parity=json.loads(challenger.tags.get("parity", "null")),
-                rows=pair(
+            names = (version, champion or NOBODY)
+            try:
+                rows = pair(
                     new,
                     old,
                     joined=config.joined,
                     matrix=config.matrix,
                     by_region=config.support_by_region,
-                ),
-                look=looks["number"],
-            )
+                    opponent=config.opponent,
+                )
+            except DataError as error:
+                if not config.override_by:
+                    raise
+                report = PromotionReport.unjudged(names, config, str(error), looks["number"])
+            else:
+                report = judge(
+                    new.runtime,
+                    None if old is None else old.runtime,
+                    config,
+                    names=names,
+                    parity=json.loads(challenger.tags.get("parity", "null")),
+                    rows=rows,
+                    look=looks["number"],
+                )
         count_look(client, config.name, looks)
         report = report.overridden(config.override_by, config.override_reason)
         record_report(client, config.name, challenger, report)

@@ -12,6 +12,7 @@ from pipelines.config import (
     EvaluateConfig,
     ExportConfig,
     JoinConfig,
+    LabelFile,
     PromoteConfig,
     RegisterConfig,
     TrainConfig,
@@ -30,7 +31,7 @@ class RunConfig:
     Parameters
     ----------
     requests : request logs, files or patterns; none: a synthetic world
-    labels : quality labels, files or patterns
+    labels : quality labels, files or patterns, each also with names of its own (``LabelFile``)
     prices : price lists
     matrix : Parquet of every candidate's outcome on every prompt, to judge on; optional
     output : folder with one folder a stage
@@ -43,7 +44,7 @@ class RunConfig:
     """
 
     requests: tuple[str, ...] = ()
-    labels: tuple[str, ...] = ()
+    labels: tuple[str | LabelFile, ...] = ()
     prices: tuple[str, ...] = ()
     matrix: Path | None = None
     output: Path = Path("runs/main")
@@ -76,7 +77,13 @@ def run(config: RunConfig) -> PromotionReport:
     evaluation = evaluate.run(
         load_config(
             EvaluateConfig,
-            overrides={**config.evaluate, **sources, "bundle": bundle, "output": at.evaluation},
+            overrides={
+                "trained": trained,
+                **config.evaluate,
+                **sources,
+                "bundle": bundle,
+                "output": at.evaluation,
+            },
         )
     )
     register.run(

@@ -13,7 +13,7 @@ import numpy as np
 
 from pipelines.artifacts import REPORT, check_own, read_training_table, replaced
 from pipelines.config import TrainConfig, dump_config
-from pipelines.console import progress
+from pipelines.console import console, progress
 from pipelines.encoders import get_encoder
 from pipelines.trained import ANSWER, CONFIG, ENCODER, ROUTER
 from router_ml.bundle.files import candidates_to_rows, prices_to_dict
@@ -29,10 +29,12 @@ from router_ml.estimators.router import RouterEstimator, count_bias
 from router_ml.features.encoder import Encoder
 from router_ml.features.lexical import NAMES
 from router_ml.learning.changes import find_changes, query_features
+from router_ml.learning.few_labels import learnable
 from router_ml.learning.held_out import fit_router, hold_out, training_predictions
 from router_ml.learning.solve_policy import solve_policy
 from router_ml.learning.targets import evidence_for, training_targets
 from router_ml.learning.training_set import TrainingSet, training_set
+from router_ml.types.arrays import BoolArray
 
 
 def run(config: TrainConfig) -> Path:
@@ -65,7 +67,7 @@ def run(config: TrainConfig) -> Path:
         table = void_outdated(table, changes)
         data = training_set(table, candidates, encoder, weighted=weighted, batch=data.batch)
     with progress("fitting estimators", None):
-        quality = make_estimator(config.quality)
+        quality, note = learnable(data, make_estimator(config.quality))
         taught = training_targets(data, quality, config.learning)
         router = fit_router(taught, quality)
     with progress("held-out predictions", None):
@@ -75,6 +77,7 @@ def run(config: TrainConfig) -> Path:
         "queries": len(data),
         "labelled_cells": int(np.isfinite(data.outcomes.quality).sum()),
         "selection": dict(router.quality.report_),
+        "notes": [*([note] if note else []), *_untold(data)],
         "cost_bias_in_sample": _bias(router, data),
         "changes": [change.as_dict() for change in changes],
         "fingerprint": sha256((config.joined / "outcomes.parquet").read_bytes()).hexdigest(),
@@ -127,6 +130,9 @@ def save_trained(
         "reference": reference_statistics(data),
         **report,
     }
+    head["notes"] = [*head.get("notes", ()), *([learned["note"]] if "note" in learned else ())]
+    for sentence in head["notes"]:
+        console.print(sentence, markup=False, highlight=False, soft_wrap=True)
     with replaced(config.output, REPORT) as folder:
         router.get_state().save(folder / ROUTER)
         encoder.save(folder / ENCODER)
@@ -138,6 +144,19 @@ def save_trained(
         (folder / REPORT).write_text(json.dumps(head, indent=1), encoding="utf-8")
         dump_config(config, folder / CONFIG)
     return config.output
+
+
+def _untold(data: TrainingSet) -> list[str]:
+    """What the log tells nothing of, a sentence each."""
+    notes = []
+    seen = data.outcomes
+    if np.isnan(seen.latency_ms).all():
+        notes.append("the log has no latency: it is predicted as 0, and limits on it do nothing")
+    labelled: BoolArray = np.asarray(np.isfinite(seen.quality).any(axis=0))
+    if unlabelled := [n for n, known in zip(data.candidates.names, labelled, strict=True)
+                      if not known]:  # fmt: skip
+        notes.append(f"no label of {', '.join(unlabelled)}: taken for average")
+    return notes
 
 
 def reference_statistics(data: TrainingSet) -> dict[str, Any]:

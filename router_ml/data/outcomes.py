@@ -45,6 +45,8 @@ class TrainingTable:
     answer : n texts, ``None`` where the log has none
     finish_reason : n, ``""`` where the log has none
     split : n names, ``train`` or ``test``
+    propensity_source : ``logged``, or ``estimated`` by
+        :func:`router_ml.evaluation.off_policy.propensities.with_propensities`
     """
 
     request_id: tuple[str, ...]
@@ -69,6 +71,7 @@ class TrainingTable:
     answer: tuple[str | None, ...]
     finish_reason: tuple[str, ...]
     split: tuple[str, ...]
+    propensity_source: str = "logged"
 
     def __len__(self) -> int:
         return len(self.request_id)
@@ -87,7 +90,7 @@ class TrainingTable:
         taken: dict[str, Any] = {}
         for field in fields(self):
             value = getattr(self, field.name)
-            if field.name == "candidates":
+            if field.name in ("candidates", "propensity_source"):
                 taken[field.name] = value
             elif isinstance(value, tuple):
                 taken[field.name] = tuple(value[i] for i in rows)

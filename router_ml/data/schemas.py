@@ -76,10 +76,15 @@ REQUESTS: Final = Table(
         Column("input_tokens", "bigint", required=True),
         Column("output_tokens", "bigint", required=True),
         Column("cached_input_tokens", "bigint"),
+        Column("cache_write_tokens", "bigint"),
+        Column("audio_input_tokens", "bigint"),
+        Column("audio_output_tokens", "bigint"),
+        Column("service_tier", "string"),
         Column("cost_usd", "double"),
-        Column("latency_ms", "double", required=True),
+        Column("latency_ms", "double"),
         Column("ttft_ms", "double"),
         Column("status", "string"),
+        Column("error_class", "string"),
         Column("finish_reason", "string"),
         Column("cache_hit", "boolean"),
     ),
@@ -129,12 +134,37 @@ PRICES: Final = Table(
         Column("input_usd_per_mtok", "double", required=True),
         Column("output_usd_per_mtok", "double", required=True),
         Column("cached_input_usd_per_mtok", "double"),
+        Column("cache_write_usd_per_mtok", "double"),
+        Column("audio_input_usd_per_mtok", "double"),
+        Column("audio_output_usd_per_mtok", "double"),
+        Column("tiers", "string"),
         Column("provider", "string"),
         Column("context_window", "bigint"),
         Column("max_output_tokens", "bigint"),
         Column("capabilities", "string[]"),
     ),
 )
+
+BANDS: Final = Table(
+    "price_bands",
+    (
+        Column("price_row", "bigint"),
+        Column("service_tier", "string"),
+        Column("above_tokens", "bigint"),
+        Column("up_to_tokens", "bigint"),
+        Column("input_usd_per_mtok", "double"),
+        Column("output_usd_per_mtok", "double"),
+        Column("cached_input_usd_per_mtok", "double"),
+        Column("cache_write_usd_per_mtok", "double"),
+        Column("audio_input_usd_per_mtok", "double"),
+        Column("audio_output_usd_per_mtok", "double"),
+    ),
+)
+"""What a row of ``prices`` comes to for requests of one service tier and one span of input tokens.
+
+Made from its columns and its ``tiers``, a JSON list of objects with ``above_input_tokens`` and
+``service_tier`` (``batch``, ``flex``, ``priority``; absent = standard) and the rates that differ.
+"""
 
 PROVENANCE: Final = Table(
     "provenance",

@@ -76,11 +76,17 @@ class RouterEstimator:
         candidates: CandidateTable,
         groups: IntArray | None = None,
     ) -> Self:
-        """Fit all parts; only quality uses ``outcomes.weight``."""
+        """Fit all parts; only quality uses ``outcomes.weight``.
+
+        An amount that no request tells, such as a latency that was not logged, is predicted as 0.
+        """
         for part in PARTS:
+            Y = getattr(outcomes, part)
+            if part != "quality" and np.isnan(Y).all():
+                Y = np.zeros(Y.shape)
             getattr(self, part).fit(
                 queries,
-                getattr(outcomes, part),
+                Y,
                 candidates=candidates,
                 sample_weight=outcomes.weight if part == "quality" else None,
                 groups=groups,

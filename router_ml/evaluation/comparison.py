@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -35,6 +36,24 @@ def budget_name(share: float) -> str:
     'router at 25% of its cost'
     """
     return f"{ROUTER} at {share:.0%} of its cost"
+
+
+def shown_name(name: str, ratio: Estimate) -> str:
+    """Name of a row: a router is called by its budget only where its measured cost meets that.
+
+    Parameters
+    ----------
+    ratio : its cost over the baseline's
+
+    Examples
+    --------
+    >>> shown_name("router at 25% of its cost", Estimate(0.31, 0.29, 0.33, 100))
+    'router, budget 25%, costs 31%'
+    """
+    for share in re.findall(rf"^{ROUTER} at (\d+)% of its cost$", name):
+        if not ratio.low <= int(share) / 100.0 <= ratio.high:
+            return f"{ROUTER}, budget {share}%, costs {ratio.value:.0%}"
+    return name
 
 
 def budget_policies(
@@ -142,7 +161,8 @@ def verdict(table: Table, baseline: str, routers: Sequence[str], *, margin: floa
         better = " and better" if gain.low > 0 else ""
         return (
             f"Not worse than {baseline} by more than {margin * 100:g} point{better}, at "
-            f"{ratio.value:.0%} of its cost (quality difference {_points(gain)}; {passed})."
+            f"{ratio.value:.0%} of its cost (quality difference {_points(gain)}; "
+            f"{shown_name(passed, ratio)})."
         )
     closest = max(routers, key=lambda name: table[name]["quality_difference"].low)
     gain, ratio = table[closest]["quality_difference"], table[closest]["cost_ratio"]
@@ -155,14 +175,30 @@ def verdict(table: Table, baseline: str, routers: Sequence[str], *, margin: floa
     )
     return (
         f"This data does not show that the router is within {margin * 100:g} point of {baseline} "
-        f"at a lower cost. The closest, {closest}, costs {ratio.value:.0%} and differs by "
-        f"{_points(gain)}. {outlook}"
+        f"at a lower cost. The closest, {shown_name(closest, ratio)}, costs {ratio.value:.0%} "
+        f"and differs by {_points(gain)}. {outlook}"
     )
 
 
 def _points(difference: Estimate) -> str:
     value, low, high = (100 * x for x in (difference.value, difference.low, difference.high))
     return f"{value:+.1f} points, 95 % interval {low:+.1f} to {high:+.1f}"
+
+
+def today_sentence(table: Table, router: str) -> str:
+    """The router beside what the log's own policy does, with the rows' own pairing.
+
+    ``today`` and the router share the baseline's bootstrap samples; their difference is given
+    without an interval where these overlap widely.
+    """
+    today, mine = table["today"], table[router]
+    gain = mine["quality"].value - today["quality"].value
+    cost = today["cost_usd"].value
+    at = "" if cost <= 0.0 else f", {mine['cost_usd'].value / cost:.0%} of its cost"
+    return (
+        f"Today (estimated from the log): quality {today['quality'].value:.3f} at "
+        f"${cost * 1e3:.3f} per 1,000 requests; the router: {100 * gain:+.1f} points{at}."
+    )
 
 
 def as_dict(table: Table) -> dict[str, dict[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from router_ml.data.outcomes import TrainingTable
 from router_ml.errors import DataError
 from router_ml.evaluation.columns import in_columns
 from router_ml.evaluation.off_policy.assessment import Assessment, assess
+from router_ml.evaluation.off_policy.estimators import doubly_robust
 from router_ml.evaluation.off_policy.feedback import LoggedFeedback
 from router_ml.evaluation.off_policy.log_feedback import (
     REGIONS,
@@ -20,6 +21,7 @@ from router_ml.evaluation.off_policy.log_feedback import (
     largest_weight,
     regions_of,
 )
+from router_ml.evaluation.off_policy.today import on_policy, today_probs, today_values
 from router_ml.runtime.runtime import Runtime
 from router_ml.types.arrays import FloatArray
 from router_ml.types.predictions import Predictions
@@ -87,13 +89,37 @@ class LogEvaluation:
             )
         return found
 
+    def assess_today(self, *, cost_weight: float = 0.0) -> dict[str, Assessment]:
+        """The same of the logging policy, which no propensity is needed for."""
+        own = replace(self, quality=on_policy(self.quality), cost_usd=on_policy(self.cost_usd))
+        probs = today_probs(self.quality, len(self.table.candidates))
+        return own.assess(probs, max_unsupported=1.0, cost_weight=cost_weight)
+
+    def against_today(self, probs: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Row values of quality and cost, a policy's minus today's, shape (n,) each."""
+        return (
+            doubly_robust(self.quality, probs, self.predicted_quality).influence
+            - today_values(self.quality, self.predicted_quality).influence,
+            doubly_robust(self.cost_usd, probs, self.predicted_cost).influence
+            - today_values(self.cost_usd, self.predicted_cost).influence,
+        )
+
 
 def log_evaluation(
-    runtime: Runtime, table: TrainingTable, *, progress: Callable[[int], None] | None = None
+    runtime: Runtime,
+    table: TrainingTable,
+    *,
+    predictions: Predictions | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> LogEvaluation:
     """Score a log's requests and lay out their feedback.
 
     Propensities that were not logged are estimated, and every report says so.
+
+    Parameters
+    ----------
+    predictions : of every request by models that had not seen its prompt, shape (n, K); default:
+        the bundle's own, for requests that it was not trained on
 
     Raises
     ------
@@ -104,9 +130,10 @@ def log_evaluation(
         raise DataError(
             "the test split has no labelled request; join more log, or raise test_share"
         )
-    first, code = distinct_rows(table.query_id)
-    queries = tuple(table.queries[i] for i in first)
-    predictions = runtime.predict(queries, progress=progress).take(code)
+    if predictions is None:
+        first, code = distinct_rows(table.query_id)
+        queries = tuple(table.queries[i] for i in first)
+        predictions = runtime.predict(queries, progress=progress).take(code)
     quality, cost_usd = feedback(table, estimate=True)
     cost = runtime.candidates.cost_usd(predictions.input_tokens, predictions.output_tokens)
     return LogEvaluation(

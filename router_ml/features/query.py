@@ -116,6 +116,9 @@ def parse_query(messages: object, tools: object = None) -> Query:
     asks: list[str] = []
     content = _Content()
     for position, message in enumerate(messages):
+        if isinstance(message, Mapping) and _is_step(message):
+            content.step(message)
+            continue
         if not isinstance(message, Mapping):
             raise InvalidRequestError(
                 f"messages[{position}] must be an object with a role, got {json_type(message)}"
@@ -171,6 +174,12 @@ def group_id(query: Query) -> str:
     return _digest(_WHITE.sub(" ", text).strip())
 
 
+def _is_step(message: Mapping[Any, Any]) -> bool:
+    """Whether an item of the Responses API is no message but a call, its result or a thought."""
+    kind = message.get("type")
+    return message.get("role") is None and isinstance(kind, str) and kind != "message"
+
+
 class _Content:
     """What all messages hold together."""
 
@@ -182,6 +191,12 @@ class _Content:
     def chars(self) -> int:
         """Characters of all texts."""
         return sum(map(len, self.texts))
+
+    def step(self, step: Mapping[Any, Any]) -> None:
+        """Take in a call's arguments, or its result."""
+        self.needs.add("tools")
+        texts = (step.get(key) for key in ("arguments", "output", "content"))
+        self.texts += [text for text in texts if isinstance(text, str)]
 
     def read(self, content: object, position: int) -> str:
         """Take in one message's content; the text in it that its author wrote."""
@@ -204,9 +219,11 @@ class _Content:
                     f"messages[{position}].content has a part that is no object: {json_type(part)}"
                 )
             kind = part.get("type", "text")
-            if isinstance(kind, str) and kind in _TEXT_PARTS and isinstance(part.get("text"), str):
-                own.append(part["text"])
-                self.texts.append(part["text"])
+            # OpenTelemetry's parts keep their text under `content`.
+            text = part.get("text", part.get("content"))
+            if isinstance(kind, str) and kind in _TEXT_PARTS and isinstance(text, str):
+                own.append(text)
+                self.texts.append(text)
             elif (need := part_needs(part)) is not None:
                 self.needs.add(need)
             elif "content" in part:

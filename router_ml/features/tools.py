@@ -127,7 +127,7 @@ def parse_tools(tools: object) -> ToolList:
     if isinstance(tools, str) or not isinstance(tools, Sequence):
         raise InvalidRequestError(f"tools must be a list of objects, got {json_type(tools)}")
     bare = []
-    for position, tool in enumerate(tools):
+    for position, tool in enumerate(_one_by_one(tools)):
         function = tool.get("function", tool) if isinstance(tool, Mapping) else tool
         if not isinstance(function, Mapping):
             where = f"tools[{position}]" + (".function" if isinstance(tool, Mapping) else "")
@@ -136,3 +136,14 @@ def parse_tools(tools: object) -> ToolList:
             function = {**function, "parameters": function["input_schema"]}
         bare.append(function)
     return ToolList(bare)
+
+
+def _one_by_one(tools: Sequence[Any]) -> list[Any]:
+    """Gemini puts several function declarations into one tool."""
+    found: list[Any] = []
+    for tool in tools:
+        group = None
+        if isinstance(tool, Mapping):
+            group = tool.get("functionDeclarations", tool.get("function_declarations"))
+        found += group if isinstance(group, list) else [tool]
+    return found

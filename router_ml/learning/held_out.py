@@ -12,7 +12,7 @@ from router_ml.estimators.base import Estimator
 from router_ml.estimators.cross_fitting import out_of_fold
 from router_ml.estimators.router import RouterEstimator
 from router_ml.learning.training_set import TrainingSet
-from router_ml.types.arrays import FloatArray, IntArray
+from router_ml.types.arrays import BoolArray, FloatArray, IntArray
 from router_ml.types.predictions import PARTS, Predictions
 
 
@@ -39,12 +39,15 @@ def held_out_predictions(router: RouterEstimator, data: TrainingSet) -> Predicti
     ``data`` are what the router was fitted to (``training_targets``).
     Quality is the estimator's own where it kept it, else made in folds; token and latency
     estimators are cheap and always made in folds. ``None`` where quality is costly to fit and was
-    not kept, or there are too few groups for folds.
+    not kept, or there are too few groups or labels for folds.
     """
     kept = router.quality.oof_
     if (kept is None and router.quality.costly) or len(np.unique(data.groups)) < N_FOLDS:
         return None
     folds = group_folds(data.groups)
+    told = [getattr(data.outcomes, part) for part in PARTS]
+    if any(np.isfinite(Y).any() and not _outside(Y, folds) for Y in told):
+        return None
     parts = {
         part: _held_out(getattr(router, part), data, getattr(data.outcomes, part), None, folds)
         for part in PARTS
@@ -61,6 +64,12 @@ def held_out_quality(data: TrainingSet, quality: Estimator) -> FloatArray:
     return _held_out(quality, data, data.outcomes.quality, data.outcomes.weight, folds)
 
 
+def _outside(Y: FloatArray, folds: IntArray) -> bool:
+    """Whether every fold leaves something to learn from outside it."""
+    told: BoolArray = np.asarray(np.isfinite(Y).any(axis=1))
+    return all(told[folds != fold].any() for fold in np.unique(folds))
+
+
 def _held_out(
     estimator: Estimator,
     data: TrainingSet,
@@ -68,6 +77,8 @@ def _held_out(
     weight: FloatArray | None,
     folds: IntArray,
 ) -> FloatArray:
+    if np.isnan(Y).all():
+        return estimator.predict(data.batch, data.candidates)
     found, _ = out_of_fold(
         {"it": estimator},
         data.batch,

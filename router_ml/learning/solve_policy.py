@@ -50,21 +50,41 @@ def solve_policy(
         raise ConfigError(
             f"a budget policy needs budget_usd or cost_share, one of them, got {dict(spec)}"
         )
-    budget = spec.get("budget_usd")
-    if budget is None:
-        cost_usd = candidates.cost_usd(predictions.input_tokens, predictions.output_tokens)
-        best = best_constant(predictions.quality, cost_usd)
-        budget = float(spec["cost_share"]) * float(cost_usd[:, best].mean())
+    budget, told = _budget(spec, predictions, candidates)
     if not spec.get("direct", False):
-        return BudgetPolicy.solve(predictions, candidates, budget_usd=float(budget)), {}
+        return BudgetPolicy.solve(predictions, candidates, budget_usd=budget), told
     if evidence is None:
         raise ConfigError("direct: true needs a log to learn from; there is none here")
     found = learn_budget_policy(
         predictions,
         candidates,
         evidence.pseudo,
-        budget_usd=float(budget),
+        budget_usd=budget,
         requests=evidence.requests,
         group_id=evidence.group_id,
     )
-    return found.policy, found.as_dict()
+    return found.policy, {**found.as_dict(), **told}
+
+
+def _budget(
+    spec: Mapping[str, Any], predictions: Predictions, candidates: CandidateTable
+) -> tuple[float, dict[str, str]]:
+    """Dollars a request: as given, or a share of the best constant's cost that can be met.
+
+    Where the share buys less than the cheapest candidate of every query costs, the budget is what
+    those cost, and a sentence says so.
+    """
+    if "budget_usd" in spec:
+        return float(spec["budget_usd"]), {}
+    cost_usd = candidates.cost_usd(predictions.input_tokens, predictions.output_tokens)
+    best = best_constant(predictions.quality, cost_usd)
+    reference, cheapest = float(cost_usd[:, best].mean()), float(cost_usd.min(axis=1).mean())
+    share = float(spec["cost_share"])
+    if share * reference >= cheapest:
+        return share * reference, {}
+    least = cheapest / reference if reference > 0.0 else 1.0
+    return cheapest, {
+        "note": f"policy.cost_share {share:g} buys less than the cheapest candidate costs "
+        f"({least:.0%} of what {candidates.names[best]}, the best constant, costs): every query "
+        f"goes to its cheapest candidate; a share above {least:.2f} leaves something to choose"
+    }

@@ -1,49 +1,45 @@
-"""Files on disk: patterns, compression, formats, and records out of JSONL and CSV."""
+"""Files on disk: patterns, compression, encoding, formats, and records out of JSON and CSV."""
 
 from __future__ import annotations
 
 import codecs
-import csv
 import glob
 import gzip
+import io
 import zlib
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, cast
 
-import orjson
-
+from pipelines.join.sources.csv_records import csv_records, read_header
+from pipelines.join.sources.json_records import json_records
+from pipelines.join.sources.records import Record
 from router_ml.errors import SchemaError
+
+__all__ = ["Progress", "Record", "csv_header", "expand", "format_of", "is_utf8", "read_records"]
 
 Progress = Callable[[str, float], None]
 """Called with a task and the share of it that is done, from 0 to 1."""
 
 PROGRESS_EVERY: Final = 2_000
-MAX_FIELD_CHARS: Final = 1 << 27
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One line of a log: its ``values``, or what is wrong with it; ``raw`` as it was read."""
-
-    line: int
-    raw: bytes | Sequence[str] | None
-    values: Mapping[str, Any] | None
-    detail: str | None = None
-
-    @property
-    def text(self) -> str | None:
-        """The record as it stood, for a person to look at."""
-        if isinstance(self.raw, bytes):
-            return self.raw.decode("utf-8", "replace").rstrip("\r\n")
-        return None if self.raw is None else ",".join(self.raw)
+_HEAD_BYTES: Final = 65_536
+_GZIP: Final = b"\x1f\x8b"
+_UTF16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_PACKED: Final = {
+    b"PK\x03\x04": "a zip archive",
+    b"\x28\xb5\x2f\xfd": "zstd-compressed",
+    b"BZh": "bzip2-compressed",
+    b"\xfd7zXZ": "xz-compressed",
+}
+_FORMATS: Final = ("parquet", "csv", "jsonl", "json")
+_SUFFIXES: Final = {"ndjson": "jsonl", "pq": "parquet", "tsv": "csv", "txt": ""}
 
 
 def expand(patterns: Sequence[str], what: str, *, empty: bool = False) -> tuple[Path, ...]:
     """Give the files that patterns name, sorted, each once; empty ones only where they may be.
+
+    A file of exactly that name is that file, whatever signs its name holds.
 
     Raises
     ------
@@ -52,10 +48,17 @@ def expand(patterns: Sequence[str], what: str, *, empty: bool = False) -> tuple[
     """
     found: dict[Path, None] = {}
     for pattern in patterns:
+        if Path(pattern).is_file():
+            found[Path(pattern)] = None
+            continue
         paths = sorted(Path(name) for name in glob.glob(pattern, recursive=True))  # noqa: PTH207 - absolute patterns
         files = [path for path in paths if path.is_file()]
         if not files:
-            raise SchemaError(f"{what}: no file {pattern!r}; check the path or pattern")
+            signs = glob.has_magic(pattern)
+            raise SchemaError(
+                f"{what}: no file {pattern!r}; check the path or pattern"
+                + (" (*, ? and [...] are read as a pattern)" if signs else "")
+            )
         found.update(dict.fromkeys(files))
     for path in found:
         if not empty and path.stat().st_size == 0:
@@ -64,24 +67,62 @@ def expand(patterns: Sequence[str], what: str, *, empty: bool = False) -> tuple[
 
 
 def format_of(path: Path) -> str:
-    """``parquet``, ``csv``, ``jsonl`` or ``json``, from a file's name."""
+    """``parquet``, ``csv``, ``jsonl`` or ``json``: what a file holds, or else what it is named."""
+    head = _head(path) if path.is_file() else b""
+    named = _named_format(path)
+    if head.startswith(b"PAR1"):
+        return "parquet"
+    if head[:1] in (b"{", b"["):
+        return named if named in ("jsonl", "json") else "jsonl"
+    if named in _FORMATS:
+        return named
+    if head and b"\0" not in head:
+        return "csv"
+    raise SchemaError(
+        f"{path}: cannot tell its format; name it .jsonl, .csv, .json (each also .gz) or .parquet"
+    )
+
+
+def _named_format(path: Path) -> str:
     suffixes = [suffix.lower().lstrip(".") for suffix in path.suffixes]
     if suffixes and suffixes[-1] == "gz":
         suffixes.pop()
-    kind = {"ndjson": "jsonl", "pq": "parquet"}.get(suffixes[-1], suffixes[-1]) if suffixes else ""
-    if kind not in ("parquet", "csv", "jsonl", "json"):
-        raise SchemaError(
-            f"{path}: cannot tell its format; name it .jsonl, .csv, .json (each also .gz) "
-            f"or .parquet"
-        )
-    return kind
+    return _SUFFIXES.get(suffixes[-1], suffixes[-1]) if suffixes else ""
 
 
-def read_records(path: Path, progress: Progress | None = None) -> Iterator[Record]:
-    """Records of a JSONL or CSV file, one at a time; blank JSONL lines are no records."""
+def _head(path: Path) -> bytes:
+    """The first bytes of what a file holds, without white space and byte order mark before them.
+
+    A damaged file is told when it is read.
+    """
+    try:
+        with _opened(path) as (_, stream):
+            head = stream.read(_HEAD_BYTES)
+    except SchemaError:
+        return b""
+    return head.removeprefix(codecs.BOM_UTF8).lstrip()
+
+
+def read_records(
+    path: Path, progress: Progress | None = None, *, encoding: str = ""
+) -> Iterator[Record]:
+    """Records of a JSON or CSV file, one at a time.
+
+    Parameters
+    ----------
+    encoding : of text that is not UTF-8; without one such lines are malformed
+
+    Raises
+    ------
+    SchemaError
+        If the file is damaged, or a quote in it swallows rows.
+    """
     with _opened(path) as (file, stream):
         size = max(1, path.stat().st_size)
-        records = _csv_records(path, stream) if format_of(path) == "csv" else _jsonl(stream)
+        if format_of(path) == "csv":
+            records = csv_records(path, stream, encoding=encoding)
+        else:
+            records = json_records(stream)
         for count, record in enumerate(records):
             if progress is not None and count % PROGRESS_EVERY == 0:
                 progress(f"reading {path.name}", file.tell() / size)
@@ -90,90 +131,44 @@ def read_records(path: Path, progress: Progress | None = None) -> Iterator[Recor
         progress(f"reading {path.name}", 1.0)
 
 
+def is_utf8(path: Path) -> bool:
+    """Whether a text file is UTF-8 throughout (UTF-16 with its mark is read as such)."""
+    with _opened(path) as (_, stream):
+        decoder = codecs.getincrementaldecoder("utf-8")()
+        try:
+            while chunk := stream.read(1 << 20):
+                decoder.decode(chunk)
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            return False
+    return True
+
+
+def csv_header(path: Path, *, encoding: str = "") -> tuple[str, ...]:
+    """Column names of a CSV file."""
+    with _opened(path) as (_, stream):
+        return read_header(path, stream, encoding=encoding)
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[BinaryIO, BinaryIO]]:
     """The file, and the bytes in it; damage of a compressed one becomes a SchemaError."""
     with path.open("rb") as file:
-        stream: Any = gzip.GzipFile(fileobj=file) if path.suffix.lower() == ".gz" else file
+        start = file.peek(8)[:8]
+        for magic, what in _PACKED.items():
+            if start.startswith(magic):
+                raise SchemaError(f"{path} is {what}; unpack it, or compress it with gzip")
+        packed = start.startswith(_GZIP) or path.suffix.lower() == ".gz"
+        stream: Any = gzip.GzipFile(fileobj=file) if packed else file
         try:
-            yield file, stream
+            yield file, _as_utf8(stream)
         except (gzip.BadGzipFile, zlib.error, EOFError) as error:
             raise SchemaError(f"{path} is damaged: {error}; export it again") from error
 
 
-def _jsonl(stream: BinaryIO) -> Iterator[Record]:
-    for number, line in enumerate(stream, start=1):
-        if number == 1:
-            line = line.removeprefix(codecs.BOM_UTF8)
-        if not line.strip():
-            continue
-        try:
-            values = orjson.loads(line)
-        except orjson.JSONDecodeError as error:
-            yield Record(number, line, None, f"not JSON: {error}")
-            continue
-        if isinstance(values, dict):
-            yield Record(number, line, values)
-        else:
-            yield Record(number, line, None, "not a JSON object")
-
-
-def _csv_records(path: Path, stream: BinaryIO) -> Iterator[Record]:
-    csv.field_size_limit(MAX_FIELD_CHARS)
-    reader = csv.reader(_lines(stream))
-    header = _header(path, reader)
-    while True:
-        try:
-            values = next(reader, None)
-        except csv.Error as error:
-            raise SchemaError(f"{path}:{reader.line_num} is not CSV: {error}") from error
-        if values is None:
-            return
-        if not values:
-            continue
-        readable = [_readable(value) for value in values]
-        if readable != values:
-            yield Record(reader.line_num, readable, None, "not UTF-8")
-        elif len(values) != len(header):
-            detail = f"{len(values)} fields, the header has {len(header)}"
-            yield Record(reader.line_num, values, None, detail)
-        else:
-            named = {k: v if v != "" else None for k, v in zip(header, values, strict=True)}
-            yield Record(reader.line_num, values, named)
-
-
-def _lines(stream: BinaryIO) -> Iterator[str]:
-    """Lines of text; what is not UTF-8 goes through as surrogates, and is told from what is."""
-    for number, line in enumerate(stream):
-        kept = line if number else line.removeprefix(codecs.BOM_UTF8)
-        yield kept.decode("utf-8", "surrogateescape")
-
-
-def _readable(value: str) -> str:
-    """The same text, what was not UTF-8 replaced."""
-    return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-
-
-def _header(path: Path, reader: Iterator[list[str]]) -> tuple[str, ...]:
-    """Column names, of which no two are alike."""
-    try:
-        names = next(reader, None)
-    except csv.Error as error:
-        raise SchemaError(
-            f"{path}:1 is not CSV: {error}; end lines with a line feed, and save it as UTF-8"
-        ) from error
-    if not names:
-        raise SchemaError(f"{path} has no header line; its first line must name the columns")
-    if any(_readable(name) != name for name in names):
-        raise SchemaError(f"{path}:1 is not UTF-8; save it as UTF-8")
-    if twice := [name for name, count in Counter(names).items() if count > 1]:
-        raise SchemaError(
-            f"{path}:1 names the column {', '.join(twice)} more than once; rename or drop one"
-        )
-    return tuple(names)
-
-
-def csv_header(path: Path) -> tuple[str, ...]:
-    """Column names of a CSV file."""
-    with _opened(path) as (_, stream):
-        return _header(path, csv.reader(_lines(stream)))
+def _as_utf8(stream: Any) -> BinaryIO:
+    """The same stream; UTF-16 with its mark, as spreadsheets write it, becomes UTF-8."""
+    if stream.peek(2)[:2] not in _UTF16:
+        return cast("BinaryIO", stream)
+    text = stream.read().decode("utf-16", "replace").replace("\r\n", "\n")
+    return io.BytesIO(text.encode("utf-8"))

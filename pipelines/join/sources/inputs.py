@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.config import JoinConfig
-from pipelines.join.engine import DuckDBEngine, quote
+from pipelines.config import JoinConfig, LabelFile
+from pipelines.join.engine import DuckDBEngine, scan
 from pipelines.join.sources import decisions as decision_source
 from pipelines.join.sources import labels as label_source
 from pipelines.join.sources import requests as request_source
+from pipelines.join.sources.failures import CLIENT_ERRORS
 from pipelines.join.sources.files import (
     Progress,
     Record,
@@ -23,9 +25,22 @@ from pipelines.join.sources.files import (
     read_records,
 )
 from pipelines.join.sources.parquet import parquet_names, parquet_sql
-from pipelines.join.sources.prices import check_windows, price_rows
-from pipelines.join.sources.staging import Staging, stage
-from router_ml.data.schemas import DECISIONS, FEEDBACK, LABELS, PRICES, PROVENANCE, REQUESTS, Table
+from pipelines.join.sources.placeholders import REDACTED
+from pipelines.join.sources.price_bands import price_bands
+from pipelines.join.sources.prices import check_windows, is_one_sided, price_rows
+from pipelines.join.sources.shapes import shape_of
+from pipelines.join.sources.staging import Staging, arrow_schema, stage
+from pipelines.join.sources.values import Reading
+from router_ml.data.schemas import (
+    BANDS,
+    DECISIONS,
+    FEEDBACK,
+    LABELS,
+    PRICES,
+    PROVENANCE,
+    REQUESTS,
+    Table,
+)
 from router_ml.errors import SchemaError
 
 Fields = Mapping[str, tuple[str, ...]]
@@ -51,10 +66,11 @@ def add_inputs(
     rows_in = {
         "requests": _add_requests(engine, config, progress),
         "labels": _add_labels(engine, config, progress),
-        "prices": _add_prices(engine, config),
+        "prices": 0,
     }
     if config.decisions:
         rows_in |= _add_decisions(engine, config, rows_in, progress)
+    rows_in["prices"] = _add_prices(engine, config)
     return rows_in
 
 
@@ -79,7 +95,7 @@ def _add_decisions(
             for kind, row in decision_source.log_rows(read_records(path, progress), path):
                 staging[kind].add(row)
     for name, path in paths.items():
-        engine.add_view(name, f"SELECT * FROM read_parquet({quote(path)})")
+        engine.add_view(name, f"SELECT * FROM {scan(path)}")
     return {name: part.written for name, part in staging.items()}
 
 
@@ -87,16 +103,22 @@ def _add_requests(engine: DuckDBEngine, config: JoinConfig, progress: Progress |
     parts, total = [], 0
     for path in expand(config.requests, "requests"):
         kind = format_of(path)
-        known = request_source.LITELLM if kind in ("jsonl", "json") else request_source.CANONICAL
-        fields = request_source.with_overrides(known, config.request_fields)
+        fields = request_source.with_overrides(request_source.CANONICAL, config.request_fields)
         if kind == "parquet" and _hashed(path, fields):
             parts.append(parquet_sql(engine, path, REQUESTS, fields, first_row_id=total))
             total += _parquet_rows(path)
             continue
         if kind in ("csv", "parquet"):
-            _require(REQUESTS, fields, path, kind)
-        records = _parquet_records(path) if kind == "parquet" else read_records(path, progress)
-        rows = request_source.request_rows(records, fields, path)
+            _require(REQUESTS, fields, path, kind, config.csv_encoding)
+        records = (
+            _parquet_records(path)
+            if kind == "parquet"
+            else read_records(path, progress, encoding=config.csv_encoding)
+        )
+        if kind not in ("csv", "parquet"):
+            shape, records = shape_of(records)
+            fields = request_source.with_overrides(shape.all_fields, config.request_fields)
+        rows = request_source.request_rows(records, fields, path, _reading(config))
         sql, count = _stage(engine, rows, REQUESTS, total)
         parts.append(sql)
         total += count
@@ -110,23 +132,34 @@ def _add_requests(engine: DuckDBEngine, config: JoinConfig, progress: Progress |
 
 
 def _add_labels(engine: DuckDBEngine, config: JoinConfig, progress: Progress | None) -> int:
-    fields = label_source.with_overrides(config.label_fields)
     parts, total = [], 0
-    for path in expand(config.labels, "labels"):
-        if format_of(path) == "parquet":
-            parts.append(parquet_sql(engine, path, LABELS, fields, first_row_id=total))
-            total += _parquet_rows(path)
-            continue
-        if format_of(path) == "csv":
-            _require(LABELS, fields, path, "csv")
-        rows = label_source.label_rows(read_records(path, progress), fields, path)
-        sql, count = _stage(engine, rows, LABELS, total)
-        parts.append(sql)
-        total += count
+    files = [item if isinstance(item, LabelFile) else LabelFile(files=(item,))
+             for item in config.labels]  # fmt: skip
+    for item in files:
+        fields = label_source.with_overrides(config.label_fields, item.fields)
+        for path in expand(item.files, "labels"):
+            kind = format_of(path)
+            if kind == "parquet" and not (item.name or item.source):
+                parts.append(parquet_sql(engine, path, LABELS, fields, first_row_id=total))
+                total += _parquet_rows(path)
+                continue
+            if kind == "csv":
+                given = [key for key in ("name", "source") if getattr(item, key)]
+                _require(LABELS, fields, path, "csv", config.csv_encoding, given)
+            records = (
+                _parquet_records(path)
+                if kind == "parquet"
+                else read_records(path, progress, encoding=config.csv_encoding)
+            )
+            rows = label_source.label_rows(
+                records, fields, path, reading=_reading(config), name=item.name, source=item.source
+            )
+            sql, count = _stage(engine, rows, LABELS, total)
+            parts.append(sql)
+            total += count
     if parts and total == 0:
-        raise SchemaError(
-            f"labels: no row in {', '.join(config.labels)}; leave labels out, or export them again"
-        )
+        named = ", ".join(pattern for item in files for pattern in item.files)
+        raise SchemaError(f"labels: no row in {named}; leave labels out, or export them again")
     if not parts:
         parts.append(_stage(engine, [], LABELS, 0)[0])
     name = "label_files" if config.decisions else "labels"
@@ -135,13 +168,40 @@ def _add_labels(engine: DuckDBEngine, config: JoinConfig, progress: Progress | N
 
 
 def _add_prices(engine: DuckDBEngine, config: JoinConfig) -> int:
-    rows = [row for path in expand(config.prices, "prices") for row in price_rows(path)]
+    rows = [
+        row
+        for path in expand(config.prices, "prices")
+        for row in price_rows(
+            path,
+            config.price_fields,
+            unit=config.price_unit,
+            names=config.price_names,
+            reading=_reading(config),
+            encoding=config.csv_encoding,
+        )
+    ]
     if not rows:
         raise SchemaError(f"prices: no row in {', '.join(config.prices)}; export them again")
+    if any(is_one_sided(row) for row in rows):
+        served = _served(engine, config)
+        for row in rows:
+            if is_one_sided(row) and row["candidate"] not in served:
+                row["exclusion"] = "not_used"
     check_windows(rows)
     sql, count = _stage(engine, rows, PRICES, 0)
     engine.add_view("prices", sql)
+    bands = [band for i, row in enumerate(rows) for band in price_bands(row, i)]
+    engine.add_rows("price_bands", pa.Table.from_pylist(bands, schema=arrow_schema(BANDS)))
     return count
+
+
+def _served(engine: DuckDBEngine, config: JoinConfig) -> set[str]:
+    """Every candidate that a row of the log names, which only an unusual price list asks for."""
+    names: set[str] = set()
+    for view in ("logged_requests", "decisions") if config.decisions else ("requests",):
+        rows = engine.rows(f"SELECT DISTINCT candidate_served AS name FROM {view}")
+        names.update(row["name"] for row in rows)
+    return names
 
 
 def _stage(
@@ -150,7 +210,7 @@ def _stage(
     path = engine.work / f"staged_{table.name}_{first_row_id}.parquet"
     count = stage(rows, table, path, first_row_id=first_row_id)
     names = ", ".join((*table.names, *PROVENANCE.names))
-    return f"SELECT {names} FROM read_parquet({quote(path)})", count
+    return f"SELECT {names} FROM {scan(path)}", count
 
 
 def _hashed(path: Path, fields: Fields) -> bool:
@@ -159,10 +219,25 @@ def _hashed(path: Path, fields: Fields) -> bool:
     return all(names & set(fields[column]) for column in ("query_id", "group_id"))
 
 
-def _require(table: Table, fields: Fields, path: Path, kind: str) -> None:
-    """Check that a tabular file has the required columns under the names that fields give."""
-    present = csv_header(path) if kind == "csv" else parquet_names(path)
-    found = [name for name in table.names if set(fields[name]) & set(present)]
+def _reading(config: JoinConfig) -> Reading:
+    words = {word.strip().lower(): value for word, value in config.label_values.items()}
+    return Reading(config.time_zone, config.time_format, config.decimal_comma, words)
+
+
+def _require(
+    table: Table,
+    fields: Fields,
+    path: Path,
+    kind: str,
+    encoding: str,
+    given: Sequence[str] = (),
+) -> None:
+    """Check that a tabular file has the required columns under the names that fields give.
+
+    ``given`` are columns that the config fills in.
+    """
+    present = csv_header(path, encoding=encoding) if kind == "csv" else parquet_names(path)
+    found = [name for name in table.names if name in given or set(fields[name]) & set(present)]
     table.require(found, f"{path} (columns: {', '.join(present)})")
 
 
@@ -184,7 +259,9 @@ def _add_settings(engine: DuckDBEngine, config: JoinConfig) -> None:
     by_time = config.split_by == "time"
     settings: dict[str, tuple[Any, Any]] = {
         "exclude": (list(config.exclude), pa.list_(pa.string())),
-        "as_of": (config.as_of, pa.timestamp("us")),
+        "as_of": (config.as_of or now(), pa.timestamp("us")),
+        "client_errors": (list(CLIENT_ERRORS), pa.list_(pa.string())),
+        "placeholders": (list(REDACTED), pa.list_(pa.string())),
         "failure_quality": (config.failure_quality, pa.float64()),
         "max_tokens": (config.max_tokens, pa.int64()),
         "naive_times_are_utc": (config.naive_times_are_utc, pa.bool_()),
@@ -199,7 +276,8 @@ def _add_settings(engine: DuckDBEngine, config: JoinConfig) -> None:
     }
     arrays = {name: pa.array([value], type=kind) for name, (value, kind) in settings.items()}
     engine.add_rows("settings", pa.table(arrays))
-    ranges = config.label_ranges
+    # One more range that no label has: DuckDB plans joins with an empty table badly.
+    ranges = {**config.label_ranges, "": (0.0, 1.0)}
     columns = {
         "name": pa.array(ranges, type=pa.string()),
         "worst": pa.array([worst for worst, _ in ranges.values()], type=pa.float64()),
@@ -209,6 +287,11 @@ def _add_settings(engine: DuckDBEngine, config: JoinConfig) -> None:
     sources = config.label_sources
     ranks = {"source": list(sources), "priority": list(range(len(sources)))}
     engine.add_rows("label_ranks", pa.table(ranks))
+
+
+def now() -> datetime:
+    """The present, naive UTC."""
+    return datetime.now(UTC).replace(tzinfo=None)
 
 
 def hash_bound(share: float) -> str:

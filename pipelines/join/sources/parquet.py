@@ -9,7 +9,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.join.engine import DuckDBEngine, quote
+from pipelines.join.engine import DuckDBEngine, quote, scan
 from router_ml.data.schemas import PROVENANCE, Column, ColumnType, Table
 from router_ml.errors import SchemaError
 
@@ -18,8 +18,9 @@ Fields = Mapping[str, tuple[str, ...]]
 _INTEGERS: Final = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT",
                     "UINTEGER", "UBIGINT")  # fmt: skip
 _NUMBERS: Final = (*_INTEGERS, "FLOAT", "DOUBLE", "DECIMAL")
+_FRACTIONS: Final = ("FLOAT", "DOUBLE", "DECIMAL")
 _ACCEPTED: Final[Mapping[ColumnType, tuple[str, ...]]] = {
-    "string": ("VARCHAR", "UUID", "ENUM", "JSON", *_INTEGERS),
+    "string": ("VARCHAR", "UUID", "ENUM", "JSON", "DECIMAL", *_INTEGERS),
     "bigint": _NUMBERS,
     "double": _NUMBERS,
     "boolean": ("BOOLEAN",),
@@ -41,8 +42,8 @@ def parquet_sql(
         If the file is no Parquet, lacks a required column, or a column has another type.
     """
     parquet_names(path)
-    scan = f"read_parquet({quote(path)}, file_row_number = true)"
-    types = engine.columns(f"SELECT * FROM {scan}")
+    source = scan(path, ", file_row_number = true")
+    types = engine.columns(f"SELECT * FROM {source}")
     present = {c.name: _named(c.name, fields, types) for c in table.columns}
     table.require([name for name, there in present.items() if there], _listing(path, types))
     parts = [_column(c, present[c.name], types, path) for c in table.columns]
@@ -54,12 +55,21 @@ def parquet_sql(
         if time and types[time] == "VARCHAR"
         else "CAST(NULL AS BOOLEAN)"
     )
-    rest = {"problem", "detail", "exclusion", "repair", "raw"}
+    fractions = [
+        f"WHEN {_name(held)} - floor({_name(held)}) <> 0 THEN 'unreadable_{column.name}'"
+        for column in table.columns
+        if column.type == "bigint"
+        and (held := present[column.name]) is not None
+        and types[held].startswith(_FRACTIONS)
+    ]
+    problem = f"CASE {' '.join(fractions)} END" if fractions else "CAST(NULL AS VARCHAR)"
+    parts.append(f"{problem} AS problem")
+    rest = {"detail", "exclusion", "repair", "raw"}
     for column in PROVENANCE.columns:
         if column.name in rest:
             parts.append(f"CAST(NULL AS {column.type}) AS {column.name}")
     parts += [f"{zoneless} AS zoneless", f"{quote(table.name)} AS origin"]
-    return f"SELECT {', '.join(parts)} FROM {scan}"
+    return f"SELECT {', '.join(parts)} FROM {source}"
 
 
 def parquet_names(path: Path) -> Sequence[str]:
@@ -80,6 +90,8 @@ def _column(column: Column, source: str | None, types: Mapping[str, str], path: 
     if source is None:
         return f"CAST(NULL AS {column.type}) AS {column.name}"
     kind = types[source]
+    if column.name == "value" and kind == "BOOLEAN":
+        return f"CAST({_name(source)} AS DOUBLE) AS value"  # a verdict
     if not kind.startswith(_ACCEPTED[column.type]) or kind.endswith("[]") != column.type.endswith(
         "[]"
     ):

@@ -14,16 +14,32 @@ import pyarrow.parquet as pq
 
 from pipelines.join.sources.files import csv_header, format_of, read_records
 from pipelines.join.sources.parquet import parquet_names
-from pipelines.join.sources.values import UnreadableError, convert, to_json, to_time
+from pipelines.join.sources.price_bands import map_tiers, read_tiers
+from pipelines.join.sources.values import (
+    PLAIN,
+    Reading,
+    UnreadableError,
+    convert,
+    find,
+    to_json,
+    to_time,
+)
 from router_ml.data.schemas import PRICES
-from router_ml.errors import SchemaError
+from router_ml.errors import ConfigError, SchemaError
 from router_ml.types.candidates import TOKENS_PER_MTOK
 
+Fields = Mapping[str, tuple[str, ...]]
+_UNITS: Final = {"ktok": 1e3, "token": 1e6}
 _FROM_EVER, _FOR_EVER = datetime.min, datetime.max
 _MAP_USD: Final = {
     "input_usd_per_mtok": "input_cost_per_token",
     "output_usd_per_mtok": "output_cost_per_token",
     "cached_input_usd_per_mtok": "cache_read_input_token_cost",
+}
+_MAP_EXTRA_USD: Final = {
+    "cache_write_usd_per_mtok": "cache_creation_input_token_cost",
+    "audio_input_usd_per_mtok": "input_cost_per_audio_token",
+    "audio_output_usd_per_mtok": "output_cost_per_audio_token",
 }
 _MAP_CAPABILITIES: Final = {
     "supports_function_calling": "tools",
@@ -38,11 +54,51 @@ _MAP_LABELS: Final = {"supported_regions": "region", "data_retention": "retentio
 """Keys whose value is a label or a list of labels."""
 
 
-def price_rows(path: Path) -> Iterator[dict[str, Any]]:
-    """Canonical rows with provenance of one price list."""
+def price_rows(
+    path: Path,
+    fields: Fields | None = None,
+    *,
+    unit: str = "mtok",
+    names: Mapping[str, str] | None = None,
+    reading: Reading = PLAIN,
+    encoding: str = "",
+) -> Iterator[dict[str, Any]]:
+    """Canonical rows with provenance of one price list.
+
+    Parameters
+    ----------
+    fields : column of a table -> its names there
+    unit : tokens that a table's prices are for: ``mtok``, ``ktok`` or ``token``
+    names : candidate, as the log names it -> its name in the list; a price that several candidates
+        have is a row for each
+    """
+    rows = _rows(path, with_overrides(fields or {}), unit, reading, encoding)
+    called: dict[str, list[str]] = {}
+    for candidate, listed in (names or {}).items():
+        called.setdefault(listed, []).append(candidate)
+    for row in rows:
+        own = called.get(str(row.get("candidate")))
+        if own is None:
+            yield row
+        else:
+            yield from ({**row, "candidate": candidate} for candidate in own)
+
+
+def with_overrides(overrides: Fields) -> Fields:
+    """Names of every column; ConfigError on a column that prices do not have."""
+    if unknown := sorted(set(overrides) - set(PRICES.names)):
+        raise ConfigError(
+            f"price_fields has no field {', '.join(unknown)}; there are {', '.join(PRICES.names)}"
+        )
+    return {**{name: (name,) for name in PRICES.names}, **overrides}
+
+
+def _rows(
+    path: Path, fields: Fields, unit: str, reading: Reading, encoding: str
+) -> Iterator[dict[str, Any]]:
     kind = format_of(path)
-    if kind == "json":
-        yield from _price_map(path)
+    if kind in ("json", "jsonl") and (entries := _price_map_of(path)) is not None:
+        yield from _price_map(path, entries)
         return
     if kind == "parquet":
         present: Sequence[str] = parquet_names(path)
@@ -51,11 +107,20 @@ def price_rows(path: Path) -> Iterator[dict[str, Any]]:
             for line, row in enumerate(pq.read_table(path).to_pylist(), start=1)
         )
     else:
-        records = ((r.line, r.values, r.text) for r in read_records(path))
-        present = csv_header(path) if kind == "csv" else PRICES.names
-    PRICES.require(present, str(path))
+        listed = list(read_records(path, encoding=encoding))
+        records = ((r.line, r.values, r.text) for r in listed)
+        present = tuple(dict.fromkeys(key for r in listed for key in r.values or ()))
+        present = csv_header(path, encoding=encoding) if kind == "csv" else present
+    found = [name for name in PRICES.names if set(fields[name]) & set(present)]
+    PRICES.require(found, f"{path} (columns: {', '.join(present)})")
     for line, values, raw in records:
-        yield _priced_row(path, line, values, raw)
+        yield _priced_row(path, line, values, raw, fields, unit, reading)
+
+
+def is_one_sided(row: Mapping[str, Any]) -> bool:
+    """Whether a row has a price for input or for output, but not for both."""
+    sides = (row.get("input_usd_per_mtok"), row.get("output_usd_per_mtok"))
+    return not row.get("problem") and not row.get("exclusion") and sides.count(None) == 1
 
 
 def check_windows(rows: Sequence[Mapping[str, Any]]) -> None:
@@ -72,13 +137,28 @@ def check_windows(rows: Sequence[Mapping[str, Any]]) -> None:
                 )
 
 
-def _price_map(path: Path) -> Iterator[dict[str, Any]]:
+def _price_map_of(path: Path) -> Mapping[str, Any] | None:
+    """The entries of a price map; None of a list of rows.
+
+    Raises
+    ------
+    SchemaError
+        If the file is neither.
+    """
     try:
         entries = orjson.loads(path.read_bytes().removeprefix(codecs.BOM_UTF8))
     except orjson.JSONDecodeError as error:
+        if format_of(path) == "jsonl":
+            return None
         raise SchemaError(f"{path} is not JSON: {error}; export it again") from error
-    if not isinstance(entries, dict):
-        raise SchemaError(f"{path} must be a price map {{candidate: {{input_cost_per_token, …}}}}")
+    if isinstance(entries, dict) and all(not isinstance(v, list) for v in entries.values()):
+        return entries
+    if isinstance(entries, dict | list) and entries:
+        return None
+    raise SchemaError(f"{path} must be a price map {{candidate: {{input_cost_per_token, …}}}}")
+
+
+def _price_map(path: Path, entries: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for line, (candidate, entry) in enumerate(entries.items(), start=1):
         row: dict[str, Any] = {"source_file": str(path), "source_line": line}
         row["candidate"] = candidate
@@ -99,10 +179,12 @@ def _price_map(path: Path) -> Iterator[dict[str, Any]]:
 def _map_entry(entry: Mapping[str, Any]) -> dict[str, Any]:
     """Canonical columns of one entry of LiteLLM's price map."""
     usd = {}
-    for column, key in _MAP_USD.items():
+    for column, key in {**_MAP_USD, **_MAP_EXTRA_USD}.items():
         value = convert(entry.get(key), "double")
         usd[column] = None if value is None else round(value * TOKENS_PER_MTOK, 9)
+    tiers = map_tiers(entry, {**_MAP_USD, **_MAP_EXTRA_USD})
     return usd | {
+        "tiers": to_json(tiers) if tiers else None,
         "provider": convert(entry.get("litellm_provider"), "string"),
         "context_window": _limit(entry.get("max_input_tokens") or entry.get("max_tokens")),
         "max_output_tokens": _limit(entry.get("max_output_tokens")),
@@ -131,18 +213,36 @@ def _limit(value: Any) -> int | None:
 
 
 def _priced_row(
-    path: Path, line: int, values: Mapping[str, Any] | None, raw: str | None
+    path: Path,
+    line: int,
+    values: Mapping[str, Any] | None,
+    raw: str | None,
+    fields: Fields,
+    unit: str,
+    reading: Reading,
 ) -> dict[str, Any]:
     row: dict[str, Any] = {"source_file": str(path), "source_line": line}
     if values is None:
         return row | {"problem": "malformed_line", "raw": raw}
     for column in PRICES.columns:
+        value = find(values, fields[column.name])
+        usd = column.name.endswith("_usd_per_mtok")
+        if usd and isinstance(value, str):
+            value = value.replace("$", "").replace("USD", "").strip()
         try:
-            value = values.get(column.name)
-            is_time = column.type == "timestamp"
-            row[column.name] = to_time(value)[0] if is_time else convert(value, column.type)
+            if column.type == "timestamp":
+                row[column.name] = to_time(value, reading)[0]
+            else:
+                row[column.name] = convert(value, column.type, reading)
         except UnreadableError as error:
             row |= {"problem": f"unreadable_{column.name}", "detail": str(error), "raw": raw}
+            continue
+        if usd and unit != "mtok" and row[column.name] is not None:
+            row[column.name] = round(row[column.name] * _UNITS[unit], 9)
+    try:
+        read_tiers(row.get("tiers"))
+    except UnreadableError as error:
+        row |= {"problem": "unreadable_tiers", "detail": str(error), "raw": raw}
     return row
 
 

@@ -11,11 +11,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from pipelines.join.sources.files import Record
+from pipelines.join.sources.failures import error_class
+from pipelines.join.sources.placeholders import is_cut, is_redacted
+from pipelines.join.sources.records import Record
 from pipelines.join.sources.values import (
+    PLAIN,
+    Reading,
     UnreadableError,
     convert,
     find,
+    find_count,
+    find_filled,
     open_json,
     to_json,
     to_time,
@@ -44,16 +50,62 @@ LITELLM: Final[Fields] = {
     "action_probs": ("metadata.router.action_probs",),
     "policy_version": ("metadata.router.policy",),
     "query": (),
-    "messages": ("messages", "proxy_server_request.messages"),
-    "tools": ("model_parameters.tools", "proxy_server_request.tools"),
-    "answer": ("response.choices.0.message.content",),
+    "messages": (
+        "messages",
+        "proxy_server_request.messages",
+        "proxy_server_request.input",
+        "proxy_server_request.prompt",
+    ),
+    "tools": (
+        "model_parameters.tools",
+        "model_parameters.functions",
+        "proxy_server_request.tools",
+        "proxy_server_request.functions",
+    ),
+    "answer": (
+        "response.choices.0.message.content",
+        "response.choices.0.text",
+        "response.output_text",
+        "response.output",
+        "response.content",
+    ),
     "input_tokens": ("prompt_tokens",),
     "output_tokens": ("completion_tokens",),
-    "cached_input_tokens": ("metadata.usage_object.prompt_tokens_details.cached_tokens",),
+    "cached_input_tokens": (
+        "metadata.usage_object.prompt_tokens_details.cached_tokens",
+        "metadata.usage_object.cache_read_input_tokens",
+        "metadata.usage_object.input_tokens_details.cached_tokens",
+        "response.usage.prompt_tokens_details.cached_tokens",
+        "response.usage.cache_read_input_tokens",
+        "response.usage.input_tokens_details.cached_tokens",
+    ),
+    "cache_write_tokens": (
+        "metadata.usage_object.cache_creation_input_tokens",
+        "metadata.usage_object.prompt_tokens_details.cache_creation_tokens",
+        "metadata.usage_object.prompt_tokens_details.cache_write_tokens",
+        "response.usage.cache_creation_input_tokens",
+        "response.usage.prompt_tokens_details.cache_creation_tokens",
+        "response.usage.prompt_tokens_details.cache_write_tokens",
+    ),
+    "audio_input_tokens": (
+        "metadata.usage_object.prompt_tokens_details.audio_tokens",
+        "response.usage.prompt_tokens_details.audio_tokens",
+    ),
+    "audio_output_tokens": (
+        "metadata.usage_object.completion_tokens_details.audio_tokens",
+        "response.usage.completion_tokens_details.audio_tokens",
+    ),
+    "service_tier": (
+        "service_tier",
+        "response.service_tier",
+        "metadata.usage_object.service_tier",
+        "model_parameters.service_tier",
+    ),
     "cost_usd": ("response_cost", "spend"),
     "latency_ms": ("request_duration_ms",),
     "ttft_ms": (),
     "status": ("status", "metadata.status"),
+    "error_class": ("error_information.error_class", "metadata.error_information.error_class"),
     "finish_reason": ("response.choices.0.finish_reason",),
     "cache_hit": ("cache_hit",),
     # Not columns, but needed for them.
@@ -68,6 +120,14 @@ LITELLM: Final[Fields] = {
     "candidate_asked": ("metadata.original_model_group",),
     "tool_calls": ("response.choices.0.message.tool_calls",),
     "function_call": ("response.choices.0.message.function_call",),
+    "error_code": ("error_information.error_code", "metadata.error_information.error_code"),
+    "error_text": (
+        "error_str",
+        "error_information.error_message",
+        "metadata.error_information.error_message",
+    ),
+    # Input tokens as Anthropic counts them, without those read from or written to a cache.
+    "uncached_input_tokens": (),
 }
 """Where LiteLLM keeps things; ``request_fields`` of the config overrides one at a time."""
 
@@ -79,12 +139,27 @@ CHAT_CALLS: Final = frozenset(
     {"completion", "acompletion", "responses", "aresponses", "anthropic_messages"}
     | {"generate_content", "agenerate_content", "text_completion", "atext_completion"}
 )
+_STATUS: Final = {
+    **dict.fromkeys(
+        ("ok", "succeeded", "completed", "complete", "status_code_ok", "unset"), "success"
+    ),
+    **dict.fromkeys(("failed", "error", "errored", "status_code_error"), "failure"),
+}
+_SERVICE_TIERS: Final = {
+    **dict.fromkeys(("batch", "batches"), "batch"),
+    "flex": "flex",
+    "priority": "priority",
+}
+_COUNTS: Final = frozenset(
+    {"cached_input_tokens", "cache_write_tokens", "audio_input_tokens", "audio_output_tokens"}
+)
 _CALLS: Final = ("tool_calls", "function_call")
 _MESSAGE: Final = frozenset({"content", *_CALLS})
 _CONVERTED: Final = tuple(
     column
     for column in REQUESTS.columns
-    if column.name not in ("time", "query", "messages", "tools", "answer", "status")
+    if column.name
+    not in ("time", "query", "messages", "tools", "answer", "status", "error_class", "service_tier")
 )
 
 
@@ -97,38 +172,60 @@ def with_overrides(fields: Fields, overrides: Fields) -> Fields:
     return {**fields, **overrides}
 
 
-def request_rows(records: Iterable[Record], fields: Fields, file: Path) -> Iterator[dict[str, Any]]:
+def request_rows(
+    records: Iterable[Record], fields: Fields, file: Path, reading: Reading = PLAIN
+) -> Iterator[dict[str, Any]]:
     """Canonical rows with provenance, one per record, none left out."""
     for record in records:
         row: dict[str, Any] = {"source_file": str(file), "source_line": record.line}
         if record.values is None:
             row |= {"problem": "malformed_line", "detail": record.detail, "raw": record.text}
         else:
-            _fill(row, record.values, fields)
+            _fill(row, record, fields, reading)
             if "problem" in row:
                 row["raw"] = record.text
         yield row
 
 
-def _fill(row: dict[str, Any], values: Mapping[str, Any], fields: Fields) -> None:
+def _fill(row: dict[str, Any], record: Record, fields: Fields, reading: Reading) -> None:
     """Every column that can be read; ``problem`` names the first that cannot."""
+    values = record.values or {}
     exclusion = _exclusion(values, fields)
     if exclusion:
         row["exclusion"] = exclusion
     for column in _CONVERTED:
+        look = find_count if column.name in _COUNTS else find
+        value = look(values, fields[column.name])
+        if column.type == "string" and isinstance(value, float):
+            value = find(record.as_written(), fields[column.name])
         try:
-            row[column.name] = convert(find(values, fields[column.name]), column.type)
+            row[column.name] = convert(value, column.type, reading)
         except UnreadableError as error:
             _blame(row, f"unreadable_{column.name}", str(error))
     try:
-        row["time"], row["zoneless"] = to_time(find(values, fields["time"]))
+        row["time"], row["zoneless"] = to_time(find(values, fields["time"]), reading)
     except UnreadableError as error:
         _blame(row, "unreadable_time", str(error))
-    _durations(row, values, fields)
+    _whole_input(row, values, fields)
+    _durations(row, values, fields, reading)
     row["status"] = _status(find(values, fields["status"]))
+    row["error_class"] = error_class(values, fields) if row["status"] == "failure" else None
+    row["service_tier"] = _service_tier(find(values, fields["service_tier"]))
     row["answer"] = _answer(values, fields)
     _candidates(row, values, fields)
     _text(row, values, fields)
+
+
+def _whole_input(row: dict[str, Any], values: Mapping[str, Any], fields: Fields) -> None:
+    """Anthropic's input tokens leave out what a cache read or took; here they are all of them."""
+    try:
+        fresh = convert(find(values, fields["uncached_input_tokens"]), "bigint")
+    except UnreadableError as error:
+        _blame(row, "unreadable_input_tokens", str(error))
+        return
+    if fresh is not None:
+        parts = (row.get("cached_input_tokens"), row.get("cache_write_tokens"))
+        row["input_tokens"] = fresh + sum(part or 0 for part in parts)
 
 
 def _exclusion(values: Mapping[str, Any], fields: Fields) -> str | None:
@@ -153,29 +250,41 @@ def _candidates(row: dict[str, Any], values: Mapping[str, Any], fields: Fields) 
         row["candidate_chosen"] = str(asked) if asked else row.get("candidate_served")
 
 
-def _durations(row: dict[str, Any], values: Mapping[str, Any], fields: Fields) -> None:
+def _durations(
+    row: dict[str, Any], values: Mapping[str, Any], fields: Fields, reading: Reading
+) -> None:
     """Latency as logged, else end minus begin; the first token's time only where one streamed."""
     begin = row.get("time")
     try:
-        seconds = convert(find(values, fields["latency_s"]), "double")
+        seconds = convert(find(values, fields["latency_s"]), "double", reading)
         if row.get("latency_ms") is None and seconds is not None:
             row["latency_ms"] = seconds * 1e3
         if row.get("latency_ms") is None:
-            row["latency_ms"] = _elapsed_ms(begin, find(values, fields["end_time"]))
+            row["latency_ms"] = _elapsed_ms(begin, find(values, fields["end_time"]), reading)
         if row.get("ttft_ms") is None and find(values, fields["stream"]) is True:
-            row["ttft_ms"] = _elapsed_ms(begin, find(values, fields["first_token_time"]))
+            first = find(values, fields["first_token_time"])
+            row["ttft_ms"] = _elapsed_ms(begin, first, reading)
     except UnreadableError as error:
         _blame(row, "unreadable_latency_ms", str(error))
 
 
-def _elapsed_ms(begin: datetime | None, end: Any) -> float | None:
-    time = to_time(end)[0]
+def _elapsed_ms(begin: datetime | None, end: Any, reading: Reading) -> float | None:
+    time = to_time(end, reading)[0]
     return None if time is None or begin is None else (time - begin).total_seconds() * 1e3
 
 
 def _status(value: Any) -> str:
     """``success`` where nothing says otherwise; the join refuses words it does not know."""
-    return "success" if value is None else str(value).lower()
+    if value is None:
+        return "success"
+    word = str(value).strip().lower()
+    return _STATUS.get(word, word)
+
+
+def _service_tier(value: Any) -> str | None:
+    """A tier with prices of its own; the standard one has many names."""
+    word = str(value or "").strip().lower()
+    return _SERVICE_TIERS.get(word)
 
 
 def _answer(values: Mapping[str, Any], fields: Fields) -> str | None:
@@ -195,37 +304,59 @@ def _answer(values: Mapping[str, Any], fields: Fields) -> str | None:
 
 def _text(row: dict[str, Any], values: Mapping[str, Any], fields: Fields) -> None:
     """Query text, hashes, and messages and tools as JSON."""
-    messages = _messages(values, fields)
-    tools = open_json(find(values, fields["tools"]))
+    tools = find_filled(values, fields["tools"])
     if isinstance(tools, Mapping):
         tools = [tools]
         row["repair"] = "tools_as_object"
+    if isinstance(tools, list) and any(_is_named_only(tool) for tool in tools):
+        # An exporter that took a function for a list of its keys; that there were tools is told.
+        tools = [{"name": tool["function"]} if _is_named_only(tool) else tool for tool in tools]
+        row["repair"] = "tools_without_description"
     try:
         tools = parse_tools(tools)
     except InvalidRequestError as error:
         _blame(row, "malformed_tools", str(error))
         return
     given = find(values, fields["query"])
-    if messages is None and not isinstance(given, str):
+    said = _said(values, fields)
+    if said is None and not isinstance(given, str):
         return
     try:
-        query = parse_query(messages if messages is not None else given, tools)
+        query = parse_query(said if said is not None else given, tools)
     except InvalidRequestError as error:
         _blame(row, "malformed_messages", str(error))
         return
+    if is_redacted(query.ask):
+        _blame(row, "redacted_text", f"the text is {query.ask[:60]!r}")
+    elif is_cut(query.ask) or is_cut(query.prior):
+        _blame(row, "truncated_text", f"of the text only {len(query.ask)} characters were kept")
     row["query"] = given if isinstance(given, str) else query.text
     row["query_id"] = row.get("query_id") or query_id(query)
     row["group_id"] = row.get("group_id") or group_id(query)
-    row["messages"] = to_json(messages)
+    row["messages"] = to_json(said) if isinstance(said, list) else None
     row["tools"] = to_json(list(tools)) if tools else None
 
 
-def _messages(values: Mapping[str, Any], fields: Fields) -> list[Any] | None:
-    """First list of messages; LiteLLM writes {} or "redacted" where it does not keep prompts."""
+def _is_named_only(tool: Any) -> bool:
+    return isinstance(tool, Mapping) and isinstance(tool.get("function"), str)
+
+
+def _said(values: Mapping[str, Any], fields: Fields) -> list[Any] | str | None:
+    """First messages, as a list or as the one text that the Responses API takes for them.
+
+    LiteLLM writes {} where it does not keep prompts.
+    """
     for path in fields["messages"]:
-        messages = open_json(find(values, [path]))
-        if isinstance(messages, list) and messages:
-            return messages
+        said = find_filled(values, [path])
+        if isinstance(said, list):
+            texts = all(isinstance(item, str) for item in said)
+            return "\n".join(said) if texts else said
+        if isinstance(said, Mapping):
+            if "role" in said:
+                return [said]
+            said = find(values, [path])  # JSON that somebody pasted, if it came as text
+        if isinstance(said, str) and said.strip():
+            return said
     return None
 
 

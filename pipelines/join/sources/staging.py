@@ -26,8 +26,8 @@ _ARROW: Final[Mapping[ColumnType, Any]] = {
 
 
 def arrow_schema(table: Table) -> pa.Schema:
-    """Columns of a table and its provenance, as Arrow types."""
-    columns = (*table.columns, *PROVENANCE.columns)
+    """Columns of a table as Arrow types."""
+    columns = table.columns
     return pa.schema([pa.field(c.name, _ARROW[c.type]) for c in columns])
 
 
@@ -49,7 +49,7 @@ class Staging:
         self.path = path
         self.first_row_id = first_row_id
         self.written = 0
-        self._schema = arrow_schema(table)
+        self._schema = pa.schema([*arrow_schema(table), *arrow_schema(PROVENANCE)])
         self._batch: list[Mapping[str, Any]] = []
         self._chars = 0
         self._writer = pq.ParquetWriter(path, self._schema, compression="zstd")

@@ -20,7 +20,8 @@ SELECT f.*,
             WHEN f.time < TIMESTAMP '2000-01-01 00:00:00'
                  OR f.time > TIMESTAMP '2100-01-01 00:00:00' THEN 'absurd_time'
             WHEN f.quality IS NOT NULL AND k.priority IS NULL THEN 'unknown_source'
-            WHEN NOT (f.quality >= 0 AND f.quality <= 1) THEN 'value_out_of_range'
+            WHEN NOT (f.quality >= 0 AND f.quality <= 1 AND f.quality - f.quality = 0)
+                THEN 'value_out_of_range'
        END AS reason
 FROM feedback f
 CROSS JOIN settings s
@@ -126,10 +127,12 @@ SELECT r.request_id, coalesce(d.decision_id, r.decision_id) AS decision_id, r.ti
        coalesce(r.answer, d.reported_answer) AS answer,
        coalesce(r.input_tokens, d.reported_input_tokens) AS input_tokens,
        coalesce(r.output_tokens, d.reported_output_tokens) AS output_tokens,
-       r.cached_input_tokens,
+       r.cached_input_tokens, r.cache_write_tokens, r.audio_input_tokens, r.audio_output_tokens,
+       r.service_tier,
        coalesce(r.cost_usd, d.reported_cost_usd) AS cost_usd,
        coalesce(r.latency_ms, d.reported_latency_ms) AS latency_ms,
-       r.ttft_ms, coalesce(r.status, d.reported_status) AS status, r.finish_reason, r.cache_hit,
+       r.ttft_ms, coalesce(r.status, d.reported_status) AS status, r.error_class,
+       r.finish_reason, r.cache_hit,
        r.row_id, r.source_file, r.source_line, r.problem, r.detail, r.exclusion, r.repair,
        r.zoneless, r.raw, r.origin
 FROM logged_requests r
@@ -140,9 +143,10 @@ SELECT coalesce(d.request_id, d.decision_id), d.decision_id, d.time, d.query_id,
        d.session_id, d.user_id, d.tenant, d.candidate_chosen,
        coalesce(d.reported_candidate, d.candidate_chosen), d.eligible, d.propensity,
        d.action_probs, d.policy_version, d.query, d.messages, d.tools, d.reported_answer,
-       d.reported_input_tokens, d.reported_output_tokens, d.cached_input_tokens,
-       d.reported_cost_usd, d.reported_latency_ms, d.ttft_ms, d.reported_status, d.finish_reason,
-       d.cache_hit, d.row_id, d.source_file, d.source_line, d.problem, d.detail, d.exclusion,
+       nullif(d.reported_input_tokens, 0), d.reported_output_tokens, d.cached_input_tokens,
+       d.cache_write_tokens, d.audio_input_tokens, d.audio_output_tokens, d.service_tier,
+       d.reported_cost_usd, d.reported_latency_ms, d.ttft_ms, d.reported_status, d.error_class,
+       d.finish_reason, d.cache_hit, d.row_id, d.source_file, d.source_line, d.problem, d.detail, d.exclusion,
        d.repair, d.zoneless, d.raw, d.origin
 FROM current_decisions d
 LEFT JOIN (SELECT DISTINCT decision_row FROM matches) m ON m.decision_row = d.row_id

@@ -4,8 +4,10 @@
 -- it a view, or, where marked `keep`, writes it out once and reads it back.
 --
 -- Inputs: requests, labels, prices (columns of pipelines/schemas.py and its provenance; row_id is
--- unique in a source and grows with file and line), settings (one row), label_ranges (name, worst,
--- best), label_ranks (source, priority). With a decision log, decisions.sql runs first and makes
+-- unique in a source and grows with file and line), price_bands (what a row of prices comes to by
+-- service tier and input tokens), settings (one row), label_ranges (name, worst, best), label_ranks
+-- (source, priority). Floats are checked by `x - x = 0` as well: only that is false for NaN on every
+-- engine, since DuckDB folds ranges and isnan() by file statistics that leave NaN out. With a decision log, decisions.sql runs first and makes
 -- requests and labels; rows that the log alone has are of origin decisions and feedback, and
 -- decision_fates.sql accounts for them.
 --
@@ -18,11 +20,24 @@ SELECT p.*,
             WHEN p.input_usd_per_mtok IS NULL OR p.output_usd_per_mtok IS NULL THEN 'missing_price'
             WHEN NOT (p.input_usd_per_mtok >= 0 AND p.input_usd_per_mtok < 1e9
                       AND p.output_usd_per_mtok >= 0 AND p.output_usd_per_mtok < 1e9
-                      AND coalesce(p.cached_input_usd_per_mtok, 0) >= 0
-                      AND coalesce(p.cached_input_usd_per_mtok, 0) < 1e9) THEN 'invalid_price'
+                      AND p.input_usd_per_mtok - p.input_usd_per_mtok = 0
+                      AND p.output_usd_per_mtok - p.output_usd_per_mtok = 0) THEN 'invalid_price'
+            WHEN b.least < 0 OR b.most >= 1e9 OR b.sum - b.sum <> 0 THEN 'invalid_price'
             WHEN p.valid_to <= p.valid_from THEN 'empty_window'
        END AS reason
 FROM prices p
+LEFT JOIN (SELECT price_row,
+                  min(least(input_usd_per_mtok, output_usd_per_mtok, cached_input_usd_per_mtok,
+                            cache_write_usd_per_mtok, audio_input_usd_per_mtok,
+                            audio_output_usd_per_mtok)) AS least,
+                  max(greatest(input_usd_per_mtok, output_usd_per_mtok, cached_input_usd_per_mtok,
+                               cache_write_usd_per_mtok, audio_input_usd_per_mtok,
+                               audio_output_usd_per_mtok)) AS most,
+                  sum(input_usd_per_mtok + output_usd_per_mtok + cached_input_usd_per_mtok
+                      + cache_write_usd_per_mtok + audio_input_usd_per_mtok
+                      + audio_output_usd_per_mtok) AS sum
+           FROM price_bands GROUP BY price_row) b
+       ON b.price_row = p.row_id
 
 -- step: price_windows, keep
 SELECT candidate,
@@ -31,11 +46,20 @@ SELECT candidate,
        input_usd_per_mtok,
        output_usd_per_mtok,
        coalesce(cached_input_usd_per_mtok, input_usd_per_mtok) AS cached_input_usd_per_mtok,
+       cache_write_usd_per_mtok, audio_input_usd_per_mtok, audio_output_usd_per_mtok, tiers,
        provider, context_window, max_output_tokens, capabilities,
+       min(row_id) AS row_id,
        count(*) AS n_rows
 FROM price_checks
 WHERE exclusion IS NULL AND reason IS NULL
-GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
+GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14
+
+-- step: price_rates, keep
+SELECT w.candidate, w.valid_from, w.valid_to, b.service_tier, b.above_tokens, b.up_to_tokens,
+       b.input_usd_per_mtok, b.output_usd_per_mtok, b.cached_input_usd_per_mtok,
+       b.cache_write_usd_per_mtok, b.audio_input_usd_per_mtok, b.audio_output_usd_per_mtok
+FROM price_windows w
+JOIN price_bands b ON b.price_row = w.row_id
 
 -- step: request_zones
 SELECT coalesce(max(CASE WHEN zoneless THEN 1 ELSE 0 END)
@@ -45,12 +69,20 @@ FROM requests
 -- step: request_checks
 SELECT r.*,
        w.input_usd_per_mtok, w.output_usd_per_mtok, w.cached_input_usd_per_mtok,
+       w.cache_write_usd_per_mtok, w.audio_input_usd_per_mtok, w.audio_output_usd_per_mtok,
        coalesce(r.status, 'success') = 'failure' AS failed,
+       -- a logged cost of 0 for tokens that have a price is a logger's "unknown"
+       CASE WHEN r.cost_usd = 0 AND w.input_usd_per_mtok + w.output_usd_per_mtok > 0
+                 AND r.input_tokens + r.output_tokens > 0 AND NOT coalesce(r.cache_hit, false)
+                 AND coalesce(r.status, 'success') = 'success' THEN NULL
+            ELSE r.cost_usd END AS logged_cost_usd,
        CASE WHEN array_contains(s.exclude, r.exclusion) THEN r.exclusion
             WHEN r.candidate_chosen <> r.candidate_served AND array_contains(s.exclude, 'fallback')
                 THEN 'fallback'
             WHEN r.cache_hit AND array_contains(s.exclude, 'cache_hit') THEN 'cache_hit'
             WHEN r.time > s.as_of THEN 'after_as_of'
+            WHEN r.status = 'failure' AND array_contains(s.client_errors, lower(r.error_class))
+                 AND array_contains(s.exclude, 'client_error') THEN 'client_error'
             WHEN r.status = 'failure' AND s.failure_quality IS NULL THEN 'failed'
        END AS rule,
        CASE WHEN r.problem IS NOT NULL THEN r.problem
@@ -61,19 +93,33 @@ SELECT r.*,
                  OR r.time > TIMESTAMP '2100-01-01 00:00:00' THEN 'absurd_time'
             WHEN r.candidate_served IS NULL OR r.candidate_served = '' THEN 'missing_candidate'
             WHEN r.query IS NULL OR r.query = '' THEN 'no_text'
+            WHEN length(r.query) < 32 AND array_contains(s.placeholders, lower(r.query))
+                THEN 'redacted_text'
+            WHEN position('litellm_truncated' IN r.query) > 0 THEN 'truncated_text'
             WHEN r.query_id IS NULL OR r.group_id IS NULL THEN 'missing_hash'
             WHEN r.status NOT IN ('success', 'failure') THEN 'unknown_status'
             WHEN (r.input_tokens IS NULL OR r.output_tokens IS NULL)
                  AND coalesce(r.status, 'success') = 'success' AND r.origin = 'requests'
                 THEN 'missing_tokens'
+            WHEN r.input_tokens = 0 AND coalesce(r.status, 'success') = 'success'
+                 AND r.origin = 'requests' THEN 'missing_tokens'
             WHEN r.input_tokens < 0 OR r.output_tokens < 0 OR r.cached_input_tokens < 0
+                 OR r.cache_write_tokens < 0 OR r.audio_input_tokens < 0
+                 OR r.audio_output_tokens < 0
                 THEN 'negative_tokens'
             WHEN r.input_tokens > s.max_tokens OR r.output_tokens > s.max_tokens
                 THEN 'absurd_tokens'
-            WHEN r.cached_input_tokens > r.input_tokens THEN 'cached_exceed_input_tokens'
-            WHEN NOT (r.latency_ms >= 0 AND r.latency_ms < 1e9) THEN 'invalid_latency'
-            WHEN NOT (r.cost_usd >= 0 AND r.cost_usd < 1e9) THEN 'invalid_cost'
-            WHEN NOT (r.propensity > 0 AND r.propensity <= 1) THEN 'invalid_propensity'
+            WHEN coalesce(r.cached_input_tokens, 0) + coalesce(r.cache_write_tokens, 0)
+                 > r.input_tokens THEN 'cached_exceed_input_tokens'
+            WHEN coalesce(r.audio_input_tokens, 0) > r.input_tokens
+                 OR coalesce(r.audio_output_tokens, 0) > r.output_tokens
+                THEN 'audio_exceeds_tokens'
+            WHEN NOT (r.latency_ms >= 0 AND r.latency_ms < 1e9 AND r.latency_ms - r.latency_ms = 0)
+                 OR NOT (r.ttft_ms < 1e9 AND r.ttft_ms - r.ttft_ms = 0) THEN 'invalid_latency'
+            WHEN NOT (r.cost_usd >= 0 AND r.cost_usd < 1e9 AND r.cost_usd - r.cost_usd = 0)
+                THEN 'invalid_cost'
+            WHEN NOT (r.propensity > 0 AND r.propensity <= 1 AND r.propensity - r.propensity = 0)
+                THEN 'invalid_propensity'
             WHEN NOT array_contains(r.eligible, coalesce(r.candidate_chosen, r.candidate_served))
                 THEN 'chosen_not_eligible'
             WHEN r.cost_usd IS NULL AND w.candidate IS NULL
@@ -83,34 +129,59 @@ SELECT r.*,
 FROM requests r
 CROSS JOIN settings s
 CROSS JOIN request_zones z
-LEFT JOIN price_windows w
-       ON w.candidate = r.candidate_served AND r.time >= w.valid_from AND r.time < w.valid_to
+LEFT JOIN price_rates w
+       ON w.candidate = r.candidate_served
+      AND w.service_tier = coalesce(r.service_tier, 'standard')
+      AND r.time >= w.valid_from AND r.time < w.valid_to
+      AND coalesce(r.input_tokens, 0) > w.above_tokens
+      AND coalesce(r.input_tokens, 0) <= w.up_to_tokens
 
 -- step: request_rows, keep
 SELECT row_id, origin, request_id, time, candidate_served, failed,
+       cost_usd IS NOT NULL AND logged_cost_usd IS NULL AS zero_cost,
        CASE WHEN rule IS NOT NULL THEN 'excluded'
             WHEN reason IS NOT NULL THEN 'rejected'
             ELSE 'used' END AS fate,
-       coalesce(rule, reason) AS reason
+       coalesce(rule, reason) AS reason,
+       -- what another row of the same request makes up for
+       rule IS NULL AND reason IS NOT NULL
+           AND (failed OR reason IN ('missing_tokens', 'no_text')) AS partial
 FROM request_checks
 
 -- step: repeated_ids, keep
-SELECT request_id FROM request_rows WHERE fate = 'used' GROUP BY request_id HAVING count(*) > 1
+SELECT request_id, max(CASE WHEN fate = 'used' AND NOT failed THEN 1 ELSE 0 END) AS succeeded
+FROM request_rows
+WHERE fate = 'used' OR partial
+GROUP BY request_id
+HAVING count(*) > 1 AND max(CASE WHEN fate = 'used' THEN 1 ELSE 0 END) = 1
 
 -- step: repeated_rows, keep
--- One row of an id that several rows have is used, if they agree on what was asked of whom.
+-- One row of an id that several rows have is used: the attempt that succeeded, the fullest of its
+-- rows, the earliest; if those that are as good agree on what was asked of whom.
 SELECT row_id,
-       CASE WHEN disagree THEN 'rejected' ELSE 'collapsed' END AS fate,
-       CASE WHEN disagree THEN 'conflicting_request_id' ELSE 'duplicate' END AS reason
-FROM (SELECT u.row_id,
-             row_number() OVER (PARTITION BY u.request_id ORDER BY u.time, u.row_id) AS copy,
-             min(concat(u.candidate_served, ' ', q.query_id)) OVER (PARTITION BY u.request_id)
-             <> max(concat(u.candidate_served, ' ', q.query_id)) OVER (PARTITION BY u.request_id)
-                 AS disagree
-      FROM repeated_ids i
-      JOIN request_rows u ON u.request_id = i.request_id AND u.fate = 'used'
-      JOIN requests q ON q.row_id = u.row_id) copies
-WHERE disagree OR copy > 1
+       CASE WHEN disagree AND lesser = 0 THEN 'rejected' ELSE 'collapsed' END AS fate,
+       CASE WHEN lesser = 1 THEN 'incomplete'
+            WHEN lesser = 2 THEN 'failed_attempt'
+            WHEN disagree THEN 'conflicting_request_id'
+            ELSE 'duplicate' END AS reason
+FROM (SELECT row_id, lesser, disagree,
+             row_number() OVER (PARTITION BY request_id
+                                ORDER BY lesser, output_tokens DESC, time, row_id) AS copy
+      FROM (SELECT row_id, request_id, time, output_tokens, lesser,
+                   min(content) OVER (PARTITION BY request_id, lesser)
+                   <> max(content) OVER (PARTITION BY request_id, lesser) AS disagree
+            FROM (SELECT u.row_id, u.request_id, u.time,
+                         coalesce(q.output_tokens, 0) AS output_tokens,
+                         concat(u.candidate_served, ' ', q.query_id) AS content,
+                         CASE WHEN u.partial AND NOT u.failed THEN 1
+                              WHEN u.failed AND i.succeeded = 1 THEN 2
+                              WHEN u.partial THEN 1
+                              ELSE 0 END AS lesser
+                  FROM repeated_ids i
+                  JOIN request_rows u
+                    ON u.request_id = i.request_id AND (u.fate = 'used' OR u.partial)
+                  JOIN requests q ON q.row_id = u.row_id) rows) ranked) copies
+WHERE copy > 1 OR (disagree AND lesser = 0)
 
 -- step: test_begin, keep
 -- Where a split by time puts its boundary: given, or after it lie test_share of the requests.
@@ -170,9 +241,10 @@ SELECT l.*, k.priority,
             WHEN l.zoneless AND z.mixed AND NOT s.naive_times_are_utc THEN 'ambiguous_time'
             WHEN l.time < TIMESTAMP '2000-01-01 00:00:00'
                  OR l.time > TIMESTAMP '2100-01-01 00:00:00' THEN 'absurd_time'
-            WHEN NOT (l.weight > 0 AND l.weight < 1e9) THEN 'invalid_weight'
+            WHEN NOT (l.weight > 0 AND l.weight < 1e9 AND l.weight - l.weight = 0) THEN 'invalid_weight'
             WHEN NOT (l.value >= least(coalesce(g.worst, 0), coalesce(g.best, 1))
-                      AND l.value <= greatest(coalesce(g.worst, 0), coalesce(g.best, 1)))
+                      AND l.value <= greatest(coalesce(g.worst, 0), coalesce(g.best, 1))
+                      AND l.value - l.value = 0)
                 THEN 'value_out_of_range'
        END AS reason
 FROM labels l
@@ -188,6 +260,11 @@ FROM label_checks
 WHERE rule IS NULL AND reason IS NULL
 GROUP BY 1, 2, 3, 4, 5, 6, 7
 
+-- step: unused_ids, keep
+SELECT request_id FROM request_fates
+WHERE fate <> 'used' AND request_id IS NOT NULL
+GROUP BY request_id
+
 -- step: label_fates, keep
 SELECT d.row_id, d.origin, d.copies, d.priority, d.quality, d.weight,
        u.row_id AS request_row, u.candidate_served,
@@ -202,9 +279,7 @@ FROM distinct_labels d
 LEFT JOIN (SELECT row_id, request_id, candidate_served, failed
            FROM request_fates WHERE fate = 'used') u
        ON u.request_id = d.request_id
-LEFT JOIN (SELECT f.request_id FROM request_fates f
-           WHERE f.fate <> 'used' AND f.request_id IS NOT NULL
-           GROUP BY f.request_id) n
+LEFT JOIN unused_ids n
        ON n.request_id = d.request_id AND u.request_id IS NULL
 
 -- step: label_quality_by_source, keep
@@ -274,6 +349,9 @@ HAVING sum(n_rows - 1) > 0
 
 -- step: repairs
 SELECT repair, count(*) AS n FROM requests WHERE repair IS NOT NULL GROUP BY repair
+UNION ALL
+SELECT 'zero_cost_priced', count(*) FROM request_rows WHERE zero_cost AND fate = 'used'
+HAVING count(*) > 0
 
 -- step: outcomes, keep
 SELECT c.request_id, c.decision_id, c.time, c.query_id, c.group_id, c.session_id, c.user_id,
@@ -285,15 +363,21 @@ SELECT c.request_id, c.decision_id, c.time, c.query_id, c.group_id, c.session_id
             ELSE c.input_tokens END AS input_tokens,
        CASE WHEN c.failed OR c.origin = 'requests' THEN coalesce(c.output_tokens, 0)
             ELSE c.output_tokens END AS output_tokens,
-       c.cached_input_tokens,
-       CASE WHEN c.cost_usd IS NOT NULL THEN c.cost_usd
+       c.cached_input_tokens, c.cache_write_tokens, c.audio_input_tokens, c.audio_output_tokens,
+       c.service_tier,
+       CASE WHEN c.logged_cost_usd IS NOT NULL THEN c.logged_cost_usd
             WHEN c.input_tokens + c.output_tokens IS NOT NULL OR c.failed THEN
-                ((coalesce(c.input_tokens, 0) - coalesce(c.cached_input_tokens, 0))
+                ((coalesce(c.input_tokens, 0) - coalesce(c.cached_input_tokens, 0)
+                  - coalesce(c.cache_write_tokens, 0) - coalesce(c.audio_input_tokens, 0))
                  * c.input_usd_per_mtok
                  + coalesce(c.cached_input_tokens, 0) * c.cached_input_usd_per_mtok
-                 + coalesce(c.output_tokens, 0) * c.output_usd_per_mtok) / 1e6
+                 + coalesce(c.cache_write_tokens, 0) * c.cache_write_usd_per_mtok
+                 + coalesce(c.audio_input_tokens, 0) * c.audio_input_usd_per_mtok
+                 + (coalesce(c.output_tokens, 0) - coalesce(c.audio_output_tokens, 0))
+                 * c.output_usd_per_mtok
+                 + coalesce(c.audio_output_tokens, 0) * c.audio_output_usd_per_mtok) / 1e6
        END AS cost_usd,
-       c.latency_ms, c.ttft_ms, coalesce(c.status, 'success') AS status,
+       c.latency_ms, c.ttft_ms, coalesce(c.status, 'success') AS status, c.error_class,
        c.finish_reason, c.cache_hit,
        CASE WHEN c.failed THEN s.failure_quality
             WHEN s.label_combine = 'mean' THEN q.mean_quality
@@ -305,7 +389,7 @@ SELECT c.request_id, c.decision_id, c.time, c.query_id, c.group_id, c.session_id
        CASE WHEN c.failed THEN 1
             WHEN s.label_combine = 'mean' THEN q.total_weight
             ELSE q.first_weight END AS label_weight,
-       CASE WHEN c.cost_usd IS NOT NULL THEN 'logged'
+       CASE WHEN c.logged_cost_usd IS NOT NULL THEN 'logged'
             WHEN c.input_tokens + c.output_tokens IS NOT NULL OR c.failed THEN 'price'
        END AS cost_source,
        CASE WHEN s.split_by = 'time' THEN CASE WHEN c.time >= b.time THEN 'test' ELSE 'train' END

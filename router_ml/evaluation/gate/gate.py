@@ -14,6 +14,7 @@ from router_ml.types.arrays import FloatArray, IntArray
 
 Mode = Literal["save", "superior"]
 Peeking = Literal["once", "sequence", "spending"]
+Verdict = Literal["better", "not worse", "shown to be worse", "can't tell"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,22 @@ class GateReport:
     required_rows: int
 
     @property
+    def verdict(self) -> Verdict:
+        """What the bounds of the first check show, whatever became of the others.
+
+        ``better``: the lower bound is above zero. ``not worse``: it is above the threshold.
+        ``shown to be worse``: the upper bound is below zero.
+        """
+        if not self.checks:
+            return "can't tell"
+        check = self.checks[0]
+        if check.estimate.low > 0.0:
+            return "better"
+        if check.passed:
+            return "not worse"
+        return "shown to be worse" if check.estimate.high < 0.0 else "can't tell"
+
+    @property
     def underpowered(self) -> bool:
         """Whether a "no" may only mean that the data cannot show it."""
         return not self.passed and self.power < self.target_power
@@ -68,6 +85,8 @@ class GateReport:
     @property
     def text(self) -> str:
         """Readable report, one line per check and one about power."""
+        if not self.checks:
+            return f"Gate ({self.mode}): NOT JUDGED"
         lines = [f"Gate ({self.mode}): {'PASSED' if self.passed else 'NOT PASSED'}"]
         lines += [f"  [{'ok' if c.passed else 'no'}] {c.reason}" for c in self.checks]
         lines.append(
@@ -75,14 +94,34 @@ class GateReport:
             f"{self.labelled_rows:,} labelled rows; {self.target_power:.0%} needs about "
             f"{self.required_rows:,}"
         )
-        if self.underpowered:
-            lines.append("  this many rows cannot show the difference: collect more labels")
+        lines.append(f"  verdict: {self._said()}")
         return "\n".join(lines)
+
+    def _said(self) -> str:
+        """The verdict, and what follows from it."""
+        check, verdict = self.checks[0], self.verdict
+        if verdict == "shown to be worse":
+            return (
+                f"shown to be worse: the upper bound of the {check.name} difference is "
+                f"{check.estimate.high:+.3g}; more labels of this router will not change that"
+            )
+        if verdict == "can't tell":
+            needs = (
+                f"about {self.required_rows:,} labelled rows would tell"
+                if self.required_rows > self.labelled_rows
+                else "a larger difference, or another margin, would tell"
+            )
+            said = "can't tell: " + needs
+            return said + "; collect more labels" if self.underpowered else said
+        if not self.passed:
+            return f"{verdict} in {check.name}, but not at a lower cost"
+        return verdict
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON-able dictionary, for tags and reports."""
         return {
             "passed": self.passed,
+            "verdict": self.verdict,
             "mode": self.mode,
             "checks": [
                 {

@@ -10,18 +10,22 @@ from typing import Final
 import numpy as np
 
 from router_ml.data.changes import at_current_prices, changes_from, void_outdated
-from router_ml.data.full_information import read_matrix, unseen
+from router_ml.data.full_information import FullInformation, read_matrix, unseen
 from router_ml.data.groups import N_FOLDS, distinct_rows, hash_folds
 from router_ml.data.held_out import HeldOut
 from router_ml.data.outcomes import TrainingTable, all_candidates, read_outcomes, to_matrices
 from router_ml.errors import DataError
 from router_ml.evaluation.columns import action_probs, union
+from router_ml.evaluation.curves import hull_mixture
 from router_ml.evaluation.gate.support import unsupported, worst_case
 from router_ml.evaluation.gate.traffic import TrafficShift, traffic_shift
-from router_ml.evaluation.off_policy.constants import best_logged
+from router_ml.evaluation.off_policy.constants import best_logged, can_judge_a_constant
 from router_ml.evaluation.off_policy.estimators import doubly_robust
 from router_ml.evaluation.off_policy.feedback import LoggedFeedback
 from router_ml.evaluation.off_policy.log_feedback import feedback, regions_of
+from router_ml.evaluation.off_policy.propensities import with_propensities
+from router_ml.evaluation.off_policy.today import TODAY, today_probs, today_values
+from router_ml.evaluation.today_on_matrix import today_on_matrix
 from router_ml.features.query import Query
 from router_ml.policies.constant import best_constant, constant_probs
 from router_ml.runtime.runtime import Runtime
@@ -29,6 +33,27 @@ from router_ml.types.arrays import BoolArray, FloatArray, IntArray
 from router_ml.types.predictions import PARTS, Predictions
 
 _ON_TEST_SPLIT: Final = " (only the test split: a version was registered without what it held out)"
+_ESTIMATED: Final = (
+    "; propensities were not logged and are estimated: right as far as what decided who served is "
+    "in the text and tools of the requests"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """What the challenger is shown beside its opponent: today, the best constant, the hull.
+
+    Parameters
+    ----------
+    name : such as ``today`` or ``constant gpt-4o``
+    quality_difference, cost_difference : challenger minus rival, shape (n,)
+    cost_usd : mean dollars a request of the rival
+    """
+
+    name: str
+    quality_difference: FloatArray
+    cost_difference: FloatArray
+    cost_usd: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +62,7 @@ class PairedRows:
 
     Parameters
     ----------
-    opponent : ``champion``, or the constant candidate it is where there is none
+    opponent : ``champion``; where there is none ``today``, or ``constant`` and its name
     quality_difference, cost_difference : challenger minus champion, shape (n,)
     group_id : int array, shape (n,)
     labelled_rows : rows with a quality label
@@ -47,6 +72,8 @@ class PairedRows:
     queries : the distinct queries
     unsupported : which moved traffic the log cannot judge, in words; ``""`` when it can
     worst_quality_difference : the same with the worst outcome for what cannot be judged, shape (n,)
+    rivals : others that the challenger is compared with, for the report alone
+    propensity_source : ``logged``, ``estimated``, or ``none`` on a matrix
     """
 
     opponent: str
@@ -60,6 +87,8 @@ class PairedRows:
     queries: tuple[Query, ...]
     unsupported: str = ""
     worst_quality_difference: FloatArray | None = None
+    rivals: tuple[Rival, ...] = ()
+    propensity_source: str = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +138,17 @@ def pair(
     joined: Path | None,
     matrix: Path | None,
     by_region: bool = True,
+    opponent: str = TODAY,
 ) -> PairedRows:
     """Play both on a full-information matrix where there is one, else on the whole of a log.
 
     Parameters
     ----------
-    champion : ``None`` = the best constant candidate: with a matrix the best on these rows, chosen
-        with hindsight; on a log, for every fold of prompts, the best of the others
+    champion : ``None`` = ``opponent``
+    opponent : where there is no champion: ``today``, what the log's own policy did; or
+        ``constant``, the best constant candidate: for every fold of prompts, the best of the
+        others. A matrix does not tell today; there it is the best constant on these rows, chosen
+        with hindsight
     joined : folder that ``join`` wrote; with a matrix its training prompts are left out
     by_region : whether a log must support a candidate in every query region, or over all queries
 
@@ -129,7 +162,7 @@ def pair(
         return _on_matrix(challenger.runtime, served, joined, matrix)
     if joined is None:
         raise DataError("the gate needs a joined log or a matrix to compare on; name one")
-    return _on_log(challenger, champion, joined, by_region=by_region)
+    return _on_log(challenger, champion, joined, by_region=by_region, opponent=opponent)
 
 
 def _on_matrix(
@@ -140,11 +173,14 @@ def _on_matrix(
     new = action_probs(challenger, challenger.predict(truth.queries), names)
     if champion is None:
         best = best_constant(truth.quality, truth.cost_usd)
-        opponent, old = names[best], constant_probs(len(truth), len(names), best)
+        opponent = f"constant {names[best]}"
+        old = constant_probs(len(truth), len(names), best)
     else:
         opponent, old = "champion", action_probs(champion, champion.predict(truth.queries), names)
+    today = today_on_matrix(truth, joined)
     return PairedRows(
         opponent=opponent,
+        rivals=() if today is None else (_rival_on_matrix(truth, new, today),),
         quality_difference=((new - old) * truth.quality).sum(axis=1),
         cost_difference=((new - old) * truth.cost_usd).sum(axis=1),
         group_id=truth.groups,
@@ -156,15 +192,31 @@ def _on_matrix(
     )
 
 
+def _rival_on_matrix(truth: FullInformation, new: FloatArray, today: FloatArray) -> Rival:
+    return Rival(
+        name=TODAY,
+        quality_difference=((new - today) * truth.quality).sum(axis=1),
+        cost_difference=((new - today) * truth.cost_usd).sum(axis=1),
+        cost_usd=float((today * truth.cost_usd).sum(axis=1).mean()),
+    )
+
+
 def _on_log(
-    challenger: Contender, champion: Contender | None, joined: Path, *, by_region: bool
+    challenger: Contender,
+    champion: Contender | None,
+    joined: Path,
+    *,
+    by_region: bool,
+    opponent: str,
 ) -> PairedRows:
     outcomes = read_outcomes(joined)
     players = [challenger] if champion is None else [challenger, champion]
     routers = [player.runtime for player in players]
     names = all_candidates(outcomes, union(*(router.candidates.names for router in routers)))
     changes = changes_from(routers[0].manifest.training.get("changes", ()))
-    everything = at_current_prices(void_outdated(to_matrices(outcomes, names), changes), joined)
+    everything = with_propensities(
+        at_current_prices(void_outdated(to_matrices(outcomes, names), changes), joined)
+    )
     played = [player.predict(everything) for player in players]
     fair = np.logical_and.reduce([unseen for _, unseen in played])
     table = everything.take(fair)
@@ -175,33 +227,110 @@ def _on_log(
         )
     scores = [predictions.take(np.flatnonzero(fair)) for predictions, _ in played]
     new = action_probs(routers[0], scores[0], names)
-    if champion is None:
-        opponent, old = _constants(everything, fair)
-    else:
+    sides = _Sides(*feedback(table, estimate=True), *_guess(routers, scores, names, table))
+    policies = {TODAY: today_probs(sides.quality, len(names))}
+    if opponent != TODAY or can_judge_a_constant(everything):
+        constant, fixed = _constants(everything, fair)
+        policies[f"constant {constant}"] = fixed
+        policies |= sides.hull(new, names)
+        opponent = opponent if opponent == TODAY else f"constant {constant}"
+    if champion is not None:
         opponent, old = "champion", action_probs(routers[1], scores[1], names)
-    quality, cost_usd = feedback(table)
+    else:
+        old = policies.pop(opponent)
+    differences = sides.differences(new, old, today=opponent == TODAY)
     region = regions_of(table) if by_region else None
-    guess, guess_cost = _guess(routers, scores, names, table)
-    text, unknown = unsupported(quality, new - old, names, region)
-    lost, worst_guess = worst_case(quality, new - old, guess, unknown)
+    # What today did stands in the log, whatever moves; only where requests go must be supported.
+    moved = new if opponent == TODAY else new - old
+    text, unknown = unsupported(sides.quality, moved, names, region)
+    lost, worst_guess = worst_case(sides.quality, moved, sides.guess, unknown)
     queries = dict(zip(table.query_id, table.queries, strict=True))
     return PairedRows(
         opponent=opponent,
-        quality_difference=difference(quality, new, old, guess),
-        cost_difference=difference(cost_usd, new, old, guess_cost),
-        group_id=quality.group_id,
-        labelled_rows=int(quality.labelled.sum()),
+        quality_difference=differences[0],
+        cost_difference=differences[1],
+        group_id=sides.quality.group_id,
+        labelled_rows=int(sides.quality.labelled.sum()),
         candidates=names,
         shift=traffic_shift(old, new),
         basis=(
             f"{len(table):,} of {len(everything):,} logged requests, {len(queries):,} distinct, "
             "played by routers that had not seen their prompts, doubly robust"
             + ("" if all(player.held_out for player in players) else _ON_TEST_SPLIT)
+            + (_ESTIMATED if table.propensity_source != "logged" else "")
         ),
         queries=tuple(queries.values()),
         unsupported=text,
-        worst_quality_difference=difference(lost, new, old, worst_guess) if text else None,
+        worst_quality_difference=(
+            sides.worst(new, old, lost, worst_guess, today=opponent == TODAY) if text else None
+        ),
+        rivals=tuple(sides.rival(name, new, probs) for name, probs in policies.items()),
+        propensity_source=table.propensity_source,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Sides:
+    """Quality and cost of a log, and what is predicted of them, shape (n, K)."""
+
+    quality: LoggedFeedback
+    cost_usd: LoggedFeedback
+    guess: FloatArray
+    guess_cost: FloatArray
+
+    def differences(
+        self, new: FloatArray, old: FloatArray, *, today: bool
+    ) -> tuple[FloatArray, FloatArray]:
+        """Row values of quality and cost, new policy minus old."""
+        if not today:
+            return (
+                difference(self.quality, new, old, self.guess),
+                difference(self.cost_usd, new, old, self.guess_cost),
+            )
+        return (
+            doubly_robust(self.quality, new, self.guess).influence
+            - today_values(self.quality, self.guess).influence,
+            doubly_robust(self.cost_usd, new, self.guess_cost).influence
+            - today_values(self.cost_usd, self.guess_cost).influence,
+        )
+
+    def worst(
+        self,
+        new: FloatArray,
+        old: FloatArray,
+        lost: LoggedFeedback,
+        guess: FloatArray,
+        *,
+        today: bool,
+    ) -> FloatArray:
+        """Row values of quality with the worst outcome where the log cannot judge."""
+        if not today:
+            return difference(lost, new, old, guess)
+        value = doubly_robust(lost, new, guess).influence
+        return value - today_values(self.quality, self.guess).influence
+
+    def rival(self, name: str, new: FloatArray, old: FloatArray) -> Rival:
+        """The new policy beside another."""
+        quality, cost = self.differences(new, old, today=name == TODAY)
+        value = doubly_robust(self.cost_usd, new, self.guess_cost).value
+        return Rival(name, quality, cost, float(value - cost.mean()))
+
+    def hull(self, new: FloatArray, names: Sequence[str]) -> dict[str, FloatArray]:
+        """The best mixture of two constants at the cost of the new policy, by this log's values.
+
+        None where the policy costs less than the cheapest constant.
+        """
+        n, k = new.shape
+        constants = [constant_probs(n, k, j) for j in range(k)]
+        value = np.array([doubly_robust(self.quality, p, self.guess).value for p in constants])
+        cost = np.array([doubly_robust(self.cost_usd, p, self.guess_cost).value for p in constants])
+        mixed = hull_mixture(value, cost, doubly_robust(self.cost_usd, new, self.guess_cost).value)
+        if mixed is None:
+            return {}
+        parts = " + ".join(
+            f"{share:.0%} {name}" for share, name in zip(mixed, names, strict=True) if share > 0.0
+        )
+        return {f"hull ({parts})": np.tile(mixed, (n, 1))}
 
 
 def _constants(table: TrainingTable, judged: BoolArray) -> tuple[str, FloatArray]:

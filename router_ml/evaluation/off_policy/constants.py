@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 
+from router_ml.data.groups import N_FOLDS, hash_folds
 from router_ml.data.outcomes import TrainingTable
-from router_ml.errors import DataError
+from router_ml.errors import DataError, SchemaError
 from router_ml.evaluation.off_policy.estimators import effective_sample_size, snips
 from router_ml.evaluation.off_policy.log_feedback import feedback
 from router_ml.evaluation.off_policy.overlap import MIN_ROWS
 from router_ml.policies.constant import constant_probs
+
+
+def can_judge_a_constant(log: TrainingTable) -> bool:
+    """Whether :func:`best_logged` finds one with any fifth of the prompts left out."""
+    try:
+        for fold in range(N_FOLDS):
+            best_logged(log.take(hash_folds(log.group_id) != fold))
+    except (DataError, SchemaError):
+        return False
+    return True
 
 
 def best_logged(log: TrainingTable) -> int:
@@ -20,7 +31,7 @@ def best_logged(log: TrainingTable) -> int:
     DataError
         If there is none.
     """
-    quality, cost_usd = feedback(log)
+    quality, cost_usd = feedback(log, estimate=True)
     n, k = len(log), len(log.candidates)
     values = np.full((k, 2), [-np.inf, np.inf])
     for candidate in range(k):

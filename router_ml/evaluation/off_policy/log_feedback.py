@@ -10,9 +10,8 @@ from router_ml.data.groups import group_codes
 from router_ml.data.outcomes import TrainingTable, on_offer
 from router_ml.errors import DataError
 from router_ml.evaluation.off_policy.feedback import LoggedFeedback
-from router_ml.evaluation.off_policy.nuisance import estimate_propensities
+from router_ml.evaluation.off_policy.propensities import with_propensities
 from router_ml.evaluation.off_policy.weighting import label_probability
-from router_ml.features.lexical import lexical_features
 from router_ml.types.arrays import BoolArray, FloatArray, IntArray
 
 REGIONS: Final = (
@@ -42,16 +41,15 @@ def feedback(
     DataError
         If a request has no logged propensity and they are not to be estimated.
     """
-    propensity, source = table.propensity, "logged"
-    missing = int((~np.isfinite(propensity)).sum())
+    missing = int((~np.isfinite(table.propensity)).sum())
     if missing and not estimate:
         raise DataError(
             f"{missing} requests have no logged propensity; "
             "set request_fields.propensity in the join config, or compare on a matrix"
         )
     groups = group_codes(table.group_id)
-    if missing:
-        propensity, source = _estimated(table, groups), "estimated"
+    table = with_propensities(table)
+    propensity, source = table.propensity, table.propensity_source
     on = on_offer(table)
     quality = LoggedFeedback(
         action=table.chosen,
@@ -104,17 +102,3 @@ def largest_weight(log: LoggedFeedback, candidates: IntArray | None = None) -> f
     weight = 1.0 / (log.propensity * log.label_prob)
     played = weight if candidates is None else weight[np.isin(log.action, candidates)]
     return float(played.max(initial=1.0))
-
-
-def _estimated(table: TrainingTable, groups: IntArray) -> FloatArray:
-    """Propensity of what was chosen, by logistic regression on lexical features, shape (n,)."""
-    distinct = {id(query): query for query in table.queries}
-    position = {key: i for i, key in enumerate(distinct)}
-    lexical = np.stack([lexical_features(query) for query in distinct.values()]).astype(float)
-    spread = lexical.std(axis=0)
-    varied = lexical[:, spread > 1e-9]
-    scaled = (varied - varied.mean(axis=0)) / varied.std(axis=0)
-    features = scaled[[position[id(query)] for query in table.queries]]
-    probs = estimate_propensities(features, table.chosen, len(table.candidates), groups)
-    chosen: FloatArray = probs[np.arange(len(table)), table.chosen]
-    return chosen

@@ -153,6 +153,9 @@ def estimate_label_prob(
     """
     design = np.column_stack([np.ones(len(features)), features])
     target = np.asarray(labelled, dtype=float)
+    n_folds = min(n_folds, len(np.unique(group_id)))
+    if n_folds < 2:
+        return np.full(len(target), max(float(target.mean()), _PROB_FLOOR))
 
     def fit_predict(train: IntArray, test: IntArray) -> FloatArray:
         probs: FloatArray = expit(design[test] @ _logistic(design[train], target[train], penalty))
@@ -177,21 +180,30 @@ def estimate_propensities(
     One logistic regression per candidate against the rest, normalised; then, per candidate, a
     factor that makes the mean probability the observed share (calibration in the large).
     """
-    design = np.column_stack([np.ones(len(features)), features])
     chosen = np.eye(n_candidates)[action]
-
-    def fit_predict(train: IntArray, test: IntArray) -> FloatArray:
-        columns = [_logistic(design[train], chosen[train, k], penalty) for k in range(n_candidates)]
-        odds: FloatArray = expit(design[test] @ np.stack(columns, axis=1))
-        odds /= odds.sum(axis=1, keepdims=True)
-        return odds
-
-    probs = cross_fit(group_id, fit_predict, n_folds=n_folds)
+    model = logistic_propensities(features, action, n_candidates, penalty=penalty)
+    probs = cross_fit(group_id, model, n_folds=n_folds)
     for _ in range(20):  # iterative proportional fitting: shares, then rows
         probs *= chosen.mean(axis=0) / np.maximum(probs.mean(axis=0), 1e-12)
         probs /= probs.sum(axis=1, keepdims=True)
     clipped: FloatArray = np.clip(probs, _PROB_FLOOR / n_candidates, 1.0)
     return clipped
+
+
+def logistic_propensities(
+    features: FloatArray, action: IntArray, n_candidates: int, *, penalty: float = 1.0
+) -> FitPredict:
+    """Action probabilities by one logistic regression a candidate, for :func:`cross_fit`."""
+    design = np.column_stack([np.ones(len(features)), features])
+    chosen = np.eye(n_candidates)[action]
+
+    def fit_predict(train: IntArray, test: IntArray) -> FloatArray:
+        columns = [_logistic(design[train], chosen[train, k], penalty) for k in range(n_candidates)]
+        odds: FloatArray = np.maximum(expit(design[test] @ np.stack(columns, axis=1)), 1e-6)
+        odds /= odds.sum(axis=1, keepdims=True)
+        return odds
+
+    return fit_predict
 
 
 def _logistic(design: FloatArray, target: FloatArray, penalty: float) -> FloatArray:

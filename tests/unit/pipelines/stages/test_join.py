@@ -112,8 +112,10 @@ def test_a_missing_column_or_another_type_is_refused(joined: Path, tmp_path: Pat
     table = pq.read_table(joined / "outcomes.parquet", columns=list(REQUESTS.names))
     write_log(tmp_path, [])
     path = tmp_path / "requests.parquet"
-    pq.write_table(table.drop_columns(["latency_ms", "input_tokens"]), path)
-    with pytest.raises(SchemaError, match=r"requests.parquet .*need the column input_tokens, lat"):
+    pq.write_table(table.drop_columns(["output_tokens", "input_tokens"]), path)
+    with pytest.raises(
+        SchemaError, match=r"requests.parquet .*need the column input_tokens, output"
+    ):
         join(tmp_path, requests=str(path))
     text = pa.array(["many"] * len(table))
     at = table.column_names.index("input_tokens")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import gzip
 from pathlib import Path
 
@@ -87,7 +88,6 @@ def test_a_column_named_twice_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "says"),
     [
-        ("a,b\n1,2\n".encode("utf-16"), "UTF-8"),
         (b"a,b\xe9\n1,2\n", "not UTF-8; save it as UTF-8"),
         (b"a,b\r1,2\r3,4", "line feed"),
         (b"", "no header line"),
@@ -98,6 +98,60 @@ def test_an_unreadable_header_is_refused(tmp_path: Path, data: bytes, says: str)
     path.write_bytes(data)
     with pytest.raises(SchemaError, match=says):
         csv_header(path)
+
+
+def test_utf16_with_its_mark_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes("a,b\r\ncafé,2\r\n".encode("utf-16"))
+    assert [record.values for record in read_records(path)] == [{"a": "café", "b": "2"}]
+
+
+@pytest.mark.parametrize("sign", [";", "\t", "|"])
+def test_the_separator_is_told_from_the_header(tmp_path: Path, sign: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(f'a{sign}b\n"1,5{sign}x"{sign}2\n', encoding="utf-8")
+    assert [record.values for record in read_records(path)] == [{"a": f"1,5{sign}x", "b": "2"}]
+
+
+def test_content_wins_over_the_name(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text('{"a": 1}\n{"a": 2}\n', encoding="utf-8")
+    assert [record.values for record in read_records(path)] == [{"a": 1}, {"a": 2}]
+    packed = tmp_path / "log.jsonl"
+    packed.write_bytes(gzip.compress(b'{"a": 1}\n'))
+    assert [record.values for record in read_records(packed)] == [{"a": 1}]
+    (tmp_path / "log.zip").write_bytes(b"PK\x03\x04...")
+    with pytest.raises(SchemaError, match="zip archive; unpack it"):
+        list(read_records(tmp_path / "log.zip"))
+
+
+ROWS = [f"r{i},text {i},{i % 2},2026-01-06T00:00:00Z" for i in range(20)]
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {5: 'r5,"text,1,2026-01-06T00:00:00Z'},
+        {5: 'r5,"text,1,2026-01-06T00:00:00Z', 9: 'r9,text",1,2026-01-06T00:00:00Z'},
+        {5: 'r5,"text,1,2026-01-06T00:00:00Z', 6: 'r6,"text",1,2026-01-06T00:00:00Z'},
+    ],
+)
+def test_a_quote_that_swallows_rows_is_found(tmp_path: Path, bad: dict[int, str]) -> None:
+    lines = [bad.get(i, row) for i, row in enumerate(ROWS)]
+    path = tmp_path / "a.csv"
+    path.write_text("\n".join(["id,note,value,time", *lines]) + "\n", encoding="utf-8")
+    with pytest.raises(SchemaError, match=r"a.csv:7: a quote opens .* swallows lines 8 to"):
+        list(read_records(path))
+
+
+def test_text_over_several_lines_is_no_swallowed_row(tmp_path: Path) -> None:
+    texts = ["one, two\nthree, four, five, six", "a,b,1,2\nc,d\n\nthe, end, of, it", "plain"]
+    path = tmp_path / "a.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(("note", "value", "kind", "time"))
+        writer.writerows((text, 1, "x", "2026-01-06T00:00:00Z") for text in texts)
+    assert [(record.values or {})["note"] for record in read_records(path)] == texts
 
 
 def test_a_csv_line_that_is_not_utf8_is_malformed_not_mangled(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Look at files that nobody prepared, and write the configuration of a run for them."""
