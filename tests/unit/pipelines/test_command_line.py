@@ -113,5 +113,5 @@ def test_help_shows_meaning_and_default(capsys: pytest.CaptureFixture[str]) -> N
 def test_commands_and_completion_are_printed() -> None:
     assert "evaluate" in run_command([])
     assert "--max-tokens" in run_command(["completion", "bash"])
-    with pytest.raises(ConfigError, match="no command 'trian'; router-ml has run, join, train"):
+    with pytest.raises(ConfigError, match="no command 'trian'; router-ml has run, inspect, join"):
         run_command(["trian"])

@@ -31,7 +31,7 @@ from sentence_transformers import SentenceTransformer
 from pipelines.encoders import get_encoder
 from router_ml.features.distill import DEFAULT_MODEL, resolve_model
 from router_ml.features.query import Query
-from router_ml.types import Tokens
+from router_ml.types.queries import Tokens
 
 texts = ["How do I mix blue and yellow?", "x", "Prove that 2 + 2 = 4. " * 8, "Wie spät ist es?"]
 encoder = get_encoder(cache=Path(sys.argv[1]), kind="transformer", max_tokens=128)

@@ -18,7 +18,12 @@ def test_verdicts_are_numbers(given: object, value: float) -> None:
     assert "problem" not in row
 
 
-@pytest.mark.parametrize("given", ["yes", "0,5", "100%", "good", [1]])
+@pytest.mark.parametrize("given", ["yes", "0,5", "100 percent", "good", [1]])
 def test_other_words_are_unreadable(given: object) -> None:
     (row,) = label_rows([Record(2, b"", {"value": given})], CANONICAL, Path("a"))
     assert row["problem"] == "unreadable_value"
+
+
+def test_a_percentage_is_its_number_for_the_label_range_to_scale() -> None:
+    (row,) = label_rows([Record(2, b"", {"value": "85%"})], CANONICAL, Path("a"))
+    assert row["value"] == 85.0

@@ -84,7 +84,9 @@ def test_windows_that_meet_or_repeat_are_fine(tmp_path: Path) -> None:
 def test_a_missing_column_is_named(tmp_path: Path) -> None:
     path = tmp_path / "prices.parquet"
     pq.write_table(pa.table({"candidate": ["a"], "input_usd_per_mtok": [1.0]}), path)
-    with pytest.raises(SchemaError, match=r"prices.parquet: prices need .* output_usd_per_mtok"):
+    with pytest.raises(
+        SchemaError, match=r"prices.parquet .*: prices need the column output_usd_per_mtok"
+    ):
         list(price_rows(path))
 
 
