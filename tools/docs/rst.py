@@ -35,6 +35,18 @@ def to_markdown(text: str, *, known: frozenset[str] = frozenset(), scope: str = 
     return _CITED.sub(r"\\[\1\\]", text).strip("\n")
 
 
+def equations(page: str) -> str:
+    """Equations of a page, ``$`x`$`` and ``$$x$$`` on lines of their own, as MathML.
+
+    Examples
+    --------
+    >>> equations("a $`x`$")[:11]
+    'a <math xml'
+    """
+    page = re.sub(r"^\$\$(.+?)\$\$$", lambda m: mathml(m[1], display=True), page, flags=re.M | re.S)
+    return re.sub(r"\$`([^`]+)`\$", lambda m: mathml(m[1]), page)
+
+
 def mathml(latex: str, *, display: bool = False) -> str:
     """An equation as MathML, which browsers show without a script."""
     from latex2mathml.converter import convert
