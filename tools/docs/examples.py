@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 
 _BLOCK: Final = re.compile(r"^```(console|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_NUMBER: Final = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?")
+_NUMBER: Final = re.compile(r"\b[0-9a-f]{16,}\b|[-+]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?")
 _FRAME: Final = re.compile(r"[│┃┏┓┗┛┡┩└┘├┤┳╇┻┴┬┼━─]+|-{3,}")
 _MARK: Final = "--- end of command ---"
 _PORT: Final = "8080"
@@ -44,13 +44,13 @@ class Command:
 
 
 def commands(page: str) -> list[Command]:
-    """Commands of a page, in order.
+    r"""Commands of a page, in order.
 
     Examples
     --------
-    >>> [found] = commands("```console\\n$ echo 1\\n1\\n```\\n")
+    >>> [found] = commands("```console\n$ echo 1\n1\n```\n")
     >>> found.shown
-    '1\\n'
+    '1\n'
     """
     found: list[Command] = []
     for block in _BLOCK.finditer(page):
@@ -58,9 +58,7 @@ def commands(page: str) -> list[Command]:
             text = f"python - <<'PYTHON'\n{block[2]}PYTHON"
             found.append(Command(text, "", (block.end(), block.end())))
             continue
-        for part in re.finditer(
-            r"^\$ ((?:.*\\\n)*.*\n)((?:(?!\$ ).*\n)*)", block[2], re.MULTILINE
-        ):
+        for part in re.finditer(r"^\$ ((?:.*\\n)*.*\n)((?:(?!\$ ).*\n)*)", block[2], re.MULTILINE):
             start = block.start(2) + part.start(2)
             found.append(Command(part[1].rstrip("\n"), part[2], (start, start + len(part[2]))))
     return found
@@ -101,11 +99,11 @@ def run(page: Path, folder: Path) -> list[str]:
 
 
 def differs(shown: str, printed: str) -> str:
-    """The first part of what a page shows that was not printed; ``""`` where all was.
+    r"""The first part of what a page shows that was not printed; ``""`` where all was.
 
     Examples
     --------
-    >>> differs("wrote 12 rows … to runs", "wrote 14 rows\\nand more\\nto runs")
+    >>> differs("wrote 12 rows … to runs", "wrote 14 rows\nand more\nto runs")
     ''
     >>> differs("read 12 rows", "wrote 14 rows").splitlines()[0]
     'read # rows'

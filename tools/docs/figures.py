@@ -116,7 +116,9 @@ def _fitted(text: str, width: float) -> float:
 
 
 def _note(x: float, y: float, text: str, *, size: float = 12.0) -> str:
-    return f"<text x='{x:g}' y='{y:g}' text-anchor='middle' font-size='{size:g}'>{escape(text)}</text>"
+    return (
+        f"<text x='{x:g}' y='{y:g}' text-anchor='middle' font-size='{size:g}'>{escape(text)}</text>"
+    )
 
 
 def _arrow(points: Sequence[tuple[float, float]]) -> str:

@@ -8,14 +8,14 @@ from tools.docs.rst import to_markdown
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table; cells hold docstring text.
+    r"""A Markdown table; cells hold docstring text.
 
     Examples
     --------
     >>> print(table(("a", "b"), [("x|y", "")]))
     | a | b |
     | --- | --- |
-    | x\\|y | – |
+    | x\|y | – |
     """
     lines = [_line(columns), _line(["---"] * len(columns))]
     lines += [_line([_cell(text) for text in row]) for row in rows]
