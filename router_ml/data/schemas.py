@@ -5,7 +5,7 @@ Times are naive UTC microseconds; JSON is kept as text; money is US dollars.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -213,3 +213,93 @@ REJECTS: Final = Table(
         Column("row", "string"),
     ),
 )
+
+MATRIX: Final = Table(
+    "matrix",
+    (
+        Column("query_id", "string", required=True),
+        Column("prompt", "string", required=True),
+        Column("tools", "string"),
+        Column("candidate", "string", required=True),
+        Column("quality", "double"),
+        Column("correct", "boolean"),
+        Column("cost_usd", "double", required=True),
+        Column("latency_ms", "double"),
+        Column("latency_s", "double"),
+        Column("input_tokens", "bigint", required=True),
+        Column("output_tokens", "bigint", required=True),
+        Column("answer", "string"),
+    ),
+)
+"""Full information, long; read by :func:`router_ml.data.full_information.read_matrix`."""
+
+MEANINGS: Final[Mapping[str, str]] = {
+    "action_probs": "probability of each eligible candidate, in the order of ``eligible``",
+    "answer": "the answer's text; with native tool calls the message's content and calls, as JSON",
+    "cache_hit": "the answer came from a cache",
+    "cached_input_tokens": "part of the input tokens that the provider had in its cache",
+    "cached_input_usd_per_mtok": "price of a million cached input tokens",
+    "candidate": "name of the LLM endpoint",
+    "candidate_chosen": "whom the logging policy chose",
+    "candidate_served": "who answered",
+    "capabilities": "what the candidate can do, such as ``tools``",
+    "context_window": "tokens that fit into a request",
+    "correct": "instead of ``quality``: right or wrong",
+    "cost_source": "``logged``, or ``price``: tokens times the price in force at that time",
+    "cost_usd": "dollars that the request cost",
+    "decision_id": "the service's id of its decision",
+    "detail": "the value or message that the reason is about",
+    "eligible": "candidates that the logging policy could have chosen",
+    "exclusion": "rule that the source knows the row to fall under",
+    "file": "file of the row",
+    "finish_reason": "as the provider gives it",
+    "group_id": "hash of the normalised text: the unit of every split, fold and bootstrap",
+    "input_tokens": "tokens of the request",
+    "input_usd_per_mtok": "price of a million input tokens",
+    "key": "id of the rejected row",
+    "label_source": "source of the labels that made ``quality``",
+    "label_weight": "sum of the weights of those labels",
+    "latency_ms": "from the request to the end of the answer",
+    "latency_s": "instead of ``latency_ms``: seconds",
+    "line": "line of the row in its file, from 1",
+    "max_output_tokens": "most tokens of an answer",
+    "messages": "the conversation, JSON of OpenAI's or Anthropic's shape",
+    "labels.name": "what was labelled, such as ``exact_match``",
+    "feedback.name": "what was labelled, such as ``quality``",
+    "n_labels": "labels that made ``quality``",
+    "origin": "source that accounts for the row",
+    "output_tokens": "tokens of the answer",
+    "output_usd_per_mtok": "price of a million output tokens",
+    "policy_version": "version of the policy that chose",
+    "problem": "reject reason found while reading",
+    "prompt": "the query's text, or its messages as JSON",
+    "propensity": "probability with which the logging policy chose ``candidate_chosen``, in (0, 1]",
+    "provider": "who runs the candidate",
+    "quality": "of the answer, in [0, 1]; null where unlabelled",
+    "query": "text of the request",
+    "query_id": "hash of text and tools",
+    "raw": "the record as it stood, of rows with a problem",
+    "reason": "why it was rejected",
+    "repair": "change that was made to the row",
+    "request_id": "unique id of the request; labels refer to it",
+    "row": "the record as it stood",
+    "row_id": "unique within a source, growing with file and line",
+    "session_id": "conversation that the request belongs to",
+    "source": "who labelled: ``checker``, ``human``, ``judge`` or ``user``",
+    "rejects.source": "table of the row: ``requests``, ``labels``, ``prices`` …",
+    "source_file": "file of the row",
+    "source_line": "line of the row in its file, from 1",
+    "split": "``train`` or ``test``",
+    "status": "``success`` or ``failure``",
+    "tenant": "team or customer",
+    "time": "when it began; of labels and feedback, when it was given",
+    "tools": "function descriptions on offer, JSON",
+    "ttft_ms": "from the request to the first token of a streamed answer",
+    "user_id": "who asked",
+    "valid_from": "first moment of the price; empty = ever",
+    "valid_to": "end of the price, exclusive; empty = none",
+    "value": "the label, in [0, 1] or in the range that ``label_ranges`` names",
+    "weight": "of the label among those of its source",
+    "zoneless": "the time had no zone",
+}
+"""What a column holds, by its name; ``table.column`` where one name means two things."""
