@@ -19,7 +19,8 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@PYTHON=$(PYTHON) sh tools/check_system.sh
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade -c constraints.txt pip
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[train,encoders,serve,dev,docs]'
+	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[train,encoders,serve,dev,docs]' \
+		2>$(VENV)/install.log || { cat $(VENV)/install.log >&2; exit 1; }
 	@touch $@
 
 demo: setup

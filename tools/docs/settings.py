@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from serving.settings import PREFIX, Settings
+from serving.environment import PREFIX
+from serving.settings import Settings
 from tools.docs.options import option_table
 
 _INTRO = f"""# Service settings
