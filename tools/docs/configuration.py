@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Final
 
 from pipelines.cli import COMMANDS
+from pipelines.config import LabelFile
 from router_ml.cascade.spec import CascadeConfig
 from tools.docs.options import option_table
 
@@ -20,6 +22,11 @@ stage writes is asked for below, leaving it out means that one. `output` has suc
 
 Generated from the config classes in `pipelines/`; `router-ml COMMAND --help` says the same.
 """
+_INSIDE: Final[Mapping[str, tuple[tuple[str, type], ...]]] = {
+    "join": (("labels", LabelFile),),
+    "train": (("cascade", CascadeConfig),),
+}
+"""Keys that have keys of their own."""
 
 
 def page() -> str:
@@ -32,6 +39,6 @@ def _sections() -> Iterator[str]:
         words = " ".join(["router-ml", name, *(f"[{word}]" for word in command.positional)])
         yield f"## `{name}`\n\n{command.about}\n\n```sh\n{words} [options]\n```"
         yield option_table(command.config_class())
-        if name == "train":
-            yield "### `cascade` of `train`\n\n" + (CascadeConfig.__doc__ or "").partition("\n")[0]
-            yield option_table(CascadeConfig)
+        for key, cls in _INSIDE.get(name, ()):
+            yield f"### `{key}` of `{name}`\n\n" + (cls.__doc__ or "").partition("\n")[0]
+            yield option_table(cls)

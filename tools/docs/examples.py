@@ -24,7 +24,7 @@ _FRAME: Final = re.compile(r"[│┃┏┓┗┛┡┩└┘├┤┳╇┻┴�
 _MARK: Final = "--- end of command ---"
 _PORT: Final = "8080"
 _COLUMNS: Final = "100"
-_LIMIT_S: Final = 900
+_LIMIT_S: Final = 600
 
 
 @dataclass(frozen=True, slots=True)

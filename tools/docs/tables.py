@@ -23,6 +23,8 @@ _TABLES = (
         schemas.OUTCOMES,
         "`outcomes.parquet`, one row a used request: the columns of requests, and these.",
     ),
+    (schemas.DECISIONS, "One decision of the service's log: the columns of requests, and this."),
+    (schemas.BANDS, "What a price comes to for one service tier and one span of input tokens."),
     (schemas.REJECTS, "`rejects.parquet`, one row a rejected row of any source."),
     (schemas.PROVENANCE, "What a source adds to every row while `join` runs."),
     (
@@ -38,13 +40,13 @@ def page() -> str:
     parts = [_INTRO]
     for declared, about in _TABLES:
         columns = declared.columns
-        if declared is schemas.OUTCOMES:
-            columns = schemas.OUTCOME_COLUMNS
+        if declared in (schemas.OUTCOMES, schemas.DECISIONS):
+            columns = columns[len(schemas.REQUESTS.columns) :]
         rows = [
             (f"`{c.name}`", c.type, "yes" if c.required else "", meaning(declared.name, c.name))
             for c in columns
         ]
-        parts.append(f"## {declared.name.capitalize()}\n\n{about}")
+        parts.append(f"## {declared.name.capitalize().replace('_', ' ')}\n\n{about}")
         parts.append(table(("column", "type", "required", "meaning"), rows))
     names = ", ".join(f"`{name}`" for name in NAMES)
     parts.append(
