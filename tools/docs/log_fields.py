@@ -7,9 +7,9 @@ from tools.docs.markdown import table
 
 _INTRO = """# Where logs keep things
 
-`join` tells the shape of a request log by its first records, and reads each column from the first of
-these paths that holds a value. Paths go into nested objects, into lists by position, and into JSON
-that is held as text. Override any of them with `request_fields`
+`join` tells the shape of a request log by its first records, and reads each column from the first
+of these paths that has a value. Paths go into nested objects, lists by position, and JSON that is
+held as text. Override any of them with `request_fields`
 ([another log format](../how-to/add-a-log-format.md)). A Parquet or CSV table with canonical columns
 ([tables](tables.md)) needs no paths.
 
