@@ -10,6 +10,7 @@ import numpy as np
 
 from router_ml.data.full_information import FullInformation
 from router_ml.errors import ConfigError
+from router_ml.evaluation.gate.gate import DEFAULT_MARGIN
 from router_ml.evaluation.intervals import Estimate
 from router_ml.evaluation.policy_table import compare_policies
 from router_ml.policies.base import Policy
@@ -142,7 +143,9 @@ def full_information_table(
     return table, baseline
 
 
-def verdict(table: Table, baseline: str, routers: Sequence[str], *, margin: float = 0.01) -> str:
+def verdict(
+    table: Table, baseline: str, routers: Sequence[str], *, margin: float = DEFAULT_MARGIN
+) -> str:
     """The sentence a manager wants, as far as the intervals support it.
 
     Routers are tested from the dearest to the cheapest and testing stops at the first that fails,
