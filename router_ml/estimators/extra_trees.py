@@ -97,7 +97,9 @@ class ExtraTreesEstimator(QualityEstimator):
         from sklearn.ensemble import ExtraTreesRegressor
 
         if self.prior <= 0 or self.n_trees < 1 or not 0 < self.max_features <= 1:
-            raise ConfigError(f"prior, n_trees and max_features must be above 0, got {self!r}")
+            raise ConfigError(
+                f"prior and n_trees must be above 0 and max_features in (0, 1], got {self!r}"
+            )
         X = tree_features(queries, self.n_dims).astype(np.float32)
         forest = ExtraTreesRegressor(
             self.n_trees,
@@ -106,25 +108,32 @@ class ExtraTreesEstimator(QualityEstimator):
             max_depth=_MAX_DEPTH,
             random_state=self.random_state,
         ).fit(X, effects.target, sample_weight=effects.weight[:, 0])
-        nodes: dict[str, list[Any]] = {key: [] for key in self.fitted}
-        start = 0
-        for tree in (member.tree_ for member in forest.estimators_):
-            inner = tree.children_left >= 0
-            here = np.arange(tree.node_count) + start
-            value = shrunken_values(
+        trees = [member.tree_ for member in forest.estimators_]
+        self.root_: IntArray = np.cumsum([0] + [tree.node_count for tree in trees[:-1]])
+        parts = [self._nodes(tree, int(root)) for tree, root in zip(trees, self.root_, strict=True)]
+        self.feature_: IntArray = np.concatenate([part[0] for part in parts])
+        self.threshold_: FloatArray = np.concatenate([part[1] for part in parts])
+        self.left_: IntArray = np.concatenate([part[2] for part in parts])
+        self.right_: IntArray = np.concatenate([part[3] for part in parts])
+        values = [
+            shrunken_values(
                 tree.children_left, tree.children_right, tree.apply(X), effects, self.prior
             )
-            nodes["root_"].append([start])
-            nodes["feature_"].append(np.where(inner, tree.feature, 0))
-            nodes["threshold_"].append([float_below(t) for t in tree.threshold])
-            nodes["left_"].append(np.where(inner, tree.children_left + start, here))
-            nodes["right_"].append(np.where(inner, tree.children_right + start, here))
-            # Inner nodes keep zeros: only leaves are read, and zeros compress.
-            nodes["value_"].append(np.where(inner[:, None], 0.0, value) / self.n_trees)
-            start += tree.node_count
-        for key, parts in nodes.items():
-            kind = np.float32 if key in ("threshold_", "value_") else np.int64
-            setattr(self, key, np.concatenate(parts).astype(kind))
+            for tree in trees
+        ]
+        self.value_: FloatArray = (np.concatenate(values) / self.n_trees).astype(np.float32)
+
+    def _nodes(self, tree: Any, root: int) -> tuple[IntArray, FloatArray, IntArray, IntArray]:
+        """Column, threshold and children of every node; a leaf is its own child."""
+        inner = tree.children_left >= 0
+        here = np.arange(tree.node_count) + root
+        below = np.array([float_below(t) for t in tree.threshold], dtype=np.float32)
+        return (
+            np.where(inner, tree.feature, 0),
+            below,
+            np.where(inner, tree.children_left + root, here),
+            np.where(inner, tree.children_right + root, here),
+        )
 
     def _effects(self, queries: QueryBatch) -> FloatArray:
         X = tree_features(queries, self.n_dims).astype(np.float32)
@@ -134,7 +143,7 @@ class ExtraTreesEstimator(QualityEstimator):
         return effects
 
     def _leaf(self, X: FloatArray, root: int) -> IntArray:
-        """Leaf of every row in one tree: a leaf is its own child, so all rows walk to the end."""
+        """Leaf of every row in one tree: leaves are their own children, so all rows can walk on."""
         at = np.full(len(X), root, dtype=np.int64)
         rows = np.arange(len(X))
         for _ in range(_MAX_DEPTH):
