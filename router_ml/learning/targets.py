@@ -10,11 +10,15 @@ import numpy as np
 
 from router_ml.estimators.base import Estimator
 from router_ml.estimators.router import RouterEstimator
+from router_ml.evaluation.floor import with_floor
 from router_ml.evaluation.intervals import cluster_mean
 from router_ml.evaluation.off_policy.pseudo_outcomes import pseudo_outcomes
 from router_ml.learning.held_out import held_out_quality
 from router_ml.learning.training_set import TrainingSet
+from router_ml.policies.budget import BudgetPolicy
 from router_ml.types.arrays import BoolArray, FloatArray, IntArray
+from router_ml.types.candidates import CandidateTable
+from router_ml.types.predictions import Predictions
 
 Learning = Literal["naive", "ipw", "dr"]
 
@@ -44,6 +48,25 @@ class Evidence:
         errors = [cluster_mean(column, self.group_id)[1] for column in deviation.T]
         return np.where(self.rated, np.minimum(errors, 1.0), 1.0)
 
+    def floored(
+        self, predictions: Predictions, candidates: CandidateTable, policy: BudgetPolicy
+    ) -> BudgetPolicy:
+        """The policy mixed with constants as far as evidence is missing; predictions out of fold.
+
+        Candidates that nobody has rated are in no mixture.
+        """
+        if not self.rated.any():
+            return policy
+        rated = np.where(self.rated, self.pseudo, self.pseudo[:, self.rated].min())
+        return with_floor(
+            policy,
+            predictions,
+            candidates,
+            rated,
+            requests=self.requests,
+            group_id=self.group_id,
+        )
+
 
 def training_targets(data: TrainingSet, quality: Estimator, learning: Learning) -> TrainingSet:
     """The training set with what quality is fitted to; the estimator is left unfitted.
@@ -68,8 +91,12 @@ def pseudo_quality(data: TrainingSet, predicted: FloatArray) -> FloatArray:
 def evidence_for(
     policy: Mapping[str, Any], data: TrainingSet, router: RouterEstimator
 ) -> Evidence | None:
-    """What a policy's spec needs beyond predictions; None for most."""
-    wanted = policy.get("direct") or policy.get("name") == "thompson"
+    """What a policy's spec needs beyond predictions; None for most.
+
+    A budget's floor needs quality out of fold: without that there is none.
+    """
+    budget = policy.get("name") == "budget" and router.quality.oof_ is not None
+    wanted = budget or policy.get("direct") or policy.get("name") == "thompson"
     return evidence(data, router) if wanted else None
 
 
