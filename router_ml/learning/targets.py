@@ -40,11 +40,15 @@ class Evidence:
     group_id: IntArray
     rated: BoolArray
 
+    def means(self) -> FloatArray:
+        """DR mean quality of every candidate, shape (K,)."""
+        means: FloatArray = np.average(self.pseudo, axis=0, weights=self.requests)
+        return means
+
     def standard_errors(self) -> FloatArray:
         """Standard error of every candidate's DR mean quality, shape (K,); 1 without a label."""
         share = self.requests / self.requests.mean()
-        mean = np.average(self.pseudo, axis=0, weights=share)
-        deviation = share[:, None] * (self.pseudo - mean)
+        deviation = share[:, None] * (self.pseudo - self.means())
         errors = [cluster_mean(column, self.group_id)[1] for column in deviation.T]
         return np.where(self.rated, np.minimum(errors, 1.0), 1.0)
 
@@ -105,6 +109,11 @@ def evidence(data: TrainingSet, router: RouterEstimator) -> Evidence:
     predicted = router.quality.oof_
     if predicted is None:
         predicted = held_out_quality(data, router.quality)
+    return evidence_of(data, predicted)
+
+
+def evidence_of(data: TrainingSet, predicted: FloatArray) -> Evidence:
+    """Pseudo-outcomes by these predictions, shape (n, K), which must be out of fold."""
     return Evidence(
         pseudo=pseudo_quality(data, predicted),
         requests=data.requests,
