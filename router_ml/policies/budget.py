@@ -33,8 +33,8 @@ class BudgetPolicy(Policy):
     offsets : candidate to what is added to its predicted quality before candidates are compared;
         ``evaluation.off_policy.direct`` learns them from a log. Others, and by default all, get 0.
     floor : candidate to its share in the mixture of constants that costs the same
-    floor_share : how much of the policy is that mixture, in [0, 1], default=0.0;
-        ``evaluation.floor`` sets both where held-out evidence for the router is missing
+    floor_share : how much of the policy is that mixture, in [0, 1]; ``evaluation.floor`` sets both
+        where held-out evidence for the router is missing
 
     Examples
     --------
