@@ -9,13 +9,15 @@ from typing import Final, Self
 import numpy as np
 
 from router_ml.data.full_information import FullInformation
+from router_ml.data.groups import group_folds
 from router_ml.errors import ConfigError
 from router_ml.estimators.base import Estimator
+from router_ml.estimators.cross_fitting import out_of_fold
 from router_ml.estimators.router import Outcomes
 from router_ml.evaluation.hull import HULL_SHARES, Gain, Hull, hull_gain
 from router_ml.evaluation.intervals import bootstrap_mean, simultaneous_means
 from router_ml.evaluation.metrics import Metrics
-from router_ml.learning.held_out import fit_router, held_out_quality
+from router_ml.learning.held_out import fit_router
 from router_ml.learning.targets import evidence_of
 from router_ml.learning.training_set import TrainingSet
 from router_ml.policies.budget import BudgetPolicy
@@ -24,6 +26,7 @@ from router_ml.types.arrays import FloatArray, IntArray
 from router_ml.types.predictions import Predictions
 from router_ml.types.queries import QueryBatch
 
+INNER_FOLDS: Final = 4
 REPORTED: Final = (0.05, 0.06, 0.12, 0.25, 0.5, 1.0)
 SHARES: Final[FloatArray] = np.unique(np.append(HULL_SHARES, REPORTED))
 """Budgets that are played: those of ``hull_gain``, and round ones to be reported."""
@@ -77,6 +80,7 @@ def full_training_set(truth: FullInformation, batch: QueryBatch, rows: IntArray)
             input_tokens=part.input_tokens,
             output_tokens=part.output_tokens,
             latency_ms=np.nan_to_num(part.latency_ms),
+            weight=np.ones(part.quality.shape),
         ),
         query_id=part.query_id.astype(str),
         group_id=part.group_id.astype(str),
@@ -110,7 +114,7 @@ def play(
     inside = router.predict(data.batch, data.candidates)
     held_out = router.quality.oof_
     if held_out is None:
-        held_out = held_out_quality(data, quality)
+        held_out = _held_out(data, quality)
     inside = replace(inside, quality=held_out)
     known = evidence_of(data, held_out)
     cost_usd = data.candidates.cost_usd(inside.input_tokens, inside.output_tokens)
@@ -130,6 +134,21 @@ def play(
             probs = policy.action_probs(outside, data.candidates)
         gains.append(hull.gain(probs, truth.quality, truth.cost_usd))
     return router.quality, outside, Played.of(gains)
+
+
+def _held_out(data: TrainingSet, quality: Estimator) -> FloatArray:
+    """By the inner folds of a stack, so that a member alone needs no further fit."""
+    Y, weight = data.outcomes.quality, data.outcomes.weight
+    found, _ = out_of_fold(
+        {"it": quality},
+        data.batch,
+        Y,
+        candidates=data.candidates,
+        weight=np.where(np.isnan(Y), 0.0, 1.0 if weight is None else weight),
+        groups=data.groups,
+        folds=group_folds(data.groups, n_folds=INNER_FOLDS),
+    )
+    return found["it"]
 
 
 def budget_metrics(played: Played, truth: FullInformation) -> Metrics:
