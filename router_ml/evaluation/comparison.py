@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -63,6 +63,7 @@ def budget_policies(
     *,
     reference_usd: float,
     shares: Sequence[float] = BUDGET_SHARES,
+    floored: Callable[[BudgetPolicy], BudgetPolicy] | None = None,
 ) -> dict[str, Policy]:
     """Budget policies at shares of a reference cost, those below the cheapest candidate left out.
 
@@ -70,15 +71,15 @@ def budget_policies(
     ----------
     predictions : of training queries, shape (n, K); the budgets are solved on them
     reference_usd : mean dollars a request, such as the best constant's
+    floored : mixes each with constants where held-out evidence for it is missing
     """
     policies: dict[str, Policy] = {}
     for share in shares:
         try:
-            policies[budget_name(share)] = BudgetPolicy.solve(
-                predictions, candidates, budget_usd=share * reference_usd
-            )
+            policy = BudgetPolicy.solve(predictions, candidates, budget_usd=share * reference_usd)
         except ConfigError:
             continue
+        policies[budget_name(share)] = policy if floored is None else floored(policy)
     return policies
 
 
