@@ -3,6 +3,7 @@
 #   make test                 every test; ROUTER_ML_DATA=folder adds those on real data
 #   make test-fast            without the slow ones
 #   make lint                 format check, lint, types, import contracts
+#   make docs                 site/, strict
 #   make bench                results/bench.json
 PYTHON ?= python3
 VENV := .venv
@@ -11,14 +12,15 @@ DATA ?=
 export MLFLOW_DISABLE_TELEMETRY := true
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: setup demo test test-fast lint bench clean
+.PHONY: setup demo test test-fast lint docs bench clean
 setup: $(VENV)/.installed
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@PYTHON=$(PYTHON) sh tools/check_system.sh
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade -c constraints.txt pip
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[train,encoders,serve,dev]'
+	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[train,encoders,serve,dev,docs]' \
+		2>$(VENV)/install.log || { cat $(VENV)/install.log >&2; exit 1; }
 	@touch $@
 
 demo: setup
@@ -37,8 +39,11 @@ lint: setup
 	$(BIN)/lint-imports
 	sh tools/check_tracked.sh
 
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+
 bench: setup
 	$(BIN)/router-ml benchmark platform --out results/bench.json
 
 clean:
-	rm -rf $(VENV) runs results .cache
+	rm -rf $(VENV) runs results site .cache

@@ -85,9 +85,9 @@ class JoinConfig:
 
     Parameters
     ----------
-    requests, decisions, labels, prices : files or glob patterns
-        Request logs are told by what they hold (docs/join.md lists the shapes); labels CSV, JSON
-        or Parquet, each a pattern or a :class:`LabelFile`; prices a price map or a table.
+    requests, decisions, labels, prices : files or glob patterns;
+        request logs are told by what they hold (docs/reference/join.md lists the shapes); labels
+        CSV, JSON or Parquet, each a pattern or a :class:`LabelFile`; prices a price map or a table.
         ``decisions`` are decision logs of the scoring service, folders or files; one of them and
         ``requests`` is needed.
     output : folder to write to

@@ -19,7 +19,10 @@ MUTED: Final = "#8a94a0"
 ROUTER: Final = "#0b6e99"
 BASELINE: Final = "#c0562f"
 ORACLE: Final = "#5b8c3e"
+TODAY: Final = "#8a2f8f"
 DOTS_PER_INCH: Final = 150
+DOTS_PER_POINT: Final = 1.0 / 72.0
+LABEL_SIZE: Final = 7.0
 THOUSAND: Final = 1000.0
 
 Points = Mapping[str, tuple[Estimate, Estimate]]
@@ -45,7 +48,7 @@ def cost_quality(
 
     Parameters
     ----------
-    constants : (quality, cost_usd) by candidate
+    constants : (quality, cost_usd) by candidate; ``today`` among them stands out
     router : (quality, cost_usd) of each operating point
     zero_router : hull of the constants
     oracle : (quality, cost_usd), optional
@@ -53,16 +56,8 @@ def cost_quality(
     figure = Figure(figsize=(8.0, 5.0))
     axes = figure.add_subplot()
     cost = [c.value * THOUSAND for _, c in constants.values()]
-    axes.scatter(cost, [q.value for q, _ in constants.values()], s=26, color=MUTED, zorder=3)
     for name, (q, c) in constants.items():
-        axes.annotate(
-            name,
-            (c.value * THOUSAND, q.value),
-            xytext=(5, -3),
-            textcoords="offset points",
-            fontsize=7,
-            color=MUTED,
-        )
+        _cross(axes, q, c, color=TODAY if name == "today" else MUTED)
     # Mixing two constants is a straight line in dollars, so a curve on the log axis.
     spend = np.geomspace(zero_router.hull().cost_usd[0], max(cost) / THOUSAND, 200)
     axes.plot(
@@ -79,23 +74,61 @@ def cost_quality(
         x, [q.low for q, _ in points], [q.high for q, _ in points], color=ROUTER, alpha=0.15
     )
     axes.plot(x, [q.value for q, _ in points], "o-", color=ROUTER, markersize=4, label="router")
+    labels = [(name, c.value * THOUSAND, q.value) for name, (q, c) in constants.items()]
     if oracle is not None:
         q, c = oracle
         axes.scatter([c.value * THOUSAND], [q.value], marker="*", s=140, color=ORACLE, zorder=4)
-        axes.annotate(
-            "oracle",
-            (c.value * THOUSAND, q.value),
-            xytext=(7, -3),
-            textcoords="offset points",
-            fontsize=8,
-            color=ORACLE,
-        )
-    axes.set_xscale("log")
+        labels.append(("oracle", c.value * THOUSAND, q.value))
+    if all(value > 0 for value in cost):
+        axes.set_xscale("log")
     axes.set_xlabel("mean cost, US dollars per 1,000 requests (log scale)")
     axes.set_ylabel("mean quality")
     axes.legend(loc="lower right", frameon=False, fontsize=8)
     _finish(axes, title)
+    _label_apart(axes, labels, {"oracle": ORACLE, "today": TODAY})
     return figure
+
+
+def _cross(axes: Axes, quality: Estimate, cost_usd: Estimate, *, color: str) -> None:
+    """A point with its intervals."""
+    x, y = cost_usd.value * THOUSAND, quality.value
+    axes.errorbar(
+        [x],
+        [y],
+        xerr=[[x - cost_usd.low * THOUSAND], [cost_usd.high * THOUSAND - x]],
+        yerr=[[y - quality.low], [quality.high - y]],
+        fmt="o",
+        markersize=5,
+        color=color,
+        elinewidth=0.8,
+        alpha=0.9,
+        zorder=3,
+    )
+
+
+def _label_apart(
+    axes: Axes, labels: Sequence[tuple[str, float, float]], colors: Mapping[str, str]
+) -> None:
+    """Names beside their points, moved up where they would lie on one another."""
+    scale = DOTS_PER_POINT * axes.figure.dpi
+    at = axes.transData.transform([(x, y) for _, x, y in labels]) / scale  # typographic points
+    placed: list[tuple[float, float, float]] = []  # left, right, height
+    for i in np.argsort(at[:, 1], kind="stable"):
+        name, x, y = labels[i]
+        left, height = at[i, 0] + 5.0, at[i, 1] - 3.0
+        right = left + 0.6 * LABEL_SIZE * len(name)
+        for other_left, other_right, other_height in placed:
+            if left < other_right and other_left < right and height < other_height + LABEL_SIZE + 1:
+                height = max(height, other_height + LABEL_SIZE + 1)
+        placed.append((left, right, height))
+        axes.annotate(
+            name,
+            (x, y),
+            xytext=(5.0, height - at[i, 1]),
+            textcoords="offset points",
+            fontsize=LABEL_SIZE,
+            color=colors.get(name, MUTED),
+        )
 
 
 def reliability_diagram(curves: Mapping[str, Reliability], *, title: str = "Reliability") -> Figure:

@@ -25,6 +25,7 @@ from typing import Final
 
 import numpy as np
 
+from pipelines.benchmarks.unseen import unseen_bodies
 from router_ml.errors import DataError
 
 N_PROMPTS: Final = 2_000
@@ -38,7 +39,8 @@ class ServeBenchmark:
 
     Parameters
     ----------
-    p50_ms, p99_ms : time from the first byte sent to the last received, one connection
+    p50_ms, p99_ms : time from the first byte sent to the last received, one connection, prompts
+        never seen before
     rps, noop_rps : answers a second over 8 connections, of ``/v1/route`` and of the no-op path
     share_of_noop : ``rps / noop_rps``
     rss_mb : resident memory of the service after the load
@@ -67,28 +69,31 @@ def benchmark_serve(
     Parameters
     ----------
     bundle : folder that ``router_ml.bundle.write_bundle`` wrote
-    bodies : JSON bodies of ``/v1/route``, used in turn; see :func:`prompt_bodies`
+    bodies : JSON bodies of ``/v1/route``, see :func:`prompt_bodies`; what is measured are prompts
+        made of theirs, none of which is sent twice
     rounds, n_requests : measurements, and requests in each
     progress : is told what comes next
     """
     say = progress or (lambda text: None)
+    warm, bodies = bodies[:500], unseen_bodies(bodies, rounds * n_requests)
     say("start")
     ready: list[float] = []
     with _service(bundle, noop_bytes=1_000, ready=ready) as (port, _):
-        answers = [_ask(port, _http("/v1/route", body)) for body in bodies[:200]]
+        answers = [_ask(port, _http("/v1/route", body)) for body in warm[:200]]
     noop_bytes = int(statistics.median(map(len, answers)))
     route = [_http("/v1/route", body) for body in bodies]
     noop = [_http("/noop", body) for body in bodies]
     latencies: list[list[float]] = []
     rates: dict[str, list[float]] = {"route": [], "noop": []}
     with _service(bundle, noop_bytes=noop_bytes, ready=ready) as (port, pid):
-        _sequential(port, route[:500])
+        _sequential(port, [_http("/v1/route", body) for body in warm])
         for number in range(rounds):
             say(f"round {number + 1} of {rounds}")
-            part = _turn(route, number * n_requests, n_requests)
-            latencies.append(_sequential(port, part))
-            rates["route"].append(_concurrent(port, part))
-            rates["noop"].append(_concurrent(port, _turn(noop, number * n_requests, n_requests)))
+            part = slice(number * n_requests, (number + 1) * n_requests)
+            half = route[part][: n_requests // 2], route[part][n_requests // 2 :]
+            latencies.append(_sequential(port, half[0]))
+            rates["route"].append(_concurrent(port, half[1]))
+            rates["noop"].append(_concurrent(port, noop[part]))
         rss_mb = _rss_mb(pid)
     with _service(bundle, noop_bytes=noop_bytes, ready=ready):
         pass
@@ -126,10 +131,6 @@ def prompt_bodies(requests: Path, *, limit: int = N_PROMPTS) -> list[bytes]:
     if not bodies:
         raise DataError(f"expected requests in {requests}, found none; name another log")
     return list(bodies)
-
-
-def _turn(requests: Sequence[bytes], start: int, n: int) -> list[bytes]:
-    return [requests[(start + i) % len(requests)] for i in range(n)]
 
 
 def _http(path: str, body: bytes) -> bytes:

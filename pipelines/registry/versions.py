@@ -17,10 +17,10 @@ from typing import Any, Final
 from pipelines.config import PromoteConfig
 from pipelines.registry.promotion import PromotionReport
 from pipelines.registry.tracking import file_digest, load_mlflow, registry_errors
-from router_ml.bundle.files import MANIFEST
 from router_ml.data.held_out import HELD_OUT, HeldOut
 from router_ml.errors import RegistryError
 from router_ml.evaluation.gate.pairing import Contender
+from router_ml.integrations.mlflow_bundles import fetch_version
 from router_ml.runtime.runtime import Runtime
 
 CHALLENGER: Final = "challenger"
@@ -54,19 +54,8 @@ def download_bundle(name: str, version: str, folder: Path) -> Path:
         If the version cannot be fetched, or holds no bundle.
     """
     load_mlflow()
-    from mlflow.artifacts import download_artifacts
-
-    target = folder / version
-    target.mkdir(parents=True, exist_ok=True)
     with registry_errors(f"fetch version {version} of {name}"):
-        download_artifacts(artifact_uri=f"models:/{name}/{version}", dst_path=str(target))
-    found = [path.parent for path in target.rglob(MANIFEST)]
-    if len(found) != 1:
-        raise RegistryError(
-            f"expected one {MANIFEST} in version {version} of {name}, found {len(found)}; register "
-            "it with `router-ml register`"
-        )
-    return found[0]
+        return fetch_version(name, version, folder / version)
 
 
 def contender(client: Any, name: str, version: str, folder: Path) -> Contender:

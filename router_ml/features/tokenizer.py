@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from router_ml.errors import ConfigError
+from router_ml.features.fast_tokenizer import FastTokenizer
 from router_ml.features.query import Query
-from router_ml.features.word_cache import WordCache
 from router_ml.types.arrays import IntArray
 
-_TOOL_TEXTS: Final = 2_048
-"""Texts of at most ``MAX_TOOLS_CHARS`` each: some 20 MB when all are that long."""
+_TOOL_TEXTS: Final = 1_024
+"""Texts of at most ``MAX_TOOLS_CHARS`` each: some 10 MB when all are that long."""
 _NONE: Final = np.zeros(0, dtype=np.int64)
 
 if TYPE_CHECKING:
@@ -71,10 +71,14 @@ class QueryTokenizer:
         self._tokenizer: Tokenizer = Tokenizer.from_str(tokenizer_json)
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
-        suits = WordCache.suits(self._tokenizer)
+        self._fast = FastTokenizer.of(self._tokenizer)
         # An application sends the same tools again and again.
         self._tool_ids = lru_cache(_TOOL_TEXTS)(self.encode)
-        self._words = WordCache(tokenizer=self._tokenizer) if suits else None
+
+    @property
+    def is_fast(self) -> bool:
+        """Whether texts are tokenised by the fast library."""
+        return self._fast is not None
 
     def to_json(self) -> str:
         """The tokenizer alone; the layout belongs to the bundle's manifest."""
@@ -83,9 +87,11 @@ class QueryTokenizer:
 
     def encode(self, text: str) -> IntArray:
         """Ids of one piece of text, without special tokens; nobody may change them."""
-        known = None if self._words is None else self._words.ids(text)
-        if known is not None:
-            return known
+        if self._fast is not None:
+            try:
+                return self._fast.ids(text)
+            except UnicodeEncodeError:  # half a surrogate pair
+                pass
         return np.array(self._tokenizer.encode(text, add_special_tokens=False).ids, dtype=np.int64)
 
     def row(self, query: Query) -> IntArray:
@@ -95,7 +101,7 @@ class QueryTokenizer:
 
     def rows(self, queries: Iterable[Query]) -> list[IntArray]:
         """Ids of many queries; without cached words, tokenises on all cores."""
-        if self._words is not None:
+        if self._fast is not None:
             return [self.row(query) for query in queries]
         pairs = [(query.text, query.tools_text) for query in queries]
         encodings: list[Any] = self._tokenizer.encode_batch(

@@ -160,6 +160,7 @@ class Runtime:
     ) -> Decision:
         """Apply constraints and policy to one query's predictions, shape (1, K).
 
+        ``constraints`` are those of the request and of its query: ``Constraints.of(query)``.
         ``spent`` is what earlier turns of the request took: a cascade's, where a candidate failed.
         """
         predictions, cost_usd = self.priced(predictions, constraints)
@@ -187,7 +188,8 @@ class Runtime:
         Parameters
         ----------
         predictions : arrays of shape (n_samples, K)
-        constraints : n_samples of them; :data:`NO_CONSTRAINTS` throughout is fastest
+        constraints : n_samples of them, each with what its query needs (``Constraints.of``);
+            :data:`NO_CONSTRAINTS` throughout is fastest
         """
         if all(c.is_plain for c in constraints):
             fits = self._able(predictions, constraints)

@@ -13,20 +13,19 @@ import os
 import select
 import shutil
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any, Final, TextIO
 
-from router_ml.bundle.files import GRAPH, MANIFEST, read_bundle
+from router_ml.bundle.files import read_bundle
 from router_ml.errors import BundleError, RegistryError
+from router_ml.integrations.mlflow_bundles import PARTIAL, bundle_in, fetch_version
 from serving.loading.sources import parse_uri
 from serving.reasons import RedactingStream, redact
 
 _KEPT: Final = 4
 """Bundle folders of a name that are kept, those looked at last."""
 _ABANDONED_S: Final = 3_600.0
-_FETCH: Final = ".fetch-"
 
 
 class Cache:
@@ -52,16 +51,15 @@ class Cache:
         if folder.exists() and folder not in self._refetched and not self._is_whole(folder):
             self._refetched.add(folder)
             shutil.rmtree(folder, ignore_errors=True)
-        if not folder.exists():
-            _fetch(found, folder)
+        bundle = fetch_version(found.name, found.version, folder)
         os.utime(folder)
         self._prune(found.name, folder)
-        return _bundle_in(folder)
+        return bundle
 
     def _is_whole(self, folder: Path) -> bool:
         """Whether the files have the digests of their manifest; read again only when changed."""
         try:
-            bundle = _bundle_in(folder)
+            bundle = bundle_in(folder)
             changed = max(path.stat().st_mtime for path in bundle.iterdir())
             if (folder, changed) not in self._verified:
                 read_bundle(bundle)
@@ -77,7 +75,7 @@ class Cache:
         newest = sorted(versions, key=ages.__getitem__)[:_KEPT]
         for path, age in ages.items():
             old = path in versions and path not in newest and path != current
-            if old or (path.name.startswith(_FETCH) and age > _ABANDONED_S):
+            if old or (path.name.startswith(PARTIAL) and age > _ABANDONED_S):
                 shutil.rmtree(path, ignore_errors=True)
 
 
@@ -124,35 +122,6 @@ def resolve(uri: str, cache: Cache) -> dict[str, str]:
     except MlflowException as error:
         raise RegistryError(f"cannot resolve {uri}: {error}") from error
     return {"name": name, "version": str(found.version), "folder": str(cache.bundle(found))}
-
-
-def _fetch(found: Any, folder: Path) -> None:
-    """Download beside the folder and rename, so that nobody reads half of it."""
-    from mlflow.artifacts import download_artifacts
-
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=_FETCH))
-    try:
-        uri = f"models:/{found.name}/{found.version}"
-        download_artifacts(artifact_uri=uri, dst_path=str(scratch))
-        try:
-            scratch.rename(folder)
-        except OSError:
-            if not folder.exists():  # else another worker was faster
-                raise
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _bundle_in(folder: Path) -> Path:
-    """The one folder inside that holds a manifest and a graph."""
-    found = [p.parent for p in folder.rglob(MANIFEST) if (p.parent / GRAPH).is_file()]
-    if len(found) != 1:
-        raise RegistryError(
-            f"expected one bundle ({MANIFEST} beside {GRAPH}) in the model version's artifacts, "
-            f"found {len(found)}; register it with `router-ml register`"
-        )
-    return found[0]
 
 
 def _report(out: TextIO, uri: str, cache: Cache) -> None:

@@ -19,6 +19,8 @@ from router_ml.data.full_information import read_matrix
 from router_ml.errors import ConfigError, DataError, SchemaError
 from router_ml.evaluation.off_policy.log_feedback import feedback
 from tests.command import run_command
+from tests.conftest import REPOSITORY
+from tools.docs.readme_figures import outdated_figures
 
 
 def invoke(*arguments: str) -> str:
@@ -298,3 +300,5 @@ def test_the_demo_ends_with_a_champion_that_answers(encoder_cache: Path, tmp_pat
     assert "service stopped" in done.stdout
     result = json.loads((tmp_path / "runs" / "demo" / "demo.json").read_text())
     assert result["equal_decisions"] >= 0.999
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    assert outdated_figures(readme, done.stdout) == []

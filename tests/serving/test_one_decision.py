@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -38,12 +38,14 @@ from tests.bundles import make_bundle
 from tests.cascades import cascade_extras
 
 SEED: Final = 5
-QUERIES: Final = (
-    "Mix yellow and blue paint.",
-    "Write python code that finds the integral of a function, and prove it.",
-    "weather in French?",
-    "translate the poem hello hello hello",
-)
+IMAGE: Final = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+ASKS: Final[list[dict[str, Any]]] = [
+    {"query": "Mix yellow and blue paint."},
+    {"query": "Write python code that finds the integral of a function, and prove it."},
+    {"query": "translate the poem hello hello hello"},
+    {"query": "weather in French?", "tools": [{"name": "weather", "parameters": {}}]},
+    {"messages": [{"role": "user", "content": [{"type": "text", "text": "Price?"}, IMAGE]}]},
+]
 SPECS: Final[dict[str, list[dict[str, Any]]]] = {
     "boltzmann": [{"temperature": 0.1}],
     "budget": [
@@ -81,12 +83,20 @@ LIMITS: Final[list[dict[str, Any]]] = [
     {"max_output_tokens": 1, "max_cost_usd": 0.0004},
     {"max_output_tokens": 950},
     {"candidates": ["nobody"]},
+    {"requires": ["region:eu"]},
+    {"requires": ["region:us", "vision"], "max_cost_usd": 0.0005},
+    {"requires": ["region:ch"]},
 ]
 """Every kind of limit, some that leave nobody; with 950 tokens the windows bind."""
 WINDOWS: Final = {"candidate-1": 1000, "candidate-3": 1200}
+ABLE: Final = {
+    "candidate-0": ("region:eu",),
+    "candidate-1": ("tools", "region:us"),
+    "candidate-2": ("tools", "vision", "region:eu"),
+    "candidate-3": ("vision", "region:us"),
+}
 
-
-REQUESTS: Final = [{"query": query, **limits} for limits in LIMITS for query in QUERIES]
+REQUESTS: Final = [{**ask, **limits} for limits in LIMITS for ask in ASKS]
 Result = tuple[str, float] | str
 """Candidate and its propensity, or what the refusal says."""
 
@@ -94,7 +104,7 @@ Result = tuple[str, float] | str
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("plain") / "bundle"
-    make_bundle(folder, n_candidates=4, context_window=WINDOWS)
+    make_bundle(folder, n_candidates=4, context_window=WINDOWS, capabilities=ABLE)
     return folder
 
 
@@ -104,11 +114,16 @@ def a_runtime(bundle: Path, policy: Mapping[str, Any]) -> Runtime:
 
 
 def a_query(request: Mapping[str, Any]) -> Query:
-    return parse_query(request["query"])
+    asked = request["messages"] if "messages" in request else request["query"]
+    return parse_query(asked, request.get("tools"))
 
 
 def limits_of(request: Mapping[str, Any]) -> Constraints:
-    return Constraints.from_dict({k: v for k, v in request.items() if k != "query"})
+    return Constraints.from_dict(limits_in(request))
+
+
+def limits_in(request: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in request.items() if k not in ("query", "messages", "tools")}
 
 
 def result_of(decide: Callable[[Mapping[str, Any]], Any], request: Mapping[str, Any]) -> Result:
@@ -147,9 +162,14 @@ def policy(request: pytest.FixtureRequest) -> Mapping[str, Any]:
 
 @pytest.fixture
 def expected(bundle: Path, policy: Mapping[str, Any]) -> list[Result]:
-    """By the library."""
+    return by_library(bundle, policy, REQUESTS)
+
+
+def by_library(
+    bundle: Path, policy: Mapping[str, Any], requests: Sequence[Mapping[str, Any]]
+) -> list[Result]:
     runtime = a_runtime(bundle, policy)
-    return [result_of(lambda r: runtime.decide(a_query(r), limits_of(r)), r) for r in REQUESTS]
+    return [result_of(lambda r: runtime.decide(a_query(r), limits_of(r)), r) for r in requests]
 
 
 def test_every_policy_is_tried() -> None:
@@ -158,8 +178,7 @@ def test_every_policy_is_tried() -> None:
 
 def test_some_requests_are_refused_and_limits_bind(bundle: Path) -> None:
     """Otherwise equal results would show little."""
-    runtime = a_runtime(bundle, {"name": "oracle"})
-    results = [result_of(lambda r: runtime.decide(a_query(r), limits_of(r)), r) for r in REQUESTS]
+    results = by_library(bundle, {"name": "oracle"}, REQUESTS)
     refused = [result for result in results if isinstance(result, str)]
     assert 0 < len(refused) < len(results) / 2
     assert len({result[0] for result in results if not isinstance(result, str)}) == 4
@@ -182,7 +201,7 @@ def test_the_batch_endpoint(bundle: Path, policy: Mapping[str, Any], expected: l
 def test_many_at_once(bundle: Path, policy: Mapping[str, Any], expected: list[Any]) -> None:
     runtime = a_runtime(bundle, policy)
     predictions = runtime.predict([a_query(r) for r in REQUESTS])
-    got = runtime.choose_each(predictions, [limits_of(r) for r in REQUESTS])
+    got = runtime.choose_each(predictions, [limits_of(r).of(a_query(r)) for r in REQUESTS])
     for decided, wanted in zip(got, expected, strict=True):
         if isinstance(decided, InvalidRequestError):
             assert isinstance(wanted, str)
@@ -203,10 +222,10 @@ def test_a_cascade_step_carries_the_action_probabilities(
 ) -> None:
     runtime = a_runtime(bundle, policy)
     cascade = CascadeRuntime(bundle=read_bundle(bundle), runtime=runtime)
-    for query in QUERIES:
-        step = cascade.next(parse_query(query), [])
+    for ask in ASKS:
+        step = cascade.next(a_query(ask), [])
         assert step.decision is not None
-        assert step.decision.action_probs == runtime.decide(parse_query(query)).action_probs
+        assert step.decision.action_probs == runtime.decide(a_query(ask)).action_probs
 
 
 @pytest.fixture(scope="module")
@@ -220,21 +239,25 @@ def mlflow_model() -> Any:
 def test_the_mlflow_model(
     bundle: Path,
     policy: Mapping[str, Any],
-    expected: list[Any],
     mlflow_model: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     model = mlflow_model
     runtime = a_runtime(bundle, policy)
+    requests = [request for request in REQUESTS if "query" in request]
+    expected = by_library(bundle, policy, requests)
     monkeypatch.setattr(Runtime, "from_folder", lambda folder: runtime)
     model.load_context(SimpleNamespace(artifacts={"bundle": str(bundle)}))
 
     def predict(request: Mapping[str, Any]) -> Any:
-        limits = {k: v for k, v in request.items() if k != "query"}
-        frame = pd.DataFrame([{"query": request["query"], "constraints": json.dumps(limits)}])
-        return model.predict(None, frame).iloc[0]
+        row = {
+            "query": request["query"],
+            "tools": json.dumps(request["tools"]) if "tools" in request else None,
+            "constraints": json.dumps(limits_in(request)),
+        }
+        return model.predict(None, pd.DataFrame([row])).iloc[0]
 
-    assert [result_of(predict, request) for request in REQUESTS] == expected
+    assert [result_of(predict, request) for request in requests] == expected
 
 
 def test_a_cascade_asks_first_and_leaves_the_rest_to_the_router(tmp_path: Path) -> None:
@@ -245,7 +268,7 @@ def test_a_cascade_asks_first_and_leaves_the_rest_to_the_router(tmp_path: Path) 
         tmp_path / "bundle", policy={"name": "constant", "candidate": "candidate-1"}
     )
     cascade = CascadeRuntime(bundle=read_bundle(tmp_path / "bundle"), runtime=runtime)
-    query = parse_query(QUERIES[0])
+    query = a_query(ASKS[0])
 
     def first(**limits: Any) -> tuple[str, bool]:
         step = cascade.next(query, [], Constraints(**limits))

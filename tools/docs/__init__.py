@@ -1,0 +1,1 @@
+"""What ``make docs`` builds the site with: generated pages, figures, docstrings as Markdown."""

@@ -1,0 +1,39 @@
+"""Pages of the Python interface: one a package of the library, its public modules in order."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+PACKAGE = "router_ml"
+
+
+def pages(root: Path) -> dict[str, str]:
+    """Markdown by path below ``reference/python``; mkdocstrings fills it in."""
+    library = root / PACKAGE
+    found = {
+        f"{folder.name}.md": _page(f"{PACKAGE}.{folder.name}", folder, root)
+        for folder in sorted(library.iterdir())
+        if (folder / "__init__.py").is_file()
+    }
+    found["errors.md"] = f"# `{PACKAGE}.errors`\n\n::: {PACKAGE}.errors\n"
+    names = ", ".join(f"[`{PACKAGE}.{Path(name).stem}`]({name})" for name in found)
+    found["index.md"] = (
+        "# Python interface\n\nThe library, module by module: everything public, with its "
+        "signature and docstring. Types and defaults stand in the signatures; shapes and units in "
+        f"the text.\n\nPackages: {names}.\n\nGenerated from the docstrings.\n"
+    )
+    return found
+
+
+def _page(name: str, folder: Path, root: Path) -> str:
+    about = ast.get_docstring(ast.parse((folder / "__init__.py").read_text("utf-8"))) or ""
+    return "\n\n".join([f"# `{name}`", about, *_modules(folder, root)]) + "\n"
+
+
+def _modules(folder: Path, root: Path) -> Iterator[str]:
+    for path in sorted(folder.rglob("*.py")):
+        if path.name.startswith("_"):
+            continue
+        yield f"::: {'.'.join(path.relative_to(root).with_suffix('').parts)}"
