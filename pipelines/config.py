@@ -496,7 +496,8 @@ class DemoConfig:
 
     Parameters
     ----------
-    data : folder with a log, labels, prices and a matrix; default: a synthetic world
+    data : folder with a log, labels and prices, of any names, and perhaps a matrix to be judged on;
+        default: a synthetic world
     output : folder to write to
     cache : folder for encoders
     """
