@@ -107,6 +107,7 @@ class JoinConfig:
     label_names : labels to use; empty = all
     label_ranges : name -> (worst, best) value, scaled to quality 0 and 1; others are in [0, 1]
     label_values : word -> its value, such as ``{good: 1, bad: 0}``
+    cost_unit : of logged costs: ``usd``, ``cents`` or ``micros`` (millionths of a dollar)
     check_costs : what to do where logged costs are a power of ten away from tokens times price:
         ``stop``, or ``report``
     as_of : requests and labels later than this time are not seen
@@ -141,6 +142,7 @@ class JoinConfig:
     label_names: tuple[str, ...] = ()
     label_ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     label_values: Mapping[str, float] = field(default_factory=dict)
+    cost_unit: Literal["usd", "cents", "micros"] = "usd"
     check_costs: Literal["stop", "report"] = "stop"
     as_of: datetime | None = None
     failure_quality: float | None = 0.0
@@ -495,7 +497,8 @@ class DemoConfig:
 
     Parameters
     ----------
-    data : folder with a log, labels, prices and a matrix; default: a synthetic world
+    data : folder with a log, labels and prices, of any names, and perhaps a matrix to be judged on;
+        default: a synthetic world
     output : folder to write to
     cache : folder for encoders
     """

@@ -85,7 +85,13 @@ def write_matrix(path: Path, n: int = 1_500) -> Path:
     return path
 
 
-def write_joined(folder: Path, n: int = 6_000, probs: tuple[float, ...] = (0.2, 0.4, 0.4)) -> Path:
+def write_joined(
+    folder: Path,
+    n: int = 6_000,
+    probs: tuple[float, ...] = (0.2, 0.4, 0.4),
+    *,
+    propensities: bool = True,
+) -> Path:
     """A log of a randomising policy, with labels, joined; returns the joined folder."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(1)
@@ -110,6 +116,8 @@ def write_joined(folder: Path, n: int = 6_000, probs: tuple[float, ...] = (0.2, 
                     "router": {"propensity": float(probs[k]), "candidates": list(CANDIDATES)}
                 },
             }
+            if not propensities:
+                row["metadata"] = {}
             log.write(orjson.dumps(row) + b"\n")
             labels.write(f"r{i},exact,{quality[i, k]},checker,2026-03-01T00:00:00Z\n")
     price = {"input_cost_per_token": 1e-6, "output_cost_per_token": 2e-6}

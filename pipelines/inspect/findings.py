@@ -72,6 +72,7 @@ def look(files: Sequence[str]) -> Findings:
             found.requests.append((sample, columns))
         else:
             rest.append(sample)
+    _leave_out_copies(found)
     ids = {str(value) for sample, columns in found.requests for value in _ids(sample, columns)}
     for sample in rest:
         labels = label_columns(sample, ids)
@@ -81,6 +82,21 @@ def look(files: Sequence[str]) -> Findings:
             found.unknown.append(sample)
     _compare_prices(found)
     return found
+
+
+def _leave_out_copies(found: Findings) -> None:
+    """Of two exports of the same requests keep the one that tells more."""
+    order = sorted(found.requests, key=lambda item: (item[0].shape is None, -len(item[1].fields)))
+    kept: list[tuple[Sample, Columns]] = []
+    seen: set[str] = set()
+    for sample, columns in order:
+        ids = {str(value) for value in _ids(sample, columns)}
+        if ids and len(ids & seen) > 0.5 * len(ids):
+            found.unknown.append(sample)
+            continue
+        kept.append((sample, columns))
+        seen |= ids
+    found.requests = kept
 
 
 def paths(sample: Sample, columns: Columns, name: str) -> tuple[str, ...]:

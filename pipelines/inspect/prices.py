@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from pipelines.inspect.kinds import numbers
-from pipelines.inspect.models import looks_like_model, match_price
 from pipelines.inspect.names import ROLES, speaks_for, words
 from pipelines.inspect.sample import Sample
+from pipelines.join.model_names import looks_like_model, match_price
 
 _UNITS: Final = (
     ("mtok", re.compile(r"(?<![a-z])(1?m(tok(en)?s?)?|million|1e6|1000000|1,000,000)(?![a-z])")),

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipelines.inspect.kinds import Times, numbers, times
-from pipelines.inspect.models import looks_like_model
 from pipelines.inspect.names import speaks_for, words
 from pipelines.inspect.sample import Sample
+from pipelines.join.model_names import looks_like_model
 
 NEEDED = ("request_id", "time", "query", "candidate_served", "input_tokens", "output_tokens")
 

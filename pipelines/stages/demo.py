@@ -32,6 +32,7 @@ from pipelines.encoders import get_encoder
 from pipelines.printing import print_comparison
 from pipelines.service import post, running_service
 from pipelines.stages import export, join, promote, register, train
+from pipelines.stages.demo_log import run_on_log
 from router_ml.data.full_information import FullInformation, read_matrix
 from router_ml.data.groups import N_FOLDS
 from router_ml.data.synthetic_log import write_world
@@ -42,15 +43,20 @@ from router_ml.evaluation.comparison import (
     as_dict,
     budget_curve,
     full_information_table,
+    today_sentence,
     verdict,
 )
 from router_ml.evaluation.curves import zero_router
+from router_ml.evaluation.off_policy.today import TODAY
+from router_ml.evaluation.today_on_matrix import today_on_matrix
 from router_ml.export.bundle import FittedRouter, export_bundle, verify
 from router_ml.export.parity import ParityReport
 from router_ml.features.encoder import Encoder
+from router_ml.features.query import Query
 from router_ml.learning.cross_fit import CrossFitted, Predict, cross_fit
 from router_ml.learning.training_set import TrainingSet, training_set
 from router_ml.runtime.runtime import Runtime
+from router_ml.types.arrays import FloatArray
 
 FILES: Final = ("requests.jsonl.gz", "labels.csv", "prices.json", "matrix.parquet")
 RESULT: Final = "demo.json"
@@ -67,6 +73,10 @@ def run(config: DemoConfig) -> Path:
         If a file of ``config.data`` is missing.
     """
     data = _data(config)
+    if not (data / FILES[3]).is_file():
+        console.print(f"{data} has no {FILES[3]}: judged by its log, off policy")
+        _serve(*run_on_log(config, data))
+        return config.output
     joined = config.output / "joined"
     with shares() as advance:
         join.run(
@@ -90,14 +100,16 @@ def run(config: DemoConfig) -> Path:
     exported = _Folds(config.output / "folds", encoder)
     with progress("cross-fitting", N_FOLDS) as advance:
         fitted = cross_fit(training, truth, quality, exported.ship, on_fold=advance)
-    _judge(config.output, training, truth, fitted, exported.parity)
+    today = today_on_matrix(truth, joined)
+    _judge(config.output, training, truth, fitted, exported.parity, today)
     with progress("training on the whole training split", None):
         trained = train.run(train_config)
     bundle = export.run(
         ExportConfig(trained=trained, joined=joined, output=config.output / "export")
     )
     address = _register(config, joined, trained, bundle, data / FILES[3])
-    _serve(address, truth)
+    asked = np.linspace(0, len(truth) - 1, 3).astype(int)
+    _serve(address, tuple(truth.queries[i] for i in asked))
     return config.output
 
 
@@ -111,11 +123,13 @@ def _data(config: DemoConfig) -> Path:
         with progress("generating the synthetic world", None):
             shutil.rmtree(folder, ignore_errors=True)
             return write_world(folder)
-    missing = [name for name in FILES if not (config.data / name).is_file()]
-    if missing:
+    if not config.data.is_dir():
+        raise ConfigError(f"no folder {config.data}; name one with {', '.join(FILES[:3])}")
+    missing = [name for name in FILES[:3] if not (config.data / name).is_file()]
+    if missing and (config.data / FILES[3]).is_file():
         raise ConfigError(
-            f"{config.data} lacks {', '.join(missing)}; the demo needs {', '.join(FILES)}. Without "
-            "a matrix: router-ml join, train, export, evaluate (README)"
+            f"{config.data} lacks {', '.join(missing)}; beside a matrix the demo needs "
+            f"{', '.join(FILES[:3])}"
         )
     return config.data
 
@@ -151,17 +165,23 @@ def _judge(
     truth: FullInformation,
     fitted: CrossFitted,
     parity: Sequence[ParityReport],
+    today: FloatArray | None,
 ) -> None:
-    """Table, sentence and figure of the cross-fitted routers."""
-    table, baseline = full_information_table(truth, fitted.action_probs)
+    """Table, sentence and figure of the cross-fitted routers and of today."""
+    now = {} if today is None else {TODAY: today}
+    table, baseline = full_information_table(truth, {**now, **fitted.action_probs})
     title = f"{len(truth)} prompts, each judged by a router that had not seen it"
     print_comparison(title, table, baseline)
     sentence = verdict(table, baseline, list(fitted.action_probs))
     console.print(f"[bold]{sentence}[/bold]", highlight=False)
+    if now:
+        names = list(fitted.action_probs)
+        closest = max(names, key=lambda name: table[name]["quality"].value)
+        console.print(today_sentence(table, closest), highlight=False)
     figure = figures.cost_quality(
         {
             name: (table[name]["quality"], table[name]["cost_usd"])
-            for name in truth.candidates.names
+            for name in (*truth.candidates.names, *now)
         },
         budget_curve(truth, fitted.predictions, training.candidates),
         zero_router=zero_router(truth.cost_usd, truth.quality),
@@ -201,12 +221,10 @@ def _register(config: DemoConfig, joined: Path, trained: Path, bundle: Path, mat
     return str(bundle)
 
 
-def _serve(source: str, truth: FullInformation) -> None:
-    rows = np.linspace(0, len(truth) - 1, 3).astype(int)
+def _serve(source: str, queries: Sequence[Query]) -> None:
     with running_service(source) as address:
         console.print(f"serving {source} at {address}", highlight=False)
-        for i in rows:
-            query = truth.queries[i]
+        for query in queries:
             body = {"query": query.ask, "tools": [dict(tool) for tool in query.tools]}
             started = time.perf_counter()
             decision = post(f"{address}/v1/route", body)

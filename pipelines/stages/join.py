@@ -14,7 +14,9 @@ import orjson
 import pyarrow.parquet as pq
 
 from pipelines.config import JoinConfig, dump_config
+from pipelines.join.cost_check import check_costs
 from pipelines.join.engine import DuckDBEngine, Step, parse_steps
+from pipelines.join.remedies import Context, offending, remedy
 from pipelines.join.report import render
 from pipelines.join.sources.files import Progress
 from pipelines.join.sources.inputs import add_inputs
@@ -27,12 +29,6 @@ ALONE: Final = "alone"
 """Account of used decisions that no request log row belongs to."""
 OUTPUTS: Final = {"outcomes": "outcomes.parquet", "price_windows": "prices.parquet"}
 _WRITTEN: Final = (*OUTPUTS.values(), "rejects.parquet", "report.json", "report.md")
-
-_REMEDIES: Final = {
-    ("decisions", "no_text"): "serve with ROUTER_SERVE_LOG_TEXT=true, or name the log that has the "
-    "text as `requests` too",
-}
-"""What to do about a source's rejects where it is more than to mend the rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +128,10 @@ def _join(
             report["accounting"] = {name: account.as_dict() for name, account in accounts.items()}
             _write_report(output, report)
             _check_tolerance(engine, accounts, config)
+        elif step.name == "cost_ratios":
+            report["cost_check"] = engine.rows("SELECT * FROM cost_ratios ORDER BY candidate")
+            _write_report(output, report)
+            check_costs(report["cost_check"], config)
         elif step.name == "repairs":
             report["repairs"] = {r["repair"]: r["n"] for r in engine.rows("SELECT * FROM repairs")}
         elif step.name.startswith("report_"):
@@ -188,20 +188,51 @@ def _check_tolerance(
         if account.n_rejected <= config.tolerance * account.rows_in:
             continue
         reasons = ", ".join(f"{reason} {n:,}" for reason, n in account.rejected.items())
-        firsts = engine.rows(
-            f"SELECT source_file AS file, source_line AS line, reason FROM rejected_{source} "
-            "ORDER BY source_file, source_line LIMIT 1"
-        )
-        first = firsts[0]
-        remedy = _REMEDIES.get(
-            (source, first["reason"]), "mend the rows or the field paths, or raise `tolerance`"
-        )
+        firsts = _firsts(engine, source)
+        first = min(firsts.values(), key=lambda row: (row["source_file"], row["source_line"]))
+        context = _context(engine, config)
+        lines = []
+        for reason, n in account.rejected.items():
+            row = firsts[reason]
+            said = offending(reason, row)
+            lines.append(
+                f"  {reason} {n:,}: {said + ' ' if said else ''}at {row['source_file']}:"
+                f"{row['source_line']}; {remedy(source, reason, row, context)}"
+            )
         raise JoinError(
             f"{source}: {account.n_rejected:,} of {account.rows_in:,} rows rejected "
             f"({account.n_rejected / account.rows_in:.1%}), the tolerance is "
-            f"{config.tolerance:.1%}: {reasons}; the first is {first['file']}:{first['line']} "
-            f"({first['reason']}); see {config.output / 'rejects.parquet'}, then {remedy}"
+            f"{config.tolerance:.1%}: {reasons}; the first is {first['source_file']}:"
+            f"{first['source_line']} ({first['reason']}); all of them: "
+            f"{config.output / 'rejects.parquet'}. What mends them:\n" + "\n".join(lines)
         )
+
+
+def _firsts(engine: DuckDBEngine, source: str) -> dict[str, dict[str, Any]]:
+    """The first rejected row of every reason."""
+    rows = engine.rows(
+        f"SELECT * FROM (SELECT r.*, row_number() OVER (PARTITION BY reason "
+        f"ORDER BY source_file, source_line) AS place FROM rejected_{source} r) WHERE place = 1"
+    )
+    return {row["reason"]: row for row in rows}
+
+
+def _context(engine: DuckDBEngine, config: JoinConfig) -> Context:
+    priced = engine.rows("SELECT DISTINCT candidate AS name FROM price_windows ORDER BY candidate")
+    bad = engine.rows(
+        "SELECT candidate, reason, source_file, source_line FROM rejected_prices "
+        "WHERE candidate IS NOT NULL"
+    )
+    ids = engine.rows("SELECT request_id FROM request_rows WHERE request_id IS NOT NULL LIMIT 1")
+    return Context(
+        priced=tuple(row["name"] for row in priced),
+        sources=config.label_sources,
+        request_id=ids[0]["request_id"] if ids else None,
+        rejected_prices={
+            row["candidate"]: f"{row['reason']} at {row['source_file']}:{row['source_line']}"
+            for row in bad
+        },
+    )
 
 
 def _check_balance(accounts: Mapping[str, Account], alone: int, output: Path) -> None:

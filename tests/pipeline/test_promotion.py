@@ -49,6 +49,40 @@ def add(folder: Path, policy: str) -> str:
     return register.run(RegisterConfig(bundle=exported(folder, policy)))
 
 
+def test_without_logged_propensities_the_gate_judges_and_says_so(store: Path) -> None:
+    joined = write_joined(store / "log", n=8_000, propensities=False)
+    version = add(store / "a", "candidate-1")
+    report = promote.run(PromoteConfig(joined=joined, **PATIENT))
+    # today: 0.83 at 0.54 thousandths of a dollar; candidate-1: 0.90 at 0.30
+    assert (report.champion, report.gate.verdict, report.promoted) == ("today", "better", True)
+    assert report.gate.checks[0].estimate.low < 0.07 < report.gate.checks[0].estimate.high
+    assert "propensities were not logged and are estimated" in report.text
+    names = [one.name.split()[0] for one in report.beside]
+    assert names == ["constant", "hull"]
+    tags = mlflow.MlflowClient().get_model_version("router", version).tags
+    assert (tags["propensity_source"], tags["gate_verdict"]) == ("estimated", "better")
+
+
+def test_the_best_constant_can_be_the_opponent_instead(store: Path) -> None:
+    joined = write_joined(store / "log", n=4_000)
+    add(store / "a", "candidate-0")
+    report = promote.run(PromoteConfig(joined=joined, opponent="constant", **PATIENT))
+    assert report.champion.startswith("constant candidate-")
+    assert report.gate.verdict == "shown to be worse"
+    assert "will not change that" in report.text
+    assert report.beside[0].name == "today"
+
+
+def test_an_override_works_where_nothing_can_be_compared(store: Path) -> None:
+    version = add(store / "a", "candidate-1")
+    with pytest.raises(DataError, match="needs a joined log or a matrix"):
+        promote.run(PromoteConfig(**PATIENT))
+    report = promote.run(PromoteConfig(**NAMED))
+    assert (report.promoted, report.passed) == (True, False)
+    assert "NOT JUDGED" in report.text
+    assert champion_version() == version
+
+
 def test_a_log_alone_can_show_a_saving_and_a_loss(store: Path) -> None:
     joined = write_joined(store / "log", n=30_000)
     add(store / "a", "candidate-2")

@@ -46,6 +46,9 @@ from router_ml.errors import SchemaError
 Fields = Mapping[str, tuple[str, ...]]
 Rows = Callable[[Iterable[Record], Fields, Path], Iterator[dict[str, Any]]]
 
+COST_SCALES: Final = {"usd": 1.0, "cents": 0.01, "micros": 1e-6}
+_COST_ROWS: Final = 100_000
+"""Requests that costs are checked on, about."""
 _BATCH: Final = 5_000
 
 
@@ -62,9 +65,10 @@ def add_inputs(
     SchemaError
         If a file is missing, empty or damaged, lacks a column, or price windows overlap.
     """
-    _add_settings(engine, config)
+    n_requests = _add_requests(engine, config, progress)
+    _add_settings(engine, config, n_requests)
     rows_in = {
-        "requests": _add_requests(engine, config, progress),
+        "requests": n_requests,
         "labels": _add_labels(engine, config, progress),
         "prices": 0,
     }
@@ -254,13 +258,15 @@ def _parquet_records(path: Path) -> Iterator[Record]:
             yield Record(line, None, values)
 
 
-def _add_settings(engine: DuckDBEngine, config: JoinConfig) -> None:
+def _add_settings(engine: DuckDBEngine, config: JoinConfig, n_requests: int) -> None:
     """One row of settings, and the label ranges and priorities, as tables."""
     by_time = config.split_by == "time"
     settings: dict[str, tuple[Any, Any]] = {
         "exclude": (list(config.exclude), pa.list_(pa.string())),
         "as_of": (config.as_of or now(), pa.timestamp("us")),
         "client_errors": (list(CLIENT_ERRORS), pa.list_(pa.string())),
+        "cost_scale": (COST_SCALES[config.cost_unit], pa.float64()),
+        "cost_step": (max(1, n_requests // _COST_ROWS), pa.int64()),
         "placeholders": (list(REDACTED), pa.list_(pa.string())),
         "failure_quality": (config.failure_quality, pa.float64()),
         "max_tokens": (config.max_tokens, pa.int64()),

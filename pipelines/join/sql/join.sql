@@ -68,14 +68,23 @@ FROM requests
 
 -- step: request_checks
 SELECT r.*,
-       w.input_usd_per_mtok, w.output_usd_per_mtok, w.cached_input_usd_per_mtok,
-       w.cache_write_usd_per_mtok, w.audio_input_usd_per_mtok, w.audio_output_usd_per_mtok,
        coalesce(r.status, 'success') = 'failure' AS failed,
        -- a logged cost of 0 for tokens that have a price is a logger's "unknown"
        CASE WHEN r.cost_usd = 0 AND w.input_usd_per_mtok + w.output_usd_per_mtok > 0
                  AND r.input_tokens + r.output_tokens > 0 AND NOT coalesce(r.cache_hit, false)
                  AND coalesce(r.status, 'success') = 'success' THEN NULL
-            ELSE r.cost_usd END AS logged_cost_usd,
+            ELSE r.cost_usd * s.cost_scale END AS logged_cost_usd,
+       CASE WHEN r.input_tokens + r.output_tokens IS NOT NULL OR r.status = 'failure' THEN
+           ((coalesce(r.input_tokens, 0) - coalesce(r.cached_input_tokens, 0)
+             - coalesce(r.cache_write_tokens, 0) - coalesce(r.audio_input_tokens, 0))
+            * w.input_usd_per_mtok
+            + coalesce(r.cached_input_tokens, 0) * w.cached_input_usd_per_mtok
+            + coalesce(r.cache_write_tokens, 0) * w.cache_write_usd_per_mtok
+            + coalesce(r.audio_input_tokens, 0) * w.audio_input_usd_per_mtok
+            + (coalesce(r.output_tokens, 0) - coalesce(r.audio_output_tokens, 0))
+            * w.output_usd_per_mtok
+            + coalesce(r.audio_output_tokens, 0) * w.audio_output_usd_per_mtok) / 1e6
+       END AS priced_usd,
        CASE WHEN array_contains(s.exclude, r.exclusion) THEN r.exclusion
             WHEN r.candidate_chosen <> r.candidate_served AND array_contains(s.exclude, 'fallback')
                 THEN 'fallback'
@@ -353,6 +362,17 @@ UNION ALL
 SELECT 'zero_cost_priced', count(*) FROM request_rows WHERE zero_cost AND fate = 'used'
 HAVING count(*) > 0
 
+-- step: cost_ratios, keep
+-- Logged costs over tokens times price, on a part of a long log: units that differ show at once.
+SELECT candidate_served AS candidate, count(*) AS requests,
+       exp(avg(ln(logged_cost_usd / priced_usd))) AS ratio,
+       stddev_pop(ln(logged_cost_usd / priced_usd)) AS spread
+FROM (SELECT c.candidate_served, c.logged_cost_usd, c.priced_usd
+      FROM request_checks c CROSS JOIN settings s
+      WHERE c.row_id % s.cost_step = 0 AND c.rule IS NULL AND c.reason IS NULL AND NOT c.failed
+        AND c.logged_cost_usd > 0 AND c.priced_usd > 0) known
+GROUP BY candidate_served
+
 -- step: outcomes, keep
 SELECT c.request_id, c.decision_id, c.time, c.query_id, c.group_id, c.session_id, c.user_id,
        c.tenant, coalesce(c.candidate_chosen, c.candidate_served) AS candidate_chosen,
@@ -365,18 +385,7 @@ SELECT c.request_id, c.decision_id, c.time, c.query_id, c.group_id, c.session_id
             ELSE c.output_tokens END AS output_tokens,
        c.cached_input_tokens, c.cache_write_tokens, c.audio_input_tokens, c.audio_output_tokens,
        c.service_tier,
-       CASE WHEN c.logged_cost_usd IS NOT NULL THEN c.logged_cost_usd
-            WHEN c.input_tokens + c.output_tokens IS NOT NULL OR c.failed THEN
-                ((coalesce(c.input_tokens, 0) - coalesce(c.cached_input_tokens, 0)
-                  - coalesce(c.cache_write_tokens, 0) - coalesce(c.audio_input_tokens, 0))
-                 * c.input_usd_per_mtok
-                 + coalesce(c.cached_input_tokens, 0) * c.cached_input_usd_per_mtok
-                 + coalesce(c.cache_write_tokens, 0) * c.cache_write_usd_per_mtok
-                 + coalesce(c.audio_input_tokens, 0) * c.audio_input_usd_per_mtok
-                 + (coalesce(c.output_tokens, 0) - coalesce(c.audio_output_tokens, 0))
-                 * c.output_usd_per_mtok
-                 + coalesce(c.audio_output_tokens, 0) * c.audio_output_usd_per_mtok) / 1e6
-       END AS cost_usd,
+       coalesce(c.logged_cost_usd, c.priced_usd) AS cost_usd,
        c.latency_ms, c.ttft_ms, coalesce(c.status, 'success') AS status, c.error_class,
        c.finish_reason, c.cache_hit,
        CASE WHEN c.failed THEN s.failure_quality

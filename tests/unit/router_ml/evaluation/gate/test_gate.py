@@ -103,3 +103,39 @@ def test_traffic_shift_counts_moved_requests() -> None:
     assert shift.before.tolist() == [0.5, 0.25, 0.25]
     assert shift.after.tolist() == [0.25, 0.75, 0.0]
     assert shift.moved == 0.5
+
+
+@pytest.mark.parametrize(
+    ("gain", "n", "verdict", "says"),
+    [
+        (0.03, 20_000, "better", "verdict: better"),
+        (0.0, 20_000, "not worse", "verdict: not worse"),
+        (-0.065, 4_000, "shown to be worse", "more labels of this router will not change that"),
+        (0.0, 300, "can't tell", "collect more labels"),
+    ],
+)
+def test_four_things_are_told_apart(gain: float, n: int, verdict: str, says: str) -> None:
+    report = Gate().judge(differences(n, gain, seed=7), np.full(n, -0.001))
+    assert report.verdict == report.as_dict()["verdict"] == verdict
+    assert says in report.text
+    assert ("collect more labels" in report.text) == (verdict == "can't tell")
+    assert report.passed == (verdict in ("better", "not worse"))
+
+
+def test_better_at_a_higher_cost_is_said_so() -> None:
+    report = Gate().judge(differences(20_000, 0.03, seed=8), np.full(20_000, 0.001))
+    assert (report.passed, report.verdict) == (False, "better")
+    assert "but not at a lower cost" in report.text
+
+
+@pytest.mark.parametrize("gain", [0.0, -0.011])
+def test_wrong_verdicts_are_as_rare_as_stated(gain: float) -> None:
+    """No better where nothing is gained, no worse where nothing is lost: 2.5 % each."""
+    trials, cost = 600, np.full(1_500, -0.001)
+    said = [Gate().judge(differences(1_500, gain, seed=100 + i), cost) for i in range(trials)]
+    limit = 0.025 + 4.0 * np.sqrt(0.025 * 0.975 / trials)
+    assert sum(one.verdict == "better" for one in said) / trials < limit
+    if gain == 0.0:
+        assert sum(one.verdict == "shown to be worse" for one in said) / trials < limit
+    else:  # beyond the margin of a point: not worse would be wrong
+        assert sum(one.passed for one in said) / trials < limit

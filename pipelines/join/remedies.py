@@ -1,0 +1,143 @@
+"""What to do about rejected rows: for every reason one setting, or what to mend."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from pipelines.join.model_names import match_price
+
+_MEND: Final = "mend the rows, or raise `tolerance`"
+_COLUMNS: Final[Mapping[str, str]] = {
+    "value_out_of_range": "value",
+    "invalid_weight": "weight",
+    "invalid_cost": "cost_usd",
+    "invalid_latency": "latency_ms",
+    "invalid_propensity": "propensity",
+    "no_price": "candidate_served",
+    "unknown_source": "source",
+    "unknown_status": "status",
+    "absurd_time": "time",
+    "ambiguous_time": "time",
+    "no_request": "request_id",
+    "negative_tokens": "input_tokens",
+    "absurd_tokens": "input_tokens",
+    "missing_tokens": "input_tokens",
+    "cached_exceed_input_tokens": "cached_input_tokens",
+    "conflicting_request_id": "request_id",
+    "chosen_not_eligible": "candidate_chosen",
+    "redacted_text": "query",
+    "truncated_text": "query",
+    "missing_price": "candidate",
+    "invalid_price": "candidate",
+    "no_decision": "decision_id",
+}
+"""Column whose value a reason is about."""
+_FIELDS: Final = {
+    "requests": "request_fields",
+    "labels": "label_fields",
+    "prices": "price_fields",
+}
+_REMEDIES: Final[Mapping[str, str]] = {
+    "no_text": "name where the text is kept in request_fields.messages (or .query)",
+    "redacted_text": "let the logger keep prompts (LiteLLM: turn_off_message_logging: false), or "
+    "export from where they are kept",
+    "truncated_text": "export from a logging callback, which keeps all of it (LiteLLM: raise "
+    "MAX_STRING_LENGTH_PROMPT_IN_DB)",
+    "missing_tokens": "name where usage is kept in request_fields.input_tokens and .output_tokens; "
+    "streams report it only with stream_options: {include_usage: true}",
+    "invalid_cost": "name another field in request_fields.cost_usd, or [] to price by tokens",
+    "invalid_latency": "name another field in request_fields.latency_s (seconds) or .latency_ms",
+    "invalid_propensity": "name another field in request_fields.propensity, or [] to estimate it",
+    "absurd_time": "times in milli-, micro- or nanoseconds need time_format: ms, us or ns",
+    "unreadable_time": "name how times are written in time_format (ms, us, ns, or %d/%m/%Y %H:%M)",
+    "ambiguous_time": "name the zone of times that have none in time_zone, or set "
+    "naive_times_are_utc: true",
+    "unknown_status": "name another field in request_fields.status, or [] if all succeeded",
+    "absurd_tokens": "raise max_tokens, if that many are right",
+    "cached_exceed_input_tokens": "where input tokens leave out the cached ones (Anthropic), name "
+    "them in request_fields.uncached_input_tokens in place of .input_tokens",
+    "conflicting_request_id": "name an id that is unique in request_fields.request_id",
+    "chosen_not_eligible": "name another field in request_fields.eligible, or [] for none",
+    "missing_request_id": "name where the id is kept",
+    "missing_candidate": "name where the model is kept in request_fields.candidate_served",
+    "missing_time": "name where the time is kept",
+    "missing_source": "name who gave the labels: labels: [{files: ..., source: human}]",
+    "missing_name": "name the labels: labels: [{files: ..., name: thumbs}]",
+    "missing_value": "name where the value is kept in label_fields.value",
+    "unreadable_value": "give words a value in label_values, such as {good: 1, bad: 0}",
+    "missing_price": "add the price of the other side, or leave the row out",
+    "malformed_line": "export the lines again, or raise `tolerance`",
+    "malformed_messages": "name where messages are kept in request_fields.messages",
+    "malformed_tools": "name where tools are kept in request_fields.tools, or [] to leave them out",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What remedies may name.
+
+    Parameters
+    ----------
+    priced : candidates of the price list
+    sources : label sources that are known
+    request_id : an id of the request log
+    rejected_prices : candidate to why its price was rejected, and where
+    """
+
+    priced: Sequence[str] = ()
+    sources: Sequence[str] = ()
+    request_id: str | None = None
+    rejected_prices: Mapping[str, str] = field(default_factory=dict)
+
+
+def offending(reason: str, row: Mapping[str, Any]) -> str:
+    """The first offending value of a reason, in words; ``""`` where there is none to show."""
+    if row.get("detail"):
+        return str(row["detail"])
+    column = _COLUMNS.get(reason) or (
+        reason.split("_", 1)[1] if reason.startswith(("missing_", "unreadable_")) else ""
+    )
+    if column not in row:
+        return ""
+    value = row[column]
+    shown = "nothing" if value is None else repr(str(value)[:60])
+    return f"{column} {shown}"
+
+
+def remedy(source: str, reason: str, row: Mapping[str, Any], context: Context) -> str:
+    """The one setting that mends a reason."""
+    if source == "decisions" and reason == "no_text":
+        return (
+            "serve with ROUTER_SERVE_LOG_TEXT=true, or name the log that has the text as "
+            "`requests` too"
+        )
+    if reason == "value_out_of_range" and source == "labels":
+        name = row.get("name") or "NAME"
+        return f"set label_ranges: {{{name}: [worst, best]}}"
+    if reason == "unknown_source":
+        known = ", ".join(context.sources)
+        return f"add {row.get('source')} to label_sources ({known}), the most trusted first"
+    if reason == "no_price":
+        return _price_remedy(str(row.get("candidate_served")), context)
+    if reason == "no_request":
+        other = f"; ids of the log are like {context.request_id!r}" if context.request_id else ""
+        return f"name the column that holds the log's ids in label_fields.request_id{other}"
+    if reason in _REMEDIES:
+        return _REMEDIES[reason]
+    if reason.startswith(("unreadable_", "missing_")) and source in _FIELDS:
+        return f"name another field in {_FIELDS[source]}.{reason.split('_', 1)[1]}"
+    return _MEND
+
+
+def _price_remedy(candidate: str, context: Context) -> str:
+    if candidate in context.rejected_prices:
+        return f"mend its price, which is rejected: {context.rejected_prices[candidate]}"
+    entry, how = match_price(candidate, context.priced)
+    if entry == candidate:
+        return "its price begins later or ended earlier: mend valid_from or valid_to"
+    if entry is not None:
+        return f"set price_names: {{{candidate}: {entry}}} (the names differ {how})"
+    listed = ", ".join(list(context.priced)[:5]) or "none that can be used"
+    return f"add its price to the list (it has {listed}), or name it in price_names"
