@@ -99,6 +99,27 @@ class Gain:
     hull: FloatArray
 
 
+def hull_mixture(quality: FloatArray, cost_usd: FloatArray, spent: float) -> FloatArray | None:
+    """Shares of the constants whose mixture is the best at a mean cost, shape (K,).
+
+    ``None`` where less is spent than any constant of the hull costs.
+
+    Parameters
+    ----------
+    quality, cost_usd : means of the constants, shape (K,)
+    spent : mean dollars a request
+
+    Examples
+    --------
+    >>> hull_mixture(np.array([0.5, 0.9]), np.array([1.0, 3.0]), 2.0)
+    array([0.5, 0.5])
+    """
+    hull = Hull.of(quality, cost_usd)
+    if spent < cost_usd[hull.vertices[0]]:
+        return None
+    return hull.shares(cost_usd, spent)
+
+
 def hull_gain(gains: FloatArray, groups: IntArray) -> dict[str, Estimate]:
     r"""Mean gain over budgets, and the least one with its simultaneous band.
 
