@@ -16,9 +16,9 @@ from router_ml.data.held_out import HeldOut
 from router_ml.data.outcomes import TrainingTable, all_candidates, read_outcomes, to_matrices
 from router_ml.errors import DataError
 from router_ml.evaluation.columns import action_probs, union
-from router_ml.evaluation.curves import hull_mixture
 from router_ml.evaluation.gate.support import unsupported, worst_case
 from router_ml.evaluation.gate.traffic import TrafficShift, traffic_shift
+from router_ml.evaluation.hull import hull_mixture
 from router_ml.evaluation.off_policy.constants import best_logged, can_judge_a_constant
 from router_ml.evaluation.off_policy.estimators import doubly_robust
 from router_ml.evaluation.off_policy.feedback import LoggedFeedback
