@@ -12,9 +12,10 @@ from typing import Final
 import numpy as np
 
 from router_ml.data.outcomes import TrainingTable, read_candidates, read_outcomes, to_matrices
-from router_ml.errors import ConfigError
+from router_ml.errors import ConfigError, SchemaError
 from router_ml.types.candidates import CandidateTable
 
+OUTCOMES: Final = "outcomes.parquet"
 REPORT: Final = "training.json"
 BUNDLE: Final = "bundle"
 PARITY: Final = "parity.json"
@@ -64,7 +65,17 @@ def replaced(folder: Path, marker: str) -> Iterator[Path]:
 def read_training_table(
     joined: Path, split: str | None = None, names: Sequence[str] | None = None
 ) -> tuple[TrainingTable, CandidateTable]:
-    """Outcomes of a join as arrays, of one split or of all, and its candidates (or those named)."""
+    """Outcomes of a join as arrays, of one split or of all, and its candidates (or those named).
+
+    Raises
+    ------
+    SchemaError
+        If ``joined`` is no folder of a join.
+    """
+    if not (joined / OUTCOMES).is_file():
+        raise SchemaError(
+            f"expected {OUTCOMES} in {joined}, found none; run `router-ml join` first"
+        )
     candidates = read_candidates(joined, names)
     table = to_matrices(read_outcomes(joined), candidates.names)
     if split is not None:

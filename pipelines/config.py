@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pipelines.options import check_fields, dump_config, load_config, resolved
 from router_ml.cascade.spec import CascadeConfig
 from router_ml.errors import ConfigError
+from router_ml.evaluation.gate.gate import DEFAULT_MARGIN
 
 __all__ = [
     "EXCLUSIONS",
@@ -300,7 +301,7 @@ class EvaluateConfig:
     matrix: Path | None = None
     budget_shares: tuple[float, ...] = (0.05, 0.1, 0.25, 0.5, 1.0)
     cost_weight: float = 0.0
-    margin: float = 0.01
+    margin: float = DEFAULT_MARGIN
     max_unsupported: float = 0.05
     n_resamples: int = 2_000
 
@@ -409,7 +410,7 @@ class PromoteConfig:
     version: int | None = None
     opponent: Literal["today", "constant"] = "today"
     mode: Literal["save", "superior"] = "save"
-    margin: float = 0.01
+    margin: float = DEFAULT_MARGIN
     alpha: float = 0.025
     cost_weight: float = 0.0
     gain: float = 0.02

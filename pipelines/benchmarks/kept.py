@@ -95,7 +95,7 @@ class KeptEstimator(Estimator):
     def predict(self, queries: QueryBatch, candidates: CandidateTable) -> FloatArray:
         """See :meth:`Estimator.predict`."""
         name = _digest(f"{self._digest_}|{candidates.names}", queries)
-        path = self.folder / f"{self.inner.name}-{name}.npy"
+        path = self.folder / f"{type(self.inner).__name__}-{name}.npy"
         if not path.is_file():
             quality = self.fitted_.predict(queries, candidates)
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -12,28 +12,41 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import numpy as np
 
+from pipelines.benchmarks.baselines import BASELINES, Baseline
+from pipelines.benchmarks.decisions import (
+    Played,
+    budget_metrics,
+    full_training_set,
+    leads,
+    play,
+)
 from pipelines.benchmarks.kept import described, kept
 from pipelines.benchmarks.quality_figures import draw, draw_learning_curve
 from pipelines.benchmarks.workloads import (
     BFCL,
+    JUDGE,
     LLMROUTER,
+    LOG_FOLDERS,
+    LOGS,
+    MIX,
     WORKLOADS,
     Split,
     cross_validation,
     few_labels,
     label_count,
+    read_logs,
     read_workload,
 )
 from pipelines.console import print_table, progress
 from pipelines.encoders import get_encoder
 from router_ml.data.full_information import FullInformation, concatenate
 from router_ml.errors import ConfigError
-from router_ml.estimators.amounts import AmountEstimator
 from router_ml.estimators.base import Estimator
+from router_ml.estimators.specs import Spec
 from router_ml.estimators.stacked import DEFAULT_MEMBERS
 from router_ml.evaluation import metrics
 from router_ml.evaluation.intervals import Estimate
@@ -44,20 +57,25 @@ from router_ml.export.router import load_heads
 from router_ml.features.encoder import Encoder
 from router_ml.features.featurizer import Featurizer
 from router_ml.features.lexical import lexical_features
+from router_ml.learning.training_set import TrainingSet
 from router_ml.runtime.inputs import graph_inputs
 from router_ml.runtime.session import open_session
 from router_ml.types.arrays import FloatArray, IntArray
 from router_ml.types.queries import Tokens
 
-ESTIMATORS: Final[Mapping[str, Mapping[str, Any]]] = {
+FAST: Final = "fast"
+UNWEIGHTED: Final = "fast, propensities ignored"
+ESTIMATORS: Final[Mapping[str, Spec]] = {
     "constant": {"name": "constant"},
+    **BASELINES,
     "linear": {"name": "linear"},
     "knn": {"name": "knn"},
     "token_weights": {"name": "token_weights"},
     "low_rank": {"name": "low_rank"},
     "deep_averaging": {"name": "deep_averaging"},
     "lightgbm": {"name": "lightgbm"},
-    "fast": {"name": "stacked"},
+    "extra_trees": {"name": "extra_trees"},
+    FAST: {"name": "stacked"},
 }
 """Methods that are an estimator, by name; ``fast`` is what ships."""
 BEST: Final[Mapping[str, Any]] = {
@@ -80,11 +98,11 @@ ABLATION: Final[Mapping[str, Mapping[str, Any]]] = {
     "distilled": {"name": "distilled", "student": {"name": "deep_averaging"}},
 }
 """What every member is worth: the blend without it; and what one student keeps of the blend."""
-_MEMBERS: Final = "12"
+_MEMBERS: Final = "13"
 """Raise it when the code of an estimator changes that is no stack, so that none of the predictions
 kept from before are used."""
-_STACKS: Final = "2"
-"""Raise it when the code of stacks, trust or calibration changes; members are used again."""
+_STACKS: Final = "4"
+"""Raise it when the code of stacks, calibration or floors changes; members are used again."""
 N_FOLDS: Final = 5
 """Folds of the cross-validation, and draws of few labels."""
 _TIMED: Final = 200
@@ -98,11 +116,38 @@ class Scored:
     ----------
     quality, cost_usd : shape (n_test, K); costs are NaN where the workload has none
     score_ms : milliseconds to tokenise, count and score each of some prompts; none where not timed
+    played : at every budget; ``None`` where the workload has no cost
     """
 
     quality: FloatArray
     cost_usd: FloatArray
     score_ms: FloatArray
+    played: Played | None = None
+
+    def save(self, path: Path) -> None:
+        """Write an npz file, whole or not at all."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial.npz")
+        np.savez(
+            partial,
+            quality=self.quality,
+            cost=self.cost_usd,
+            ms=self.score_ms,
+            played=np.zeros(0) if self.played is None else self.played.array,
+        )
+        partial.rename(path)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read what :meth:`save` wrote."""
+        with np.load(path) as kept:
+            played = kept["played"]
+            return cls(
+                quality=kept["quality"],
+                cost_usd=kept["cost"],
+                score_ms=kept["ms"],
+                played=Played.from_array(played) if played.size else None,
+            )
 
 
 def run(
@@ -114,7 +159,7 @@ def run(
     plots: Path | None = None,
     tier: str = "fast",
     cache: Path = Path(".cache"),
-    methods: Mapping[str, Mapping[str, Any]] = ESTIMATORS,
+    methods: Mapping[str, Spec] = ESTIMATORS,
     folds: int = N_FOLDS,
     ablation: bool = False,
 ) -> Path:
@@ -186,6 +231,11 @@ class _Bench:
     ) -> None:
         self.name, self.encoder, self.cache = name, encoder, cache
         own = read_workload(name, data)
+        self.logs: dict[bool, TrainingSet] = {}
+        if name in LOGS:
+            self.logs = read_logs(data / LOG_FOLDERS[name], encoder, cache / f"join-{name}")
+            candidates = self.logs[True].candidates
+            own = own.select(candidates.names).priced(candidates)
         if test_data is None:
             whole, n_train = own, len(own)
         else:
@@ -216,15 +266,20 @@ class _Bench:
         )
 
     def measure(
-        self, methods: Mapping[str, Mapping[str, Any]]
+        self, methods: Mapping[str, Spec]
     ) -> tuple[dict[str, metrics.Metrics], dict[str, FloatArray]]:
         """Metrics by method, and what figures are drawn from: predictions on the test rows."""
         table: dict[str, metrics.Metrics] = {}
         drawings: dict[str, FloatArray] = {}
+        rows: dict[str, FloatArray] = {}
+        if self.logs and FAST in methods:
+            methods = {**methods, UNWEIGHTED: methods[FAST]}
         with progress(self.name, len(methods) * len(self.splits)) as advance:
             for method, spec in methods.items():
                 parts = [self._scored(method, spec, f, advance) for f in range(len(self.splits))]
                 table[method] = self._summary(parts)
+                if self.n_labels is None:
+                    rows[method] = self._decided(parts)
                 if self.n_labels is None:
                     drawings[method] = self._pooled([part.quality for part in parts])
                     drawings[f"{method}:cost"] = self._pooled([part.cost_usd for part in parts])
@@ -233,7 +288,23 @@ class _Bench:
             row = self._summary(parts)
             drop = ("ece", "brier")
             table[method] = {key: value for key, value in row.items() if key not in drop}
+        for method, lead in leads(rows, FAST, self.groups[self._tested()]).items():
+            table[method]["fast_lead"] = lead
         return table, drawings
+
+    def _decided(self, parts: Sequence[Scored]) -> FloatArray:
+        """What a method's decisions gain on every row, in the unit of the workload's own metric."""
+        rows = self._tested()
+        truth = self.truth.quality[rows]
+        if all(part.played is not None for part in parts):
+            gains = [part.played.gains for part in parts if part.played is not None]
+            mean: FloatArray = self._pooled(gains).mean(axis=1)
+            return mean
+        quality = self._pooled([part.quality for part in parts])
+        if truth.shape[1] == 2:
+            return metrics.apgr_rows(quality[:, 1] - quality[:, 0], truth)
+        chosen: FloatArray = truth[np.arange(len(rows)), quality.argmax(axis=1)]
+        return chosen
 
     def _summary(self, parts: Sequence[Scored]) -> metrics.Metrics:
         if self.n_labels is not None:
@@ -249,6 +320,10 @@ class _Bench:
                 np.zeros(0),
             )
             row = self._metrics(pooled, self._tested())
+            played = [part.played.array for part in parts if part.played is not None]
+            if played:
+                whole = Played.from_array(self._pooled(played))
+                row |= budget_metrics(whole, self.truth.take(self._tested()))
         times = np.concatenate([part.score_ms for part in parts])
         return {**row, "score_ms": _median(times)} if len(times) else row
 
@@ -285,50 +360,55 @@ class _Bench:
             quality = np.random.default_rng(fold).random(truth.shape)
         return Scored(quality, self.truth.cost_usd[rows], np.zeros(0))
 
-    def _scored(
-        self, method: str, spec: Mapping[str, Any], fold: int, advance: Callable[[int], None]
-    ) -> Scored:
+    def _scored(self, method: str, spec: Spec, fold: int, advance: Callable[[int], None]) -> Scored:
         split = self.splits[fold]
         path = self.cache / self.name / f"{method}-{fold}-{self._key(spec, split)}.npz"
         if not path.is_file():
-            scored = self._fit(self._estimator(spec), split, timed=fold == 0)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            partial = path.with_suffix(".partial.npz")
-            np.savez(partial, quality=scored.quality, cost=scored.cost_usd, ms=scored.score_ms)
-            partial.rename(path)
-        with np.load(path) as before:
-            advance(1)
-            return Scored(before["quality"], before["cost"], before["ms"])
+            data = self._training(split, weighted=method != UNWEIGHTED)
+            shipped = not isinstance(spec, Baseline)
+            self._fit(data, self._estimator(spec), split, shipped, timed=fold == 0).save(path)
+        advance(1)
+        return Scored.load(path)
 
-    def _key(self, spec: Mapping[str, Any], split: Split) -> str:
+    def _training(self, split: Split, *, weighted: bool) -> TrainingSet:
+        """What may be learned from: training rows, or the log without the tested prompts."""
+        if not self.logs:
+            return full_training_set(self.truth, self.batch, split.train)
+        log = self.logs[weighted]
+        return log.take(~np.isin(log.group_id, self.truth.group_id[split.test].astype(str)))
+
+    def _key(self, spec: Spec, split: Split) -> str:
         """Hash of all that decides the predictions; of the code, what was raised by hand."""
         head = "|".join([_MEMBERS, _STACKS, described(spec), self.encoder.digest])
         digest = hashlib.blake2b(head.encode(), digest_size=12)
-        for array in (split.train, split.test, self.truth.quality, self.batch.tokens.flat):
+        logged = [np.nan_to_num(log.outcomes.quality) for log in self.logs.values()]
+        for array in (split.train, split.test, self.truth.quality, self.batch.tokens.flat, *logged):
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
 
-    def _estimator(self, spec: Mapping[str, Any]) -> Estimator:
+    def _estimator(self, spec: Spec) -> Estimator:
         """With its members' predictions kept apart, so that blends share them."""
         return kept(spec, self.cache / self.name / "members", f"{_MEMBERS}|{self.encoder.digest}")
 
-    def _fit(self, estimator: Estimator, split: Split, *, timed: bool) -> Scored:
-        truth, train, test = self.truth, split.train, split.test
-        learn, judge = self.batch.take(train), self.batch.take(test)
-        table = truth.candidates
-        groups = self.groups[train]
-        estimator.fit(learn, truth.quality[train], candidates=table, groups=groups)
-        cost = np.full((len(test), len(table)), np.nan)
+    def _fit(
+        self, data: TrainingSet, estimator: Estimator, split: Split, shipped: bool, *, timed: bool
+    ) -> Scored:
+        truth, batch = self.truth.take(split.test), self.batch.take(split.test)
+        played: Played | None = None
         if truth.has_cost:
-            sent, got = AmountEstimator(link="identity"), AmountEstimator(link="log")
-            sent.fit(learn, truth.input_tokens[train], candidates=table)
-            got.fit(learn, truth.output_tokens[train], candidates=table)
-            cost = table.cost_usd(sent.predict(judge, table), got.predict(judge, table))
-        quality = estimator.predict(judge, table)
+            fitted, predicted, played = play(data, estimator, truth, batch, floored=shipped)
+            quality = predicted.quality
+            cost = truth.candidates.cost_usd(predicted.input_tokens, predicted.output_tokens)
+        else:
+            Y = data.outcomes.quality
+            fitted = estimator.fit(data.batch, Y, candidates=truth.candidates, groups=data.groups)
+            quality = fitted.predict(batch, truth.candidates)
+            cost = np.full(quality.shape, np.nan)
         times: FloatArray = np.zeros(0)
-        if timed:
-            times = self._time(estimator, test[:: max(1, len(test) // _TIMED)][:_TIMED])
-        return Scored(quality, cost, times)
+        if timed and shipped:
+            rows = split.test[:: max(1, len(split.test) // _TIMED)][:_TIMED]
+            times = self._time(fitted, rows)
+        return Scored(quality, cost, times, played)
 
     def _time(self, estimator: Estimator, rows: IntArray) -> FloatArray:
         """Milliseconds from a prompt's text to every candidate's quality, one at a time."""
@@ -366,14 +446,16 @@ def _median(times: FloatArray) -> Estimate:
 
 
 def _print(name: str, table: Mapping[str, metrics.Metrics]) -> None:
+    priced = (
+        "quality_at_25pct_budget",
+        "quality_at_100pct_budget",
+        "hull_gain",
+        "hull_gain_worst",
+        "fast_lead",
+    )
     shown = {
         LLMROUTER: ("routed_quality", "difference_to_best_single", "oracle_gap_closed"),
-        BFCL: (
-            "quality_at_25pct_cost",
-            "quality_at_100pct_cost",
-            "difference_to_best_single",
-            "cost_share_at_best_single_less_1pt",
-        ),
+        **dict.fromkeys((BFCL, MIX, JUDGE, *LOGS), priced),
     }.get(name, ("apgr", "cpt50", "cpt80"))
     columns = (*shown, "ece", "brier", "score_ms")
     rows = [

@@ -11,12 +11,17 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from pipelines.truth import read_truth
+from pipelines.config import JoinConfig
+from pipelines.stages import join
+from pipelines.truth import PRICES, read_truth
 from router_ml.data.full_information import FullInformation
 from router_ml.data.groups import group_codes, group_folds, splits
+from router_ml.data.outcomes import read_candidates, read_outcomes, to_matrices
 from router_ml.errors import ConfigError, SchemaError
+from router_ml.features.encoder import Encoder
 from router_ml.features.query import parse_query
-from router_ml.types.arrays import IntArray
+from router_ml.learning.training_set import TrainingSet, training_set
+from router_ml.types.arrays import FloatArray, IntArray
 from router_ml.types.candidates import TOKENS_PER_MTOK, CandidateTable
 
 MMLU: Final = "routellm-mmlu"
@@ -24,7 +29,12 @@ MMLU_1500: Final = "routellm-mmlu-1500"
 GSM8K: Final = "routellm-gsm8k"
 LLMROUTER: Final = "llmrouter-9"
 BFCL: Final = "bfcl-12"
-WORKLOADS: Final = (MMLU, GSM8K, MMLU_1500, LLMROUTER, BFCL)
+MIX: Final = "mix-10"
+JUDGE: Final = "judge-4"
+LOGS: Final[Mapping[str, str]] = {"mix-10-log": MIX, "bfcl-12-log": BFCL}
+"""Learned from requests and labels alone, judged by the workload named."""
+LOG_FOLDERS: Final[Mapping[str, str]] = {"mix-10-log": "mix", "bfcl-12-log": "bfcl"}
+WORKLOADS: Final = (MMLU, GSM8K, MMLU_1500, LLMROUTER, BFCL, MIX, JUDGE, *LOGS)
 CASCADE_WORKLOADS: Final = (BFCL, GSM8K)
 WEAK: Final = "mixtral-8x7b-instruct-v0.1"
 STRONG: Final = "gpt-4-1106-preview"
@@ -52,7 +62,7 @@ def read_workload(name: str, data: Path) -> FullInformation:
     ConfigError
         If there is no such workload, or its file is not there.
     """
-    base = name if label_count(name) is None else MMLU
+    base = LOGS.get(name, name) if label_count(name) is None else MMLU
     if base not in _READERS:
         raise ConfigError(
             f"workloads are {', '.join(WORKLOADS)} or {MMLU}-<number of labels>, got {name!r}"
@@ -90,11 +100,41 @@ def _bfcl(path: Path) -> FullInformation:
     return read_truth(path.parent, domain="category")
 
 
+def _mix(path: Path) -> FullInformation:
+    return read_truth(path.parent, domain="task")
+
+
+def _judge(path: Path) -> FullInformation:
+    """Billed cost stands for output tokens at a dollar a million, since there are no tokens."""
+    frame = pd.read_parquet(path)
+    first = frame.drop_duplicates("prompt").set_index("prompt")
+    names = sorted(frame["candidate"].unique())
+
+    def wide(column: str) -> FloatArray:
+        table = frame.pivot(index="prompt", columns="candidate", values=column)
+        values: FloatArray = table.reindex(index=first.index, columns=names).to_numpy(dtype=float)
+        return values
+
+    cost_usd = wide("cost_usd")
+    return FullInformation(
+        queries=tuple(parse_query(prompt) for prompt in first.index),
+        candidates=CandidateTable.from_prices(dict.fromkeys(names, (0.0, 1.0))),
+        quality=wide("quality"),
+        cost_usd=cost_usd,
+        latency_ms=np.zeros_like(cost_usd),
+        input_tokens=np.zeros_like(cost_usd),
+        output_tokens=cost_usd * TOKENS_PER_MTOK,
+        domain=tuple(map(str, first["source"])),
+    )
+
+
 _READERS: Final[Mapping[str, tuple[Callable[[Path], FullInformation], str]]] = {
     MMLU: (_routellm, "routellm/mmlu.parquet"),
     GSM8K: (_routellm, "routellm/gsm8k.parquet"),
     LLMROUTER: (_llmrouter, "llmrouter/train.parquet"),
     BFCL: (_bfcl, "bfcl/matrix.parquet"),
+    MIX: (_mix, "mix/matrix.parquet"),
+    JUDGE: (_judge, "judge/matrix.parquet"),
 }
 
 
@@ -135,6 +175,29 @@ def read_cascade_workload(name: str, data: Path) -> FullInformation:
         output_tokens=np.zeros_like(cost),
         answers=tuple(zip(*texts, strict=True)),
     )
+
+
+def read_logs(folder: Path, encoder: Encoder, joined: Path) -> dict[bool, TrainingSet]:
+    """A folder's log as training sets, labels weighted by what the log did not show, and not.
+
+    Parameters
+    ----------
+    folder : with ``requests.jsonl.gz``, ``labels.csv`` and ``prices.json``
+    joined : folder for the join
+    """
+    join.run(
+        JoinConfig(
+            requests=(str(folder / "requests.jsonl.gz"),),
+            labels=(str(folder / "labels.csv"),),
+            prices=(str(folder / PRICES),),
+            output=joined,
+        )
+    )
+    candidates = read_candidates(joined)
+    table = to_matrices(read_outcomes(joined), candidates.names)
+    weighted = training_set(table, candidates, encoder)
+    plain = training_set(table, candidates, encoder, weighted=False, batch=weighted.batch)
+    return {True: weighted, False: plain}
 
 
 @dataclass(frozen=True, slots=True)

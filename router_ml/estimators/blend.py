@@ -1,4 +1,4 @@
-"""What a stack learns about its members: weights, trust in leads, and a calibration."""
+"""What a stack learns about its members: weights and a calibration."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from router_ml.estimators.calibration import (
 )
 from router_ml.estimators.cross_fitting import advantage, squared_errors
 from router_ml.estimators.effects import split_effects, split_predictions
-from router_ml.estimators.trust import believed, lead_trust
 from router_ml.types.arrays import FloatArray, IntArray
 
 IDENTITY: Final = IsotonicCalibrator(np.array([[0.0, 1.0], [0.0, 1.0]]))
@@ -34,14 +33,12 @@ class Blend:
     ----------
     level : :math:`\ell`, of the constants, shape (K,)
     weights : :math:`(a_m, b_m)` by member, >= 0
-    trust : how far each candidate's lead over the best constant is believed, shape (K,)
     calibrator : :math:`g`
     contrast_z : standard errors by which contrasts lower the held-out squared error
     """
 
     level: FloatArray
     weights: Mapping[str, tuple[float, float]]
-    trust: FloatArray
     calibrator: Calibrator
     contrast_z: float = 0.0
 
@@ -56,7 +53,7 @@ class Blend:
         min_z: float,
         calibrate: bool = True,
     ) -> Self:
-        """Solve for weights, drop contrasts that do not earn their place; trust, and calibrate.
+        """Solve for weights, drop contrasts that do not earn their place, and calibrate.
 
         Parameters
         ----------
@@ -83,20 +80,17 @@ class Blend:
             name: (float(solved[j]), float(solved[j + len(names)])) for j, name in enumerate(names)
         }
         flat = {name: (a, 0.0) for name, (a, _) in both.items()}
-        plain = np.ones(len(level))
         errors = [
-            squared_errors(cls(level, w, plain, IDENTITY).combine(held_out), Y, weight)
+            squared_errors(cls(level, w, IDENTITY).combine(held_out), Y, weight)
             for w in (both, flat)
         ]
         _, z = advantage(errors[0], errors[1], groups)
         weights = both if z >= min_z else flat
-        combined = cls(level, weights, plain, IDENTITY).combine(held_out)
-        trust = lead_trust(combined, Y, weight, level)
         calibrator: Calibrator = IDENTITY
         if calibrate:
-            combined = cls(level, weights, trust, IDENTITY).combine(held_out)
+            combined = cls(level, weights, IDENTITY).combine(held_out)
             calibrator = fit_calibrator(combined, Y, weight)
-        return cls(level, weights, trust, calibrator, z)
+        return cls(level, weights, calibrator, z)
 
     @classmethod
     def from_arrays(
@@ -109,19 +103,14 @@ class Blend:
         return cls(
             level=arrays["level_"],
             weights={name: (a, b) for name, (a, b) in weights.items()},
-            trust=arrays["trust_"],
             calibrator=calibrator_from_array(arrays["calibrator_"]),
             contrast_z=contrast_z,
         )
 
     @property
     def arrays(self) -> dict[str, FloatArray]:
-        """Levels, trust and calibration."""
-        return {
-            "level_": self.level,
-            "trust_": self.trust,
-            "calibrator_": self.calibrator.array,
-        }
+        """Levels and calibration."""
+        return {"level_": self.level, "calibrator_": self.calibrator.array}
 
     @property
     def members(self) -> list[str]:
@@ -141,7 +130,7 @@ class Blend:
             common, contrast = split_predictions(quality, self.level)
             a, b = self.weights[name]
             left += a * common + b * contrast
-        return np.clip(self.level + believed(left, self.trust, self.level), 0.0, 1.0)
+        return np.clip(self.level + left, 0.0, 1.0)
 
 
 def cross_fitted_blend(

@@ -12,6 +12,7 @@ from router_ml.estimators.base import State, load_estimator
 from router_ml.estimators.effects import Effects
 from router_ml.estimators.quality import QualityEstimator
 from router_ml.estimators.specs import Spec, as_estimator, as_spec
+from router_ml.estimators.trees import tree_features
 from router_ml.types.arrays import FloatArray
 from router_ml.types.queries import QueryBatch
 
@@ -170,11 +171,6 @@ def _single(x: FloatArray) -> FloatArray:
     """Rounded to single precision, as the graph's trees see it."""
     rounded: FloatArray = x.astype(np.float32).astype(np.float64)
     return rounded
-
-
-def tree_features(queries: QueryBatch, n_dims: int) -> FloatArray:
-    """Lexical columns and the first ``n_dims`` of the embedding, float64 of float32 values."""
-    return np.hstack([queries.lexical, queries.embedding[:, :n_dims]]).astype(np.float64)
 
 
 def tree_parameters(estimator: Any) -> dict[str, Any]:

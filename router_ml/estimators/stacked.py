@@ -19,13 +19,11 @@ from router_ml.types.candidates import CandidateTable
 from router_ml.types.queries import QueryBatch
 
 DEFAULT_MEMBERS: Final[Mapping[str, Mapping[str, Any]]] = {
-    "knn": {"name": "knn", "max_prototypes": 4000},
+    "extra_trees": {"name": "extra_trees"},
     "token_weights": {"name": "token_weights"},
     "deep_averaging": {"name": "deep_averaging"},
-    "lightgbm": {"name": "lightgbm", "base": {"name": "token_weights"}},
 }
-"""Trees see what token weights predict; in a graph that is computed once for both. Prototypes cost
-time by their number and are worth most where there are few."""
+"""Kinds of queries, single words, and what words mean together."""
 MIN_JUDGED: Final = 500
 """Rows to find weights on: with GSM8K's 140 the blend with an encoder was no better than chance."""
 MIN_Z: Final = 1.0
@@ -42,9 +40,8 @@ class StackedQuality(Estimator):
     part and for contrasts, so a member may be believed on how hard a query is and not on who
     answers it best. They need not sum to one: zero weights are the constant router. If held-out
     contrasts do not lower the squared error at all reliably, they are set to zero, and
-    ``report_`` says that no router beats the best constant. Leads over the best constant are then
-    believed as far as held-out rows bear them out. The map :math:`g` is a calibration fitted on the
-    same held-out blend. :class:`router_ml.estimators.blend.Blend` does all of that.
+    ``report_`` says that no router beats the best constant. The map :math:`g` is a calibration
+    fitted on the same held-out blend. :class:`router_ml.estimators.blend.Blend` does all of that.
 
     With a costly member (a fine-tuned encoder) only as many inner folds are held out as it takes to
     find weights and calibration on some 500 rows. Where the first is enough, a costly member is
@@ -55,7 +52,7 @@ class StackedQuality(Estimator):
     Parameters
     ----------
     members : mapping of name to unfitted estimator, or its spec ``{"name": ...}``; default:
-        kNN, token weights, deep averaging, and lightgbm on token weights
+        extra trees, token weights and deep averaging
     n_folds : int, default=4
         Inner folds, grouped.
     calibrate : bool, default=True
@@ -248,10 +245,6 @@ class StackedQuality(Estimator):
             "weights": {name: [round(x, 4) for x in pair] for name, pair in blend.weights.items()},
             "contrast_z": round(z, 2),
             **({} if costly_z is None else {"costly_z": round(costly_z, 2)}),
-            "trust": {
-                name: round(float(x), 4)
-                for name, x in zip(self.candidates_, blend.trust, strict=True)
-            },
             "verdict": (
                 f"contrasts between candidates lower the held-out squared error (z = {z:.1f})"
                 if beaten

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 
 from router_ml.data.full_information import FullInformation
 from router_ml.errors import ConfigError
+from router_ml.evaluation.gate.gate import DEFAULT_MARGIN
 from router_ml.evaluation.intervals import Estimate
 from router_ml.evaluation.policy_table import compare_policies
 from router_ml.policies.base import Policy
@@ -62,6 +63,7 @@ def budget_policies(
     *,
     reference_usd: float,
     shares: Sequence[float] = BUDGET_SHARES,
+    floored: Callable[[BudgetPolicy], BudgetPolicy] | None = None,
 ) -> dict[str, Policy]:
     """Budget policies at shares of a reference cost, those below the cheapest candidate left out.
 
@@ -69,15 +71,15 @@ def budget_policies(
     ----------
     predictions : of training queries, shape (n, K); the budgets are solved on them
     reference_usd : mean dollars a request, such as the best constant's
+    floored : mixes each with constants where held-out evidence for it is missing
     """
     policies: dict[str, Policy] = {}
     for share in shares:
         try:
-            policies[budget_name(share)] = BudgetPolicy.solve(
-                predictions, candidates, budget_usd=share * reference_usd
-            )
+            policy = BudgetPolicy.solve(predictions, candidates, budget_usd=share * reference_usd)
         except ConfigError:
             continue
+        policies[budget_name(share)] = policy if floored is None else floored(policy)
     return policies
 
 
@@ -142,7 +144,9 @@ def full_information_table(
     return table, baseline
 
 
-def verdict(table: Table, baseline: str, routers: Sequence[str], *, margin: float = 0.01) -> str:
+def verdict(
+    table: Table, baseline: str, routers: Sequence[str], *, margin: float = DEFAULT_MARGIN
+) -> str:
     """The sentence a manager wants, as far as the intervals support it.
 
     Routers are tested from the dearest to the cheapest and testing stops at the first that fails,

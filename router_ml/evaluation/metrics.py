@@ -132,6 +132,22 @@ def routellm_metrics(
     return dict(zip(names, estimates, strict=True))
 
 
+def apgr_rows(score: FloatArray, quality: FloatArray) -> FloatArray:
+    """Rows whose mean is APGR up to a constant, shape (n,), for paired differences.
+
+    Parameters
+    ----------
+    score : the higher, the rather the strong candidate, shape (n,)
+    quality : of weak and strong, shape (n, 2)
+    """
+    points = ROUTELLM_BINS + 1
+    columns = routellm_columns(score, quality[:, 0], quality[:, 1])
+    share = columns[:, :points].mean(axis=0)[::-1]
+    weak, strong = quality.mean(axis=0)
+    rows: FloatArray = np.trapezoid(columns[:, 2 * points - 1 : points - 1 : -1], share, axis=1)
+    return rows / float((strong - weak) * (share[-1] - share[0]))
+
+
 def _apgr_and_cpt(total: FloatArray, levels: Sequence[float]) -> FloatArray:
     """APGR and CPTs of totals of shape (..., 25), shape (..., 1 + n_levels)."""
     points = ROUTELLM_BINS + 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from router_ml.estimators.router import RouterEstimator
 from router_ml.evaluation.comparison import BUDGET_SHARES, budget_policies
 from router_ml.features.query import Query
 from router_ml.learning.held_out import fit_router, training_predictions
+from router_ml.learning.targets import evidence
 from router_ml.learning.training_set import TrainingSet
 from router_ml.policies.constant import best_constant
 from router_ml.types.arrays import FloatArray, IntArray
@@ -74,7 +76,14 @@ def cross_fit(
         predictions = ship(f, router, fold_data)(truth.take(rows).queries)
         cost = data.candidates.cost_usd(inside.input_tokens, inside.output_tokens)
         reference = float(cost[:, baseline].mean())
-        policies = budget_policies(inside, data.candidates, reference_usd=reference, shares=shares)
+        known = None if router.quality.oof_ is None else evidence(fold_data, router)
+        policies = budget_policies(
+            inside,
+            data.candidates,
+            reference_usd=reference,
+            shares=shares,
+            floored=None if known is None else partial(known.floored, inside, data.candidates),
+        )
         probs = {
             name: policy.action_probs(predictions, data.candidates)
             for name, policy in policies.items()

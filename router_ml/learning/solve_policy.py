@@ -22,14 +22,15 @@ def solve_policy(
     candidates: CandidateTable,
     evidence: Evidence | None = None,
 ) -> tuple[Policy, dict[str, Any]]:
-    """Build a policy: budgets are solved, ``direct`` ones learned, Thompson's errors measured.
+    """Build a policy: budgets are solved and floored, ``direct`` ones learned, errors measured.
 
     Parameters
     ----------
     spec : as ``policy.json`` holds it, or ``{"name": "budget", "budget_usd": x}``, or ``{"name":
         "budget", "cost_share": s}``: a share of what the best constant costs
     predictions : of the training queries, shape (n, K)
-    evidence : what ``direct`` learns from, and how well each candidate is known
+    evidence : what ``direct`` learns from, how well each candidate is known, and what a budget's
+        floor is measured on; without it a budget has no floor
 
     Returns
     -------
@@ -52,7 +53,11 @@ def solve_policy(
         )
     budget, told = _budget(spec, predictions, candidates)
     if not spec.get("direct", False):
-        return BudgetPolicy.solve(predictions, candidates, budget_usd=budget), told
+        policy = BudgetPolicy.solve(predictions, candidates, budget_usd=budget)
+        if evidence is None:
+            return policy, told
+        policy = evidence.floored(predictions, candidates, policy)
+        return policy, {**told, "floor_share": policy.floor_share}
     if evidence is None:
         raise ConfigError("direct: true needs a log to learn from; there is none here")
     found = learn_budget_policy(

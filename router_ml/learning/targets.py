@@ -10,11 +10,15 @@ import numpy as np
 
 from router_ml.estimators.base import Estimator
 from router_ml.estimators.router import RouterEstimator
+from router_ml.evaluation.floor import with_floor
 from router_ml.evaluation.intervals import cluster_mean
 from router_ml.evaluation.off_policy.pseudo_outcomes import pseudo_outcomes
 from router_ml.learning.held_out import held_out_quality
 from router_ml.learning.training_set import TrainingSet
+from router_ml.policies.budget import BudgetPolicy
 from router_ml.types.arrays import BoolArray, FloatArray, IntArray
+from router_ml.types.candidates import CandidateTable
+from router_ml.types.predictions import Predictions
 
 Learning = Literal["naive", "ipw", "dr"]
 
@@ -36,13 +40,36 @@ class Evidence:
     group_id: IntArray
     rated: BoolArray
 
+    def means(self) -> FloatArray:
+        """DR mean quality of every candidate, shape (K,)."""
+        means: FloatArray = np.average(self.pseudo, axis=0, weights=self.requests)
+        return means
+
     def standard_errors(self) -> FloatArray:
         """Standard error of every candidate's DR mean quality, shape (K,); 1 without a label."""
         share = self.requests / self.requests.mean()
-        mean = np.average(self.pseudo, axis=0, weights=share)
-        deviation = share[:, None] * (self.pseudo - mean)
+        deviation = share[:, None] * (self.pseudo - self.means())
         errors = [cluster_mean(column, self.group_id)[1] for column in deviation.T]
         return np.where(self.rated, np.minimum(errors, 1.0), 1.0)
+
+    def floored(
+        self, predictions: Predictions, candidates: CandidateTable, policy: BudgetPolicy
+    ) -> BudgetPolicy:
+        """The policy mixed with constants as far as evidence is missing; predictions out of fold.
+
+        Candidates that nobody has rated are in no mixture.
+        """
+        if not self.rated.any():
+            return policy
+        rated = np.where(self.rated, self.pseudo, self.pseudo[:, self.rated].min())
+        return with_floor(
+            policy,
+            predictions,
+            candidates,
+            rated,
+            requests=self.requests,
+            group_id=self.group_id,
+        )
 
 
 def training_targets(data: TrainingSet, quality: Estimator, learning: Learning) -> TrainingSet:
@@ -68,8 +95,12 @@ def pseudo_quality(data: TrainingSet, predicted: FloatArray) -> FloatArray:
 def evidence_for(
     policy: Mapping[str, Any], data: TrainingSet, router: RouterEstimator
 ) -> Evidence | None:
-    """What a policy's spec needs beyond predictions; None for most."""
-    wanted = policy.get("direct") or policy.get("name") == "thompson"
+    """What a policy's spec needs beyond predictions; None for most.
+
+    A budget's floor needs quality out of fold: without that there is none.
+    """
+    budget = policy.get("name") == "budget" and router.quality.oof_ is not None
+    wanted = budget or policy.get("direct") or policy.get("name") == "thompson"
     return evidence(data, router) if wanted else None
 
 
@@ -78,6 +109,11 @@ def evidence(data: TrainingSet, router: RouterEstimator) -> Evidence:
     predicted = router.quality.oof_
     if predicted is None:
         predicted = held_out_quality(data, router.quality)
+    return evidence_of(data, predicted)
+
+
+def evidence_of(data: TrainingSet, predicted: FloatArray) -> Evidence:
+    """Pseudo-outcomes by these predictions, shape (n, K), which must be out of fold."""
     return Evidence(
         pseudo=pseudo_quality(data, predicted),
         requests=data.requests,

@@ -32,6 +32,9 @@ class BudgetPolicy(Policy):
     mix : probability of ``cost_weight_low``, in [0, 1]
     offsets : candidate to what is added to its predicted quality before candidates are compared;
         ``evaluation.off_policy.direct`` learns them from a log. Others, and by default all, get 0.
+    floor : candidate to its share in the mixture of constants that costs the same
+    floor_share : how much of the policy is that mixture, in [0, 1]; ``evaluation.floor`` sets both
+        where held-out evidence for the router is missing
 
     Examples
     --------
@@ -53,9 +56,17 @@ class BudgetPolicy(Policy):
         cost_weight_high: float,
         mix: float,
         offsets: Mapping[str, float] | None = None,
+        floor: Mapping[str, float] | None = None,
+        floor_share: float = 0.0,
     ) -> None:
-        if not 0.0 <= mix <= 1.0:
-            raise ConfigError(f"mix must be in [0, 1], got {mix}")
+        for label, value in (("mix", mix), ("floor_share", floor_share)):
+            if not 0.0 <= value <= 1.0:
+                raise ConfigError(f"{label} must be in [0, 1], got {value}")
+        self.floor = dict(floor or {})
+        total = sum(self.floor.values())
+        if min(self.floor.values(), default=0.0) < 0.0 or (floor_share and abs(total - 1) > 1e-6):
+            raise ConfigError(f"floor must be shares >= 0 that add up to 1, got {self.floor}")
+        self.floor_share = floor_share
         self.offsets = dict(offsets or {})
         if not np.all(np.isfinite(list(self.offsets.values()))):
             raise ConfigError(f"offsets must be finite, got {self.offsets}")
@@ -161,7 +172,13 @@ class BudgetPolicy(Policy):
             if share > 0.0:
                 choice = rank(worth - weight * cost_usd, cost_usd, allowed)[:, 0]
                 probs += share * one_hot(choice, cost_usd.shape)
-        return probs
+        if not self.floor_share:
+            return probs
+        constants = np.array([self.floor.get(name, 0.0) for name in candidates.names])
+        fixed = self.floor_share * constants * allowed
+        # What a mask takes from the constants goes to the router.
+        mixed: FloatArray = fixed + (1.0 - fixed.sum(axis=1, keepdims=True)) * probs
+        return mixed
 
 
 def _worth(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,6 @@ from router_ml.checks.examples import (
 from router_ml.estimators.base import Estimator
 from router_ml.estimators.calibration import fit_calibrator
 from router_ml.estimators.registry import load_all, make_estimator
-from router_ml.estimators.stacked import StackedQuality
 from router_ml.export.graph import FeatureTensors, GraphBuilder
 from router_ml.export.heads.base import add_head
 from router_ml.export.heads.calibration import add_calibration
@@ -85,17 +83,6 @@ def test_head_agrees(name: str, labels: str) -> None:
         for i in range(min(5, len(batch))):
             alone = run(session, batch.take(np.array([i])))[0]
             np.testing.assert_allclose(alone / scale[i], expected[i] / scale[i], atol=1e-4)
-
-
-def test_head_believes_leads_in_part() -> None:
-    queries, table = example_batch(300, n_dims=DIMS), example_candidates(3)
-    stack = StackedQuality(members={"linear": {"name": "linear", "contrast_penalty": 10.0}})
-    stack.fit(queries, example_labels(queries, 3), candidates=table)
-    trusting = stack.predict(queries, table)
-    stack.blend_ = replace(stack.blend_, trust=np.array([0.3, 1.0, 0.0]))
-    expected = stack.predict(queries, table)
-    assert np.abs(expected - trusting).max() > 0.01
-    np.testing.assert_allclose(run(scorer(stack), queries), expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("n", [1, 5, 300, 5000])

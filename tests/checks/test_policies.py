@@ -23,7 +23,15 @@ ARGUMENTS: Mapping[str, list[Mapping[str, Any]]] = {
             "cost_weight_high": 50.0,
             "mix": 0.4,
             "offsets": {"c0": 0.2, "c3": -0.1, "retired": 0.5},
-        }
+        },
+        {
+            "budget_usd": 1e-3,
+            "cost_weight_low": 10.0,
+            "cost_weight_high": 50.0,
+            "mix": 0.4,
+            "floor": {"c1": 0.25, "c2": 0.75},
+            "floor_share": 0.3,
+        },
     ],
     "constant": [{"candidate": "c2"}],
     "cost_aware": [{}, {"cost_weight": 30.0, "latency_weight": 1e-4}],

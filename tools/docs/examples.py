@@ -65,9 +65,14 @@ def commands(page: str) -> list[Command]:
 
 
 def run(page: Path, folder: Path) -> list[str]:
-    """Run a page's commands in ``folder``, in one shell; what each printed.
+    """Run a page's commands in ``folder``, in one shell; what each printed on standard output.
 
     The port 8080 of a page is a free one here. What is left running at the end is ended.
+
+    Raises
+    ------
+    RuntimeError
+        If a command ends with a traceback.
     """
     wanted = commands(page.read_text(encoding="utf-8"))
     with socket.socket() as probe:
@@ -88,12 +93,13 @@ def run(page: Path, folder: Path) -> list[str]:
         ["bash", "-c", script],
         cwd=folder,
         env=environ,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        capture_output=True,
         text=True,
         check=False,
         timeout=_LIMIT_S,
     )
+    if "Traceback" in done.stderr:
+        raise RuntimeError(f"a command of {page.name} failed:\n{done.stderr[-3_000:]}")
     printed = done.stdout.replace(port, _PORT).split(f"{_MARK}\n")
     return [text.replace(str(folder), "…").lstrip("\n") for text in printed[: len(wanted)]]
 

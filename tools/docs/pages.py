@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tools.docs import bundle, configuration, http_api, python_api, settings, tables
+from tools.docs import (
+    bundle,
+    configuration,
+    http_api,
+    log_fields,
+    python_api,
+    settings,
+    tables,
+)
 from tools.docs.figures import figures
 
 
@@ -21,6 +29,7 @@ def generated(root: Path) -> dict[str, str]:
         "reference/tables.md": tables.page(),
         "reference/bundle.md": bundle.page(),
         "reference/http.md": http_api.page(),
+        "reference/log-fields.md": log_fields.page(),
         "reference/settings.md": settings.page(),
     }
     found |= {f"reference/python/{name}": text for name, text in python_api.pages(root).items()}

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
-
-from scipy.special import ndtr, ndtri, stdtrit
+from typing import Any, Final, Literal
 
 from router_ml.errors import ConfigError
 from router_ml.evaluation.intervals import Estimate, cluster_mean
@@ -15,6 +13,9 @@ from router_ml.types.arrays import FloatArray, IntArray
 Mode = Literal["save", "superior"]
 Peeking = Literal["once", "sequence", "spending"]
 Verdict = Literal["better", "not worse", "shown to be worse", "can't tell"]
+
+DEFAULT_MARGIN: Final = 0.01
+"""Quality that may be lost: of the gate, of its config, and in the sentence that is printed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +197,7 @@ class Gate:
         self,
         *,
         mode: Mode = "save",
-        margin: float = 0.01,
+        margin: float = DEFAULT_MARGIN,
         alpha: float = 0.025,
         cost_weight: float = 0.0,
         gain: float = 0.02,
@@ -242,6 +243,8 @@ class Gate:
         labelled_rows : rows with a quality label; default: n
         look : round, from 1; used by ``spending`` alone
         """
+        from scipy.special import ndtr, ndtri  # not at the top: configs read the defaults here
+
         labelled = len(quality_difference) if labelled_rows is None else labelled_rows
         if self.mode == "save":
             values, threshold = quality_difference, -self.margin
@@ -270,6 +273,8 @@ class Gate:
 
     def multiplier(self, groups: int, look: int = 1) -> float:
         """Standard errors between the mean and a one-sided bound."""
+        from scipy.special import stdtrit
+
         if self.peeking == "sequence":
             # Near-optimal rho for a two-sided sequence at 2 alpha, tightest at plan_groups.
             log = -2.0 * math.log(2.0 * self.alpha)

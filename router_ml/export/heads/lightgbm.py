@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from router_ml.estimators.lightgbm import LightGBMEstimator
+from router_ml.estimators.trees import float_below
 from router_ml.export.graph import FeatureTensors, GraphBuilder
 from router_ml.export.heads.base import add_head
 from router_ml.export.heads.quality import AXIS_1, add_effects, clip_quality
@@ -114,17 +115,3 @@ class Forest:
         row = (self.n_trees, number, feature, mode, value, 0, 0, int(left_when_missing))
         for column, entry in zip(self.nodes.values(), row, strict=True):
             column.append(entry)
-
-
-def float_below(threshold: float) -> float:
-    """The largest float32 not above a double: ``x <= t`` is then the same for every float32 x.
-
-    Examples
-    --------
-    >>> float_below(0.1) <= 0.1
-    True
-    """
-    single = np.float32(threshold)
-    if float(single) > threshold:
-        single = np.nextafter(single, np.float32(-np.inf))
-    return float(single)

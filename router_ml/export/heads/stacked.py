@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from router_ml.estimators.stacked import StackedQuality
-from router_ml.estimators.trust import believed
 from router_ml.export.graph import FeatureTensors, GraphBuilder
 from router_ml.export.heads.base import add_head
 from router_ml.export.heads.calibration import add_calibration
@@ -18,11 +17,8 @@ def _(estimator: StackedQuality, graph: GraphBuilder, features: FeatureTensors) 
     k = len(fitted.level)
     weights = [fitted.weights[name] for name in estimator.members_]
     # A member adds a * common + b * contrast = b * left + (a - b) * mean(left), its left being its
-    # quality less the level, and then leads are shrunken: linear, so that all is one product.
-    shrink = believed(np.eye(k), fitted.trust, fitted.level)
-    blend = np.vstack(
-        [(b * np.eye(k) + np.full((k, k), (a - b) / k)) @ shrink for a, b in weights] or [[]]
-    )
+    # quality less the level: linear, so that all is one product.
+    blend = np.vstack([b * np.eye(k) + np.full((k, k), (a - b) / k) for a, b in weights] or [[]])
     if members := [add_head(member, graph, features) for member in estimator.members_.values()]:
         rest = fitted.level - np.tile(fitted.level, len(members)) @ blend
         total = affine(graph, graph.op("Concat", *members, axis=1), blend, rest)
