@@ -7,6 +7,7 @@ import gc
 import math
 import os
 import signal
+import tempfile
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -23,6 +24,7 @@ from serving.http.errors import MEDIA_TYPE, problem, problem_of
 from serving.http.protocol import ConnectionLimits, LimitedProtocol
 from serving.loading.loader import Loader
 from serving.loading.sources import check_source
+from serving.metrics.shared import FOLDER_VARIABLE
 from serving.routes import routes
 from serving.service import Service
 from serving.settings import Settings
@@ -51,7 +53,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings : ``None`` = from ``ROUTER_SERVE_*``
     """
     settings = Settings.from_environ() if settings is None else settings
-    service = Service(settings=settings, loader=Loader(settings=settings), telemetry=Telemetry())
+    service = Service(
+        settings=settings,
+        loader=Loader(settings=settings),
+        telemetry=Telemetry(baseline=settings.baseline),
+    )
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -109,7 +115,9 @@ def run(settings: Settings) -> None:
         serve(create_app(settings), settings)
     else:
         os.environ.update(settings.to_environ())
-        serve("serving.app:create_app", settings, factory=True, workers=settings.workers)
+        with tempfile.TemporaryDirectory(prefix="router-metrics-") as folder:
+            os.environ[FOLDER_VARIABLE] = folder
+            serve("serving.app:create_app", settings, factory=True, workers=settings.workers)
 
 
 def serve(app: FastAPI | str, settings: Settings, **options: Any) -> None:

@@ -79,6 +79,9 @@ class Feedback:
             given.decision_id, given.name, "unchanged" if unchanged else "recorded"
         )
         self.telemetry.feedback[answer.status] += 1
+        if not unchanged:
+            self.telemetry.learned("quality", given.quality)
+            self.telemetry.learned("cost_usd", given.cost_usd)
         return self._encode(answer)
 
     async def _write(self, row: FeedbackRow, size: int) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from router_ml.errors import InvalidRequestError
 from router_ml.features.query import Query, parse_query
-from router_ml.runtime.constraints import Constraints, requiring
+from router_ml.runtime.constraints import NO_CONSTRAINTS, Constraints, requiring
 from serving.http.call import NO_CALL, Call
 from serving.schemas import Limits, RouteRequest
 from serving.tool_cache import ToolCache
@@ -95,9 +95,11 @@ def _limits(request: RouteRequest, call: Call) -> Constraints:
                     f"{name} stands at the top and in constraints; give it once"
                 )
             given[name] = value
-    needs = _needs(request, given.pop("requires", ()))
     if call.key is not None and call.key.candidates is not None:
         given["permitted"] = call.key.candidates
+    if not given and request.response_format is None and request.reasoning_effort is None:
+        return NO_CONSTRAINTS
+    needs = _needs(request, given.pop("requires", ()))
     if not given:
         return requiring(needs)
     if "candidates" in given:

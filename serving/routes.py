@@ -8,8 +8,8 @@ from starlette.routing import Route
 
 from serving.http.call import Call
 from serving.http.endpoint import Buffered, Endpoint
+from serving.metrics.families import Families
 from serving.service import Service
-from serving.telemetry import Collector
 
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -63,10 +63,5 @@ async def _healthz(call: Call) -> bytes:
 async def _metrics(service: Service, call: Call) -> bytes:
     from prometheus_client.exposition import generate_latest
 
-    collector = Collector(
-        telemetry=service.telemetry,
-        loader=service.loader,
-        log=service.log,
-        heartbeats=service.heartbeats(),
-    )
-    return generate_latest(collector.registry())
+    families = Families(service.metrics.all(), baseline=service.telemetry.baseline)
+    return generate_latest(families.registry())

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -25,6 +28,8 @@ from serving.loading.loader import Loader, Router
 from serving.log.decision_log import DecisionLog
 from serving.log.ids import DecisionIds
 from serving.log.recorder import Recorder
+from serving.metrics.shared import FOLDER_VARIABLE, SharedMetrics
+from serving.metrics.snapshot import Snapshot, snapshot
 from serving.requests import Ask, read_ask
 from serving.schemas import (
     BatchRequest,
@@ -62,6 +67,8 @@ class Service:
         )
         self.feedback = Feedback(telemetry=telemetry)
         self._key_file: KeyFile | None = None
+        folder = os.environ.get(FOLDER_VARIABLE)
+        self.metrics = SharedMetrics(folder=Path(folder) if folder else None, take=self._snapshot)
         self._batcher = Batcher(answer=self._answer_bytes, max_waiting=settings.max_waiting)
         self._batches = 0
         self._one_batch = asyncio.Semaphore(1)
@@ -96,6 +103,7 @@ class Service:
             )
             self._recorder = Recorder(log=self.log, arm=settings.arm, text=settings.log_text)
         self.loader.start()
+        self.metrics.start()
 
     def close(self) -> None:
         """Stop following source and keys, and write what the log still holds."""
@@ -104,6 +112,7 @@ class Service:
         self.loader.close()
         if self.log is not None:
             self.log.close(self.settings.shutdown_s)
+        self.metrics.close()
 
     def hang_up(self) -> None:
         """SIGHUP: write what waits, go on in a new log file, and read the keys again."""
@@ -127,8 +136,14 @@ class Service:
         wait_s = self._patience(
             call, self.settings.slow_deadline_ms if slow else self.settings.deadline_ms
         )
+        begun = time.perf_counter()
         ask = self._read_ask(read_json(self._route, call.body), call)
-        return await self._batcher.decide(router, ask, wait_s=wait_s)
+        read = time.perf_counter()
+        answer = await self._batcher.decide(router, ask, wait_s=wait_s)
+        self.telemetry.stage("wait", call.waited_s)
+        self.telemetry.stage("read", read - begun)
+        self.telemetry.stage("score", time.perf_counter() - read)
+        return answer
 
     async def route_batch(self, call: Call) -> bytes:
         """``POST /v1/route/batch``; scored in a thread, one at a time, so that others go on."""
@@ -198,6 +213,9 @@ class Service:
             found.append("router source: the last good bundle is in service, unconfirmed")
         return found
 
+    def _snapshot(self) -> Snapshot:
+        return snapshot(self.telemetry, self.loader, self.log, self.heartbeats())
+
     def _put_in_force(self, keys: Keyring) -> None:
         self.access.keys = keys
 
@@ -222,7 +240,7 @@ class Service:
 
     def _answer(self, router: Router, ask: Ask, decision: Decision) -> RouteResponse:
         decision_id = self._ids.next()
-        self.telemetry.decisions[decision.candidate] += 1
+        self.telemetry.decided(decision)
         request = ask.request
         # The longest part of the answer and of the row: written once.
         ranking: Any = msgspec.Raw(self._encode(decision.ranking))

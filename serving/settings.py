@@ -85,6 +85,7 @@ class Settings:
         replaces it
     slow_deadline_ms : the same where the router takes milliseconds (a transformer), and cascades
     batch_deadline_ms : the same for batches
+    baseline : candidate that predicted savings are measured against in ``/metrics``; ``""`` = none
     arm : stands in every decision row, so that deployments side by side can be told apart
     random_state : seeds draws of randomising policies; ``None`` = fresh entropy
 
@@ -131,6 +132,7 @@ class Settings:
     deadline_ms: float = 50.0
     slow_deadline_ms: float = 1_000.0
     batch_deadline_ms: float = 10_000.0
+    baseline: str = ""
     arm: str = "default"
     random_state: int | None = None
 

@@ -50,6 +50,7 @@ from router_ml.estimators.specs import Spec
 from router_ml.estimators.stacked import DEFAULT_MEMBERS
 from router_ml.evaluation import metrics
 from router_ml.evaluation.intervals import Estimate
+from router_ml.evaluation.two_candidates import apgr_rows, two_candidates
 from router_ml.export.encoders import add_encoder
 from router_ml.export.graph import GraphBuilder
 from router_ml.export.heads.base import add_head
@@ -302,7 +303,7 @@ class _Bench:
             return mean
         quality = self._pooled([part.quality for part in parts])
         if truth.shape[1] == 2:
-            return metrics.apgr_rows(quality[:, 1] - quality[:, 0], truth)
+            return apgr_rows(quality[:, 1] - quality[:, 0], truth)
         chosen: FloatArray = truth[np.arange(len(rows)), quality.argmax(axis=1)]
         return chosen
 
@@ -335,9 +336,7 @@ class _Bench:
             return row | metrics.curve_metrics(choices, truth, self.truth.cost_usd[rows], groups)
         if self.name == LLMROUTER:
             return row | metrics.best_of_all(np.argmax(scored.quality, axis=1), truth, groups)
-        return row | metrics.two_candidates(
-            scored.quality[:, 1] - scored.quality[:, 0], truth, groups
-        )
+        return row | two_candidates(scored.quality[:, 1] - scored.quality[:, 0], truth, groups)
 
     def tested_truth(self) -> FullInformation:
         """Truth of the tested rows, in the order of pooled predictions."""

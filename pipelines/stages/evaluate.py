@@ -39,6 +39,7 @@ from router_ml.evaluation.metrics import Metrics
 from router_ml.evaluation.off_policy.propensities import with_propensities
 from router_ml.evaluation.off_policy.today import TODAY
 from router_ml.evaluation.today_on_matrix import today_on_matrix
+from router_ml.evaluation.two_candidates import two_candidates
 from router_ml.policies.constant import best_constant
 from router_ml.runtime.runtime import Runtime
 from router_ml.types.candidates import CandidateTable
@@ -179,7 +180,7 @@ def _curve(predictions: Predictions, candidates: CandidateTable, truth: FullInfo
     if len(candidates) == 2:
         order = np.argsort(truth.quality.mean(axis=0), kind="stable")  # weak, strong
         lead = predictions.quality[:, order[1]] - predictions.quality[:, order[0]]
-        found |= metrics.two_candidates(lead, truth.quality[:, order], truth.groups)
+        found |= two_candidates(lead, truth.quality[:, order], truth.groups)
     return found
 
 

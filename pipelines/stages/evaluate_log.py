@@ -14,11 +14,12 @@ from router_ml.data.outcomes import TrainingTable
 from router_ml.errors import OverlapError
 from router_ml.evaluation.calibration import ece_estimate
 from router_ml.evaluation.columns import in_columns
+from router_ml.evaluation.comparison import as_dict
 from router_ml.evaluation.curves import hull_mixture
 from router_ml.evaluation.gate.gate import Gate
 from router_ml.evaluation.intervals import Estimate
 from router_ml.evaluation.logged import LogEvaluation, log_evaluation
-from router_ml.evaluation.metrics import candidate_share
+from router_ml.evaluation.metrics import candidate_share, log_metrics
 from router_ml.evaluation.off_policy.assessment import Assessment
 from router_ml.evaluation.off_policy.estimators import effective_sample_size
 from router_ml.evaluation.off_policy.today import TODAY
@@ -82,7 +83,7 @@ def evaluate_log(
         "kind": "log",
         "rows": len(table),
         "propensities": table.propensity_source,
-        "policies": {name: _estimates(parts) for name, parts in found.items()},
+        "policies": as_dict({name: log_metrics(parts) for name, parts in found.items()}),
         "assessments": {
             name: {part: one.as_dict() for part, one in parts.items()}
             for name, parts in found.items()
@@ -157,19 +158,6 @@ def shares(names: tuple[str, ...], probs: Mapping[str, FloatArray]) -> dict[str,
         for policy, p in probs.items()
         if policy not in names
     }
-
-
-def _estimates(parts: Mapping[str, Assessment]) -> dict[str, dict[str, Any]]:
-    quality = parts["quality"].estimates
-    chosen = {
-        "quality_snips": quality["SNIPS"],
-        "quality_dr": quality["DR"],
-        "quality_bernstein": quality["empirical_bernstein"],
-        "cost_usd_dr": parts["cost_usd"].estimates["DR"],
-    }
-    if "utility" in parts:
-        chosen["utility_dr"] = parts["utility"].estimates["DR"]
-    return {name: estimate.as_dict() for name, estimate in chosen.items()}
 
 
 def _print(

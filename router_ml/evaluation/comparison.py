@@ -11,12 +11,12 @@ import numpy as np
 from router_ml.data.full_information import FullInformation
 from router_ml.errors import ConfigError
 from router_ml.evaluation.gate.gate import DEFAULT_MARGIN
-from router_ml.evaluation.intervals import Estimate
-from router_ml.evaluation.policy_table import compare_policies
+from router_ml.evaluation.intervals import Estimate, bootstrap
+from router_ml.evaluation.metrics import METRICS, expected, policy_metrics
 from router_ml.policies.base import Policy
 from router_ml.policies.budget import BudgetPolicy
 from router_ml.policies.constant import best_constant, constant_probs
-from router_ml.types.arrays import FloatArray
+from router_ml.types.arrays import FloatArray, IntArray
 from router_ml.types.candidates import CandidateTable
 from router_ml.types.predictions import Predictions
 
@@ -117,6 +117,71 @@ def baselines(truth: FullInformation) -> dict[str, FloatArray]:
     return probs
 
 
+def compare_policies(
+    action_probs: Mapping[str, FloatArray],
+    *,
+    baseline: str,
+    quality: FloatArray,
+    cost_usd: FloatArray,
+    played: Mapping[str, tuple[FloatArray, FloatArray]] | None = None,
+    group_id: IntArray | None = None,
+    cost_weight: float = 0.0,
+    n_resamples: int = 2_000,
+    random_state: int = 0,
+) -> dict[str, dict[str, Estimate]]:
+    r"""Evaluate policies where every candidate's outcome is known.
+
+    Utility is :math:`u = q - \lambda c`. All policies share the bootstrap samples, so every
+    difference is paired.
+
+    Parameters
+    ----------
+    action_probs : arrays of shape (n, K) by policy name
+    baseline : name of the policy that others are compared with, such as the best constant
+    quality, cost_usd : float arrays, shape (n, K), finite
+    played : quality and cost_usd of every row, shape (n,) each, of what is no choice of one
+        candidate: a cascade, by name
+    group_id : int array, shape (n,), the unit that is resampled
+    cost_weight : :math:`\lambda`, quality per dollar
+
+    Returns
+    -------
+    For every policy: ``quality``, ``cost_usd``, ``utility``, ``regret``, ``cost_per_quality``,
+    ``oracle_gap_closed`` (from the baseline's utility to the oracle's), and against the baseline
+    ``quality_difference``, ``utility_difference`` and ``cost_ratio``
+
+    Examples
+    --------
+    >>> quality, cost = np.array([[1.0, 0.0], [1.0, 1.0]]), np.array([[4.0, 1.0], [4.0, 1.0]])
+    >>> probs = {"first": np.eye(2)[[0, 0]], "router": np.eye(2)[[0, 1]]}
+    >>> table = compare_policies(probs, baseline="first", quality=quality, cost_usd=cost)
+    >>> table["router"]["quality"].value, table["router"]["cost_ratio"].value
+    (1.0, 0.625)
+    """
+    if baseline not in action_probs:
+        raise ConfigError(f"baseline {baseline!r} is not among {', '.join(action_probs)}")
+    oracle = (quality - cost_weight * cost_usd).max(axis=1)
+    columns = [np.ones(len(quality)), oracle]
+    for probs in action_probs.values():
+        columns += [expected(probs, quality), expected(probs, cost_usd)]
+    played = played or {}
+    for pair in played.values():
+        columns += pair
+    names = [*action_probs, *played]
+    estimates = bootstrap(
+        np.column_stack(columns),
+        lambda total: policy_metrics(total, names.index(baseline), cost_weight),
+        group_id=group_id,
+        n_resamples=n_resamples,
+        random_state=random_state,
+    )
+    width = len(METRICS)
+    return {
+        name: dict(zip(METRICS, estimates[i * width : (i + 1) * width], strict=True))
+        for i, name in enumerate(names)
+    }
+
+
 def full_information_table(
     truth: FullInformation,
     router_probs: Mapping[str, FloatArray],
@@ -128,7 +193,7 @@ def full_information_table(
     """Constants, random, oracle and routers side by side; returns the table and its baseline.
 
     The baseline is the best constant *on these rows*: chosen with hindsight, so it is the hardest.
-    ``played`` as :func:`router_ml.evaluation.policy_table.compare_policies` takes it.
+    ``played`` as ``compare_policies`` takes it.
     """
     baseline = truth.candidates.names[best_constant(truth.quality, truth.cost_usd)]
     table = compare_policies(

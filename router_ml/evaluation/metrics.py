@@ -11,6 +11,7 @@ from router_ml.errors import SchemaError
 from router_ml.evaluation.calibration import brier, ece_debiased, ece_estimate
 from router_ml.evaluation.curves import Curve
 from router_ml.evaluation.intervals import Estimate, bootstrap, bootstrap_mean
+from router_ml.evaluation.off_policy.assessment import Assessment
 from router_ml.policies.base import rank
 from router_ml.policies.constant import best_constant
 from router_ml.types.arrays import FloatArray, IntArray
@@ -21,8 +22,58 @@ _CURVE_RESAMPLES: Final = 400
 COST_WEIGHTS: Final = np.concatenate([[0.0], np.geomspace(0.01, 3e3, 59)])
 """Operating points of a curve, quality per dollar."""
 COST_SHARES: Final = (0.25, 0.5, 1.0)
-ROUTELLM_BINS: Final = 10
-"""RouteLLM sweeps the edges of ten equal-mass bins of the score: eleven thresholds."""
+
+
+METRICS: Final = (
+    "quality",
+    "cost_usd",
+    "utility",
+    "regret",
+    "cost_per_quality",
+    "oracle_gap_closed",
+    "quality_difference",
+    "utility_difference",
+    "cost_ratio",
+)
+"""What a report says of every policy on full information, in the order of :func:`policy_metrics`.
+
+Differences and the ratio are against the baseline; the gap is from its utility to the oracle's.
+"""
+
+
+def policy_metrics(total: FloatArray, baseline: int, cost_weight: float) -> FloatArray:
+    """All metrics of all policies, policy by policy, from totals of shape (..., 2 + 2P)."""
+    mean = total[..., 1:] / total[..., :1]
+    oracle, quality, cost = mean[..., 0], mean[..., 1::2], mean[..., 2::2]
+    utility = quality - cost_weight * cost
+    q0, c0, u0 = quality[..., baseline], cost[..., baseline], utility[..., baseline]
+    out = []
+    for i in range(quality.shape[-1]):
+        q, c, u = quality[..., i], cost[..., i], utility[..., i]
+        gap = gap_closed(u, u0, oracle)
+        out += [q, c, u, oracle - u, _ratio(c, q, 0.0), gap, q - q0, u - u0, _ratio(c, c0, 1.0)]
+    return np.stack(out, axis=-1)
+
+
+def _ratio(value: FloatArray, unit: FloatArray, of_nothing: float) -> FloatArray:
+    """``value / unit``; infinite where only the unit is zero, ``of_nothing`` where both are."""
+    ratio = np.where(value > 0, np.inf, of_nothing)
+    np.divide(value, unit, out=ratio, where=unit > 0)
+    return ratio
+
+
+def log_metrics(parts: Mapping[str, Assessment]) -> Metrics:
+    """What a report says of a policy on a log: its estimates of quality, cost and utility."""
+    quality = parts["quality"].estimates
+    chosen = {
+        "quality_snips": quality["SNIPS"],
+        "quality_dr": quality["DR"],
+        "quality_bernstein": quality["empirical_bernstein"],
+        "cost_usd_dr": parts["cost_usd"].estimates["DR"],
+    }
+    if "utility" in parts:
+        chosen["utility_dr"] = parts["utility"].estimates["DR"]
+    return chosen
 
 
 def expected(action_probs: FloatArray, outcome: FloatArray) -> FloatArray:
@@ -56,117 +107,6 @@ def gap_closed(value: FloatArray, single: FloatArray, oracle: FloatArray) -> Flo
     return np.where(gap > 0, (value - single) / np.where(gap > 0, gap, 1.0), 0.0)
 
 
-def routellm_columns(
-    score: FloatArray, weak: FloatArray, strong: FloatArray, *, random_state: int = 0
-) -> FloatArray:
-    """Rows whose totals give the whole RouteLLM curve, shape (n, 2 * 11 + 3).
-
-    Parameters
-    ----------
-    score : float array, shape (n,); the higher, the rather the strong candidate
-    weak, strong : float arrays, shape (n,), quality of each candidate
-    random_state : seeds the tiny jitter that breaks ties of the score
-
-    Returns
-    -------
-    strong calls at each threshold, quality at each threshold, weak quality, strong quality, ones
-    """
-    score = np.asarray(score, dtype=float)
-    spread = float(np.ptp(score)) or 1.0
-    if len(np.unique(score)) < len(score):
-        score = score + np.random.default_rng(random_state).uniform(0, 1e-9 * spread, len(score))
-    edges = np.quantile(score, np.linspace(0.0, 1.0, ROUTELLM_BINS + 1))
-    # The last threshold is strict, so that one end of the curve is the weak candidate alone.
-    routed = np.column_stack([*(score >= edge for edge in edges[:-1]), score > edges[-1]])
-    quality = np.where(routed, strong[:, None], weak[:, None])
-    return np.column_stack([routed, quality, weak, strong, np.ones(len(score))])
-
-
-def routellm_metrics(
-    score: FloatArray,
-    weak: FloatArray,
-    strong: FloatArray,
-    *,
-    levels: Sequence[float] = (0.5, 0.8),
-    group_id: IntArray | None = None,
-    n_resamples: int = 2_000,
-    random_state: int = 0,
-) -> dict[str, Estimate]:
-    r"""APGR and CPT by RouteLLM's protocol, with bootstrap intervals.
-
-    .. math:: \mathrm{APGR} = \frac{\mathrm{AUC} - q_w}{q_s - q_w}
-
-    where AUC is the trapezoid of quality over the share of strong calls at eleven thresholds, and
-    CPT(x) is the share of strong calls at which quality reaches :math:`q_w + x (q_s - q_w)`, by
-    linear interpolation. Thresholds stay those of the full sample in every resample.
-
-    Parameters
-    ----------
-    score, weak, strong : float arrays, shape (n,), as in :func:`routellm_columns`
-    levels : the x of CPT
-    group_id : int array, shape (n,), the unit that is resampled
-
-    Returns
-    -------
-    ``apgr`` (0.5 for a random router) and ``cpt50`` …, shares in [0, 1]
-
-    References
-    ----------
-    .. [1] Ong et al., "RouteLLM: Learning to Route LLMs with Preference Data", 2024.
-
-    Examples
-    --------
-    >>> score, weak, strong = np.arange(100.0), np.zeros(100), np.ones(100)
-    >>> metrics = routellm_metrics(score, weak, strong)
-    >>> round(metrics["apgr"].value, 3), round(metrics["cpt50"].value, 3)
-    (0.5, 0.5)
-    """
-    estimates = bootstrap(
-        routellm_columns(score, weak, strong, random_state=random_state),
-        lambda total: _apgr_and_cpt(total, levels),
-        group_id=group_id,
-        n_resamples=n_resamples,
-        random_state=random_state,
-    )
-    names = ["apgr", *(f"cpt{round(100 * level)}" for level in levels)]
-    return dict(zip(names, estimates, strict=True))
-
-
-def apgr_rows(score: FloatArray, quality: FloatArray) -> FloatArray:
-    """Rows whose mean is APGR up to a constant, shape (n,), for paired differences.
-
-    Parameters
-    ----------
-    score : the higher, the rather the strong candidate, shape (n,)
-    quality : of weak and strong, shape (n, 2)
-    """
-    points = ROUTELLM_BINS + 1
-    columns = routellm_columns(score, quality[:, 0], quality[:, 1])
-    share = columns[:, :points].mean(axis=0)[::-1]
-    weak, strong = quality.mean(axis=0)
-    rows: FloatArray = np.trapezoid(columns[:, 2 * points - 1 : points - 1 : -1], share, axis=1)
-    return rows / float((strong - weak) * (share[-1] - share[0]))
-
-
-def _apgr_and_cpt(total: FloatArray, levels: Sequence[float]) -> FloatArray:
-    """APGR and CPTs of totals of shape (..., 25), shape (..., 1 + n_levels)."""
-    points = ROUTELLM_BINS + 1
-    mean = total[..., :-1] / total[..., -1:]
-    # Ascending share of strong calls: the thresholds come from low (all strong) to high.
-    share, quality = mean[..., points - 1 :: -1], mean[..., 2 * points - 1 : points - 1 : -1]
-    weak, strong = mean[..., -2], mean[..., -1]
-    width = share[..., -1] - share[..., 0]
-    area = np.trapezoid(quality, share, axis=-1) - weak * width
-    out = [area / ((strong - weak) * width)]
-    flat_share, flat_quality = share.reshape(-1, points), quality.reshape(-1, points)
-    for level in levels:
-        target = np.ravel(weak + level * (strong - weak))
-        # numpy.interp on qualities that need not ascend, exactly as the published code does.
-        rows = zip(target, flat_quality, flat_share, strict=True)
-        out.append(np.reshape([np.interp(t, q, s) for t, q, s in rows], np.shape(weak)))
-    return np.stack(out, axis=-1)
-
-
 def calibration_metrics(predicted: FloatArray, quality: FloatArray, groups: IntArray) -> Metrics:
     """Brier score and debiased ECE, pooled over candidates."""
     squares = ((predicted - quality) ** 2).mean(axis=1)
@@ -178,13 +118,6 @@ def calibration_metrics(predicted: FloatArray, quality: FloatArray, groups: IntA
         "ece": Estimate(debiased, plain.low + shift, plain.high + shift, plain.n),
         "brier": Estimate(brier(predicted, quality), score.low, score.high, score.n),
     }
-
-
-def two_candidates(score: FloatArray, quality: FloatArray, groups: IntArray) -> Metrics:
-    """RouteLLM's APGR and CPT; columns of ``quality`` are weak and strong."""
-    return routellm_metrics(
-        score, quality[:, 0], quality[:, 1], group_id=groups, n_resamples=N_RESAMPLES
-    )
 
 
 def best_of_all(choice: IntArray, quality: FloatArray, groups: IntArray) -> Metrics:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from typing import Any, Final
 
@@ -52,6 +52,8 @@ class Constraints:
     requires: tuple[str, ...] = ()
     permitted: tuple[str, ...] | None = None
     least_tokens: int = 0
+    is_plain: bool = field(default=False, init=False, repr=False, compare=False)
+    """Whether it asks for nothing but capabilities; set for those of :func:`requiring` alone."""
 
     def __post_init__(self) -> None:
         for name, low, high in (
@@ -81,7 +83,7 @@ class Constraints:
         >>> Constraints.from_dict({"candidates": ["small"], "max_cost_usd": 0.01}).candidates
         ('small',)
         """
-        known = [field.name for field in fields(cls)]
+        known = [f.name for f in fields(cls) if f.init]
         if not isinstance(values, Mapping) or (unknown := sorted(set(values) - set(known))):
             got = unknown if isinstance(values, Mapping) else type(values).__name__
             raise InvalidRequestError(
@@ -101,21 +103,16 @@ class Constraints:
 
     def of(self, query: Query) -> Constraints:
         """With what the query itself needs."""
-        if query.needs.issubset(self.requires) and query.least_tokens <= self.least_tokens:
+        if not query.needs and not query.least_tokens:
             return self
-        requires = self.requires
-        if not query.needs.issubset(requires):
-            requires = tuple(sorted(query.needs.union(requires)))
-        if self == NO_CONSTRAINTS and not query.least_tokens:
+        if self is NO_CONSTRAINTS and not query.least_tokens:
+            return _needing(query.needs)
+        requires = tuple(sorted(query.needs.union(self.requires)))
+        if self.is_plain and not query.least_tokens:
             return requiring(requires)
         return replace(
             self, requires=requires, least_tokens=max(self.least_tokens, query.least_tokens)
         )
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether it asks for nothing but capabilities."""
-        return self is NO_CONSTRAINTS or self is requiring(self.requires)
 
     def capped(self, predictions: Predictions) -> Predictions:
         """Predictions within what is known: output at most, input at least so many tokens."""
@@ -258,13 +255,20 @@ class Constraints:
             yield Limit(total <= self.max_latency_ms, label, values=total)
 
 
-NO_CONSTRAINTS: Final = Constraints()
-
-
 @lru_cache(1_024)
 def requiring(requires: tuple[str, ...]) -> Constraints:
     """Constraints that ask for capabilities alone; equal ones are one object."""
-    return Constraints(requires=requires) if requires else NO_CONSTRAINTS
+    made = Constraints(requires=requires)
+    object.__setattr__(made, "is_plain", True)
+    return made
+
+
+NO_CONSTRAINTS: Final = requiring(())
+
+
+@lru_cache(1_024)
+def _needing(needs: frozenset[str]) -> Constraints:
+    return requiring(tuple(sorted(needs)))
 
 
 def _only(positions: Mapping[str, int], names: Iterable[str]) -> BoolArray:

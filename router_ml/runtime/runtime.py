@@ -31,6 +31,7 @@ from router_ml.policies.registry import from_dict
 from router_ml.runtime.capabilities import capability_mask, undeclared
 from router_ml.runtime.constraints import NO_CONSTRAINTS, Constraints, fits_context
 from router_ml.runtime.inputs import INPUTS, graph_inputs
+from router_ml.runtime.parts import like_parts_of, parts_of
 from router_ml.runtime.session import open_session
 from router_ml.runtime.spent import NOTHING, Spent
 from router_ml.types.arrays import BoolArray, FloatArray, IntArray
@@ -41,11 +42,9 @@ from router_ml.types.queries import Tokens
 
 _Notes = tuple[tuple[Removal, ...], tuple[str, ...]]
 """``removed`` and ``unchecked`` of a decision."""
+_Ability = tuple[BoolArray | None, tuple[str, ...]]
+_ABILITIES: Final = 1_024
 _BATCH: Final = 256
-_TOKENS: Final = 16_384
-"""In one run of the graph: some 16 MB for their vectors."""
-_PADDING: Final = 256
-"""Padding tokens that cost as much as another run of the graph; 128 to 512 are about as good."""
 
 
 class Runtime:
@@ -100,6 +99,7 @@ class Runtime:
         if "quality_std" in {out.name for out in self._session.get_outputs()}:
             self._outputs.append("quality_std")
         self._rng = np.random.default_rng(random_state)
+        self._abilities: dict[tuple[str, ...], _Ability] = {}
 
     @property
     def is_slow(self) -> bool:
@@ -116,7 +116,7 @@ class Runtime:
     ) -> Predictions:
         """Score many queries, in batches; arrays of shape (n_samples, K)."""
         rows = self._tokenizer.rows(queries)
-        split = _like_parts if "input_ids" in self._inputs else _parts
+        split = like_parts_of if "input_ids" in self._inputs else parts_of
         order: list[int] = []
         values: list[list[FloatArray]] = []
         for part in split([len(row) for row in rows], self._batch):
@@ -125,7 +125,7 @@ class Runtime:
             order += part
             if progress is not None:
                 progress(len(part))
-        if len(values) == 1 and split is _parts:
+        if len(values) == 1 and split is parts_of:
             return self._predictions(values[0])
         if not values:
             return self._predictions([np.zeros((0, len(self.candidates)))] * len(self._outputs))
@@ -168,7 +168,7 @@ class Runtime:
         eligible = constraints.eligible(*what)
         removed = () if eligible.all() else constraints.removed(*what)
         policy, reason = self._policy_for(constraints)
-        unchecked = undeclared(self.candidates.capabilities, constraints.requires)
+        _, unchecked = self._ability(constraints.requires)
         return self._decisions(
             policy, reason, predictions, cost_usd, eligible, [(removed, unchecked)]
         )[0]
@@ -192,12 +192,18 @@ class Runtime:
             :data:`NO_CONSTRAINTS` throughout is fastest
         """
         if all(c.is_plain for c in constraints):
-            fits = self._able(predictions, constraints)
+            able = [self._ability(c.requires) for c in constraints]
+            fits = fits_context(self.candidates, predictions.input_tokens)
+            for row, (mask, _) in zip(fits, able, strict=True):
+                if mask is not None:
+                    row &= mask[0]
             if fits.any(axis=1).all():
                 table = self.candidates
                 cost_usd = table.cost_usd(predictions.input_tokens, predictions.output_tokens)
+                notes: list[_Notes] = [((), unchecked) for _, unchecked in able]
+                if not fits.all():
+                    notes = self._removals(predictions, cost_usd, constraints, notes)
                 reason = self.policy.reason
-                notes = self._notes(predictions, cost_usd, constraints, fits)
                 return [*self._decisions(self.policy, reason, predictions, cost_usd, fits, notes)]
         out: list[Decision | InvalidRequestError] = []
         for row, limits in zip(predictions.rows(), constraints, strict=True):
@@ -207,34 +213,33 @@ class Runtime:
                 out.append(error)
         return out
 
-    def _able(self, predictions: Predictions, constraints: Sequence[Constraints]) -> BoolArray:
-        """Who fits in the context window and has the capabilities, shape (n_samples, K)."""
-        table = self.candidates
-        fits = fits_context(table, predictions.input_tokens)
-        for i, limits in enumerate(constraints):
-            for need in limits.requires:
-                if (able := capability_mask(table.capabilities, need)) is not None:
-                    fits[i] &= able[0]
-        return fits
+    def _ability(self, requires: tuple[str, ...]) -> _Ability:
+        """Who has all capabilities, and which of them nobody declares."""
+        known = self._abilities.get(requires)
+        if known is None:
+            capabilities, mask = self.candidates.capabilities, None
+            for need in requires:
+                able = capability_mask(capabilities, need)
+                if able is not None:
+                    mask = able if mask is None else mask & able
+            known = mask, undeclared(capabilities, requires)
+            if len(self._abilities) < _ABILITIES:
+                self._abilities[requires] = known
+        return known
 
-    def _notes(
+    def _removals(
         self,
         predictions: Predictions,
         cost_usd: FloatArray,
         constraints: Sequence[Constraints],
-        fits: BoolArray,
+        notes: Sequence[_Notes],
     ) -> list[_Notes]:
-        """What each answer says of those who may not answer, and of what was not looked at."""
-        capabilities = self.candidates.capabilities
-        all_fit = [bool(row.all()) for row in fits]
-        notes: list[_Notes] = []
-        for i, limits in enumerate(constraints):
-            removed: tuple[Removal, ...] = ()
-            if not all_fit[i]:
-                row = predictions.take(np.array([i]))
-                removed = limits.removed(self.positions, self.candidates, row, cost_usd[i : i + 1])
-            notes.append((removed, undeclared(capabilities, limits.requires)))
-        return notes
+        """The notes, with those who may not answer each query."""
+        rows = zip(predictions.rows(), constraints, notes, strict=True)
+        return [
+            (limits.removed(self.positions, self.candidates, row, cost_usd[i : i + 1]), unchecked)
+            for i, (row, limits, (_, unchecked)) in enumerate(rows)
+        ]
 
     def _decisions(
         self,
@@ -304,33 +309,6 @@ class Runtime:
     def _predictions(self, values: Sequence[FloatArray]) -> Predictions:
         quality, input_tokens, output_tokens, latency_ms, *std = values
         return Predictions(quality, input_tokens, output_tokens, latency_ms, *std)
-
-
-def _parts(lengths: Sequence[int], size: int) -> list[list[int]]:
-    """Positions in parts of at most ``size``, and of no more tokens than fit."""
-    parts: list[list[int]] = []
-    tokens = 0
-    for i, length in enumerate(lengths):
-        tokens += length
-        if not parts or len(parts[-1]) == size or tokens > _TOKENS:
-            parts.append([])
-            tokens = length
-        parts[-1].append(i)
-    return parts
-
-
-def _like_parts(lengths: Sequence[int], size: int) -> list[list[int]]:
-    """Positions in parts of at most ``size``, of like length: padding is paid for as tokens are."""
-    parts: list[list[int]] = []
-    padding, longest = 0, -1
-    for i in sorted(range(len(lengths)), key=lengths.__getitem__):
-        padding += len(parts[-1]) * (lengths[i] - longest) if parts else 0
-        if not parts or len(parts[-1]) == size or padding > _PADDING:
-            parts.append([])
-            padding = 0
-        parts[-1].append(i)
-        longest = lengths[i]
-    return parts
 
 
 def _draw(probs: Sequence[float], uniform: float) -> int:

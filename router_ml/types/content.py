@@ -24,7 +24,7 @@ NEEDS_OF_PARTS: Final[Mapping[str, str]] = {
 
 LEAST_TOKEN_CHARS: Final = 16
 """No more characters of one word go into a token, runs of one sign apart."""
-_SHORT: Final = 8_000
+SHORT: Final = 8_000
 """Characters that fit every context window."""
 
 
@@ -57,7 +57,7 @@ def least_tokens(texts: Iterable[str]) -> int:
     (10000, 0)
     """
     long = list(texts)
-    if sum(map(len, long)) <= _SHORT:
+    if sum(map(len, long)) <= SHORT:
         return 0
     total = 0
     for text in long:

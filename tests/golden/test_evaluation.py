@@ -7,7 +7,7 @@ import pytest
 
 from router_ml.evaluation.calibration import brier, ece
 from router_ml.evaluation.curves import Curve
-from router_ml.evaluation.metrics import routellm_metrics
+from router_ml.evaluation.two_candidates import routellm_metrics
 from router_ml.types.arrays import FloatArray
 
 

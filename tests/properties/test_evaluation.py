@@ -5,10 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from router_ml.evaluation.comparison import compare_policies
 from router_ml.evaluation.curves import Curve, zero_router
 from router_ml.evaluation.intervals import bootstrap_mean, group_sums
 from router_ml.evaluation.metrics import expected
-from router_ml.evaluation.policy_table import compare_policies
 from router_ml.policies.constant import best_constant, constant_probs
 from router_ml.types.arrays import FloatArray
 

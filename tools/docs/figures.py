@@ -42,7 +42,7 @@ def life_cycle() -> str:
         _box((end - width - 190, low, 130, 30), "application", "person"),
         _arrow([(end - width - 60, low + 9), (end - width - 2, low + 9)]),
         _arrow([(end - width, low + 22), (end - width - 58, low + 22)]),
-        _note(end - width - 29, low + 46, "request, decision, feedback"),
+        _note(end - width - 60, low + 46, "request, decision, feedback"),
         _box((138, low, 250, 30), "decision log with propensities", "file"),
         _arrow([(end - width / 2, low + 30), (end - width / 2, low + 76), (263, low + 76),
                 (263, low + 32)]),

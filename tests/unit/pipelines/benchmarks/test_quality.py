@@ -28,7 +28,8 @@ from router_ml.errors import ConfigError
 from router_ml.estimators.cross_fitting import out_of_fold
 from router_ml.estimators.deep_averaging import DeepAveragingEstimator
 from router_ml.estimators.registry import make_estimator
-from router_ml.evaluation.metrics import best_of_all, curve_metrics, two_candidates
+from router_ml.evaluation.metrics import best_of_all, curve_metrics
+from router_ml.evaluation.two_candidates import two_candidates
 from router_ml.features.static_encoder import StaticEncoder
 from router_ml.features.tokenizer import QueryTokenizer, TokenLayout
 from router_ml.types.arrays import FloatArray, IntArray

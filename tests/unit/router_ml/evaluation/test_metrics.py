@@ -8,9 +8,10 @@ import pytest
 
 from router_ml.errors import ConfigError, SchemaError
 from router_ml.evaluation.calibration import ece, ece_debiased, ece_estimate, reliability
+from router_ml.evaluation.comparison import compare_policies
 from router_ml.evaluation.curves import Curve
-from router_ml.evaluation.metrics import expected, routellm_metrics
-from router_ml.evaluation.policy_table import METRICS, compare_policies
+from router_ml.evaluation.metrics import METRICS, expected
+from router_ml.evaluation.two_candidates import routellm_metrics
 from router_ml.types.arrays import FloatArray
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from router_ml.export.parity import odd_queries
 from router_ml.features.query import Query
-from router_ml.runtime import runtime as module
+from router_ml.runtime import parts as module
 from router_ml.runtime.inputs import INPUTS, graph_inputs
 from router_ml.runtime.runtime import Runtime
 from router_ml.types.queries import Tokens

@@ -1,0 +1,1 @@
+"""Counts to Prometheus metrics, of one worker or of all."""

@@ -1,0 +1,154 @@
+"""The counts of one worker at a moment, and the sum of several workers'.
+
+Each worker writes its snapshot to a folder that all share, a little more often than Prometheus
+looks; whichever worker a scrape reaches adds the others' to its own. Counters of a worker that has
+ended stay in the sum, so that no total goes back; its gauges do not.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from serving.heartbeat import Heartbeat
+from serving.loading.loader import Loader
+from serving.log.decision_log import DecisionLog
+from serving.telemetry import Telemetry
+
+Counts = dict[str, float]
+_FILE: Final = "metrics-{pid}.json"
+_SEPARATOR: Final = "\x1f"
+
+
+class Beat(msgspec.Struct, gc=False):
+    """A background loop's state."""
+
+    age_s: float
+    failing: bool
+    failures: int
+
+
+class Snapshot(msgspec.Struct, kw_only=True):
+    """Counters by family and label values, and gauges."""
+
+    pid: int
+    counters: dict[str, Counts] = {}
+    histograms: dict[str, list[int]] = {}
+    seconds: Counts = {}
+    gauges: Counts = {}
+    beats: dict[str, Beat] = {}
+    router: tuple[str, str, str] | None = None
+
+    def add_ended(self, other: Snapshot) -> None:
+        """Add a worker's counters alone: it has ended."""
+        for family, counts in other.counters.items():
+            mine = self.counters.setdefault(family, {})
+            for label, n in counts.items():
+                mine[label] = mine.get(label, 0.0) + n
+        for endpoint, buckets in other.histograms.items():
+            known = self.histograms.get(endpoint, [0] * len(buckets))
+            self.histograms[endpoint] = [a + b for a, b in zip(known, buckets, strict=True)]
+        for endpoint, seconds in other.seconds.items():
+            self.seconds[endpoint] = self.seconds.get(endpoint, 0.0) + seconds
+
+    def add(self, other: Snapshot) -> None:
+        """Add a running worker: counters and waiting rows sum up, the worst of the rest holds."""
+        self.add_ended(other)
+        for name, value in other.gauges.items():
+            known = self.gauges.get(name, 0.0)
+            self.gauges[name] = known + value if "waiting" in name else max(known, value)
+        for loop, beat in other.beats.items():
+            mine = self.beats.get(loop)
+            if mine is None:
+                self.beats[loop] = beat
+            else:
+                self.beats[loop] = Beat(
+                    max(mine.age_s, beat.age_s),
+                    mine.failing or beat.failing,
+                    mine.failures + beat.failures,
+                )
+
+
+def snapshot(
+    telemetry: Telemetry, loader: Loader, log: DecisionLog | None, heartbeats: Iterable[Heartbeat]
+) -> Snapshot:
+    """The process as it is now."""
+    counters: dict[str, Counts] = {
+        "requests": {key(*labels): n for labels, n in telemetry.requests.items()},
+        "decisions": dict(telemetry.decisions),
+        "removed": dict(telemetry.removed),
+        "feedback": dict(telemetry.feedback),
+        "shed": {key(*labels): n for labels, n in telemetry.shed.items()},
+        "refused": dict(telemetry.refused),
+        "predicted": dict(telemetry.predicted),
+        "compared": dict(telemetry.compared),
+        "realised": {name: total[0] for name, total in telemetry.realised.items()},
+        "realised_n": {name: total[1] for name, total in telemetry.realised.items()},
+        "stage_seconds": {name: total[0] for name, total in telemetry.stages.items()},
+        "stage_n": {name: total[1] for name, total in telemetry.stages.items()},
+        "loads": {"": loader.swaps},
+        "load_failures": {"": loader.failures},
+    }
+    gauges: Counts = {"reload_failing": float(loader.error is not None)}
+    if log is not None:
+        outcomes = {"written": log.written, "dropped": log.dropped, "failed": log.failed}
+        counters["log_rows"] = dict(outcomes)
+        gauges |= {"waiting_rows": log.waiting_rows, "waiting_bytes": log.waiting_bytes}
+    router = loader.current
+    return Snapshot(
+        pid=os.getpid(),
+        counters=counters,
+        histograms={name: list(buckets) for name, buckets in telemetry.buckets.items()},
+        seconds=dict(telemetry.seconds),
+        gauges=gauges,
+        beats={
+            beat.name.replace(" ", "_"): Beat(beat.age_s, beat.problem is not None, beat.failures)
+            for beat in heartbeats
+        },
+        router=None
+        if router is None
+        else (router.name.name, router.name.version, router.runtime.manifest.bundle_id),
+    )
+
+
+def key(*labels: object) -> str:
+    """Label values as one key of JSON."""
+    return _SEPARATOR.join(map(str, labels))
+
+
+def labels_of(text: str) -> tuple[str, ...]:
+    """The label values of a key."""
+    return tuple(text.split(_SEPARATOR))
+
+
+def write(folder: Path, mine: Snapshot) -> None:
+    """Put a worker's snapshot where the others find it."""
+    scratch = folder / f".{mine.pid}"
+    scratch.write_bytes(msgspec.json.encode(mine))
+    scratch.replace(folder / _FILE.format(pid=mine.pid))
+
+
+def of_all(folder: Path, mine: Snapshot) -> Snapshot:
+    """A worker's snapshot with those of the others."""
+    for path in sorted(folder.glob(_FILE.format(pid="*"))):
+        try:
+            other = msgspec.json.decode(path.read_bytes(), type=Snapshot)
+        except (OSError, msgspec.MsgspecError):
+            continue
+        if other.pid != mine.pid:
+            (mine.add if _runs(other.pid) else mine.add_ended)(other)
+    return mine
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
