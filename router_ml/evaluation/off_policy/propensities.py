@@ -171,8 +171,10 @@ def _calibrated(probs: FloatArray, shares: FloatArray) -> FloatArray:
 
 
 def _floored(probs: FloatArray, shares: FloatArray) -> FloatArray:
-    """At least a part of each candidate's share, rows summing to one."""
-    return (1.0 - FLOOR_SHARE) * probs + FLOOR_SHARE * shares
+    """At least a part of each candidate's share, rows summing to one; others are left alone."""
+    raised = np.maximum(probs, FLOOR_SHARE * shares)
+    floored: FloatArray = raised / raised.sum(axis=1, keepdims=True)
+    return floored
 
 
 def behavior_policy(table: TrainingTable, queries: Sequence[Query]) -> FloatArray:
