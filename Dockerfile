@@ -10,12 +10,12 @@ COPY pipelines pipelines
 COPY serving serving
 RUN python -m venv /venv \
  && /venv/bin/pip install --no-cache-dir -c constraints.txt ".[serve]" \
- && rm -rf /venv/lib/python3.11/site-packages/pipelines
+ && rm -rf /venv/lib/python3.11/site-packages/pipelines /venv/bin/router-ml
 
 FROM python:3.11-slim
 COPY --from=build /venv /venv
 RUN useradd --system --uid 10001 --create-home router \
- && mkdir /decisions && chown router /decisions
+ && mkdir /decisions /cache && chown router /decisions /cache
 USER router
 WORKDIR /home/router
 ENV PATH=/venv/bin:$PATH \
@@ -24,7 +24,7 @@ ENV PATH=/venv/bin:$PATH \
     ROUTER_SERVE_HOST=0.0.0.0 \
     ROUTER_SERVE_PORT=8080 \
     ROUTER_SERVE_BUNDLE=/bundle
-VOLUME /decisions
+VOLUME ["/decisions", "/cache"]
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=2s --start-period=10s CMD \
     ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8080/healthz')"]

@@ -12,6 +12,7 @@ def print_comparison(title: str, table: Table, baseline: str) -> None:
     for name, metrics in table.items():
         quality, cost = metrics["quality"], metrics["cost_usd"]
         difference, ratio = metrics["quality_difference"], metrics["cost_ratio"]
+        gain = metrics.get("hull_gain")
         rows.append(
             (
                 f"{name} (baseline)" if name == baseline else shown_name(name, ratio),
@@ -20,10 +21,18 @@ def print_comparison(title: str, table: Table, baseline: str) -> None:
                 f"{difference.value * 100:+.1f} [{difference.low * 100:+.1f}, "
                 f"{difference.high * 100:+.1f}]",
                 f"{ratio.value:.1%}",
+                "–" if gain is None else f"{gain.value * 100:+.1f}",
             )
         )
     print_table(
         title,
-        ("policy", "quality", "$ per 1,000", "quality difference, points", "cost share"),
+        (
+            "policy",
+            "quality",
+            "$ per 1,000",
+            "quality difference, points",
+            "cost share",
+            "above hull, points",
+        ),
         rows,
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal
 
-import msgspec
 from msgspec import Meta, Struct
 
 from router_ml.cascade.runtime.attempt import Attempt
@@ -110,13 +109,3 @@ def to_response(
         propensity=1.0 if decision is None else decision.propensity,
         request_id=request.request_id,
     )
-
-
-def turns(request: CascadeRequest, *, said: bool) -> tuple[dict[str, Any], ...]:
-    """The request's answers as the decision log has them; ``said``: with text and calls."""
-    answers = [msgspec.structs.asdict(answer) for answer in request.answers]
-    if not said:
-        for answer in answers:
-            for key in ("text", "tool_calls", "function_call"):
-                del answer[key]
-    return tuple(answers)

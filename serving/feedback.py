@@ -16,6 +16,7 @@ from serving.http.call import Call
 from serving.http.errors import HttpError, OverloadError
 from serving.log.decision_log import DecisionLog
 from serving.log.rows import FeedbackRow
+from serving.log.text import LoggedText
 from serving.schemas import FeedbackRequest, FeedbackResponse
 from serving.telemetry import Telemetry
 
@@ -31,14 +32,16 @@ class Feedback:
     Parameters
     ----------
     telemetry : counts
+    text : what is kept of answers
 
     Attributes
     ----------
     log : ``None`` = there is none, and feedback is refused
     """
 
-    def __init__(self, *, telemetry: Telemetry) -> None:
+    def __init__(self, *, telemetry: Telemetry, text: LoggedText) -> None:
         self.telemetry = telemetry
+        self.text = text
         self.log: DecisionLog | None = None
         self._encode = msgspec.json.Encoder().encode
         self._decode = msgspec.json.Decoder(FeedbackRequest).decode
@@ -63,7 +66,7 @@ class Feedback:
             time=now(),
             key=call.key_name,
             labels_others=labels_others,
-            **msgspec.structs.asdict(given),
+            **(msgspec.structs.asdict(given) | {"answer": self.text.keep(given.answer)}),
         )
         # Of a caller: a stranger who says the same first makes no repetition of the owner's word.
         key = _hash(self._encode([given.decision_id, given.name, call.key_name, labels_others]))

@@ -28,6 +28,7 @@ from serving.loading.loader import Loader, Router
 from serving.log.decision_log import DecisionLog
 from serving.log.ids import DecisionIds
 from serving.log.recorder import Recorder
+from serving.log.text import LoggedText
 from serving.metrics.shared import FOLDER_VARIABLE, SharedMetrics
 from serving.metrics.snapshot import Snapshot, snapshot
 from serving.requests import Ask, read_ask
@@ -65,7 +66,8 @@ class Service:
         self.access = Access(
             required=settings.has_keys, hosts=(settings.host, *settings.allowed_hosts)
         )
-        self.feedback = Feedback(telemetry=telemetry)
+        self._text = LoggedText(settings.log_text)
+        self.feedback = Feedback(telemetry=telemetry, text=self._text)
         self._key_file: KeyFile | None = None
         folder = os.environ.get(FOLDER_VARIABLE)
         self.metrics = SharedMetrics(folder=Path(folder) if folder else None, take=self._snapshot)
@@ -101,7 +103,7 @@ class Service:
                 queue_rows=settings.log_queue_rows,
                 queue_bytes=settings.log_queue_bytes,
             )
-            self._recorder = Recorder(log=self.log, arm=settings.arm, text=settings.log_text)
+            self._recorder = Recorder(log=self.log, arm=settings.arm, text=self._text)
         self.loader.start()
         self.metrics.start()
 

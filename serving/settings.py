@@ -63,7 +63,7 @@ class Settings:
     load_timeout_s, load_memory_mb : a new bundle must load and score within these, in a process of
         its own
     decision_log : folder of the decision log; ``None`` = no log
-    log_text : also log the query, messages and tools, which are personal data
+    log_text : also log the query, messages, tools and answers, which are personal data
     log_fsync : ``never`` leaves it to the system, ``interval`` syncs at most once a second,
         ``always`` after every write; a decision never waits for it
     log_flush_s : seconds that a row may stay in memory, > 0

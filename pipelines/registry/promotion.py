@@ -11,8 +11,9 @@ import numpy as np
 
 from pipelines.config import PromoteConfig
 from router_ml.errors import GateError
+from router_ml.evaluation.gate.doubly_robust import Rival
 from router_ml.evaluation.gate.gate import Gate, GateReport
-from router_ml.evaluation.gate.pairing import PairedRows, Rival
+from router_ml.evaluation.gate.pairing import PairedRows
 from router_ml.evaluation.intervals import Estimate
 from router_ml.export.parity import MIN_EQUAL_DECISIONS, TOLERANCE
 from router_ml.features.query import Query

@@ -15,8 +15,8 @@ from router_ml.errors import OverlapError
 from router_ml.evaluation.calibration import ece_estimate
 from router_ml.evaluation.columns import in_columns
 from router_ml.evaluation.comparison import as_dict
-from router_ml.evaluation.curves import hull_mixture
 from router_ml.evaluation.gate.gate import Gate
+from router_ml.evaluation.hull import hull_mixture
 from router_ml.evaluation.intervals import Estimate
 from router_ml.evaluation.logged import LogEvaluation, log_evaluation
 from router_ml.evaluation.metrics import candidate_share, log_metrics

@@ -11,7 +11,8 @@ import numpy as np
 from router_ml.data.full_information import FullInformation
 from router_ml.errors import ConfigError
 from router_ml.evaluation.gate.gate import DEFAULT_MARGIN
-from router_ml.evaluation.intervals import Estimate, bootstrap
+from router_ml.evaluation.hull import Hull
+from router_ml.evaluation.intervals import Estimate, bootstrap, bootstrap_mean
 from router_ml.evaluation.metrics import METRICS, expected, policy_metrics
 from router_ml.policies.base import Policy
 from router_ml.policies.budget import BudgetPolicy
@@ -23,6 +24,7 @@ from router_ml.types.predictions import Predictions
 BUDGET_SHARES: Final = (0.05, 0.1, 0.25, 0.5, 1.0)
 """Budgets of the table, as shares of what the best constant costs."""
 ROUTER: Final = "router"
+HULL: Final = "hull"
 CURVE_POINTS: Final = 16
 
 Table = Mapping[str, Mapping[str, Estimate]]
@@ -37,6 +39,17 @@ def budget_name(share: float) -> str:
     'router at 25% of its cost'
     """
     return f"{ROUTER} at {share:.0%} of its cost"
+
+
+def hull_name(share: float) -> str:
+    """Name of the constants' hull at a budget.
+
+    Examples
+    --------
+    >>> hull_name(0.25)
+    'hull at 25% of its cost'
+    """
+    return f"{HULL} at {share:.0%} of its cost"
 
 
 def shown_name(name: str, ratio: Estimate) -> str:
@@ -107,9 +120,15 @@ def budget_curve(
 
 
 def baselines(truth: FullInformation) -> dict[str, FloatArray]:
-    """Action probabilities of every constant, random and oracle, each of shape (n, K)."""
+    """Action probabilities of every constant, hull, random and oracle, each of shape (n, K)."""
     n, k = truth.quality.shape
     probs = {name: constant_probs(n, k, i) for i, name in enumerate(truth.candidates.names)}
+    means = truth.cost_usd.mean(axis=0)
+    hull = Hull.of(truth.quality.mean(axis=0), means)
+    best = float(means[best_constant(truth.quality, truth.cost_usd)])
+    for share in BUDGET_SHARES[:-1]:
+        if share * best > means[hull.vertices[0]]:
+            probs[hull_name(share)] = np.tile(hull.shares(means, share * best), (n, 1))
     probs["random"] = np.full((n, k), 1.0 / k)
     # Highest true quality, the cheapest among equals.
     order = np.lexsort((truth.cost_usd, -truth.quality), axis=1)
@@ -190,14 +209,17 @@ def full_information_table(
     cost_weight: float = 0.0,
     n_resamples: int = 2_000,
 ) -> tuple[dict[str, dict[str, Estimate]], str]:
-    """Constants, random, oracle and routers side by side; returns the table and its baseline.
+    """Constants, hull, random, oracle and routers side by side; the table and its baseline.
 
     The baseline is the best constant *on these rows*: chosen with hindsight, so it is the hardest.
+    So is the hull: rows named "hull at 25% of its cost" are what constants reach there, and
+    ``hull_gain`` of any row is its quality less that of the hull at the row's own mean cost.
     ``played`` as ``compare_policies`` takes it.
     """
     baseline = truth.candidates.names[best_constant(truth.quality, truth.cost_usd)]
+    probs = {**baselines(truth), **router_probs}
     table = compare_policies(
-        {**baselines(truth), **router_probs},
+        probs,
         baseline=baseline,
         quality=truth.quality,
         cost_usd=truth.cost_usd,
@@ -206,6 +228,14 @@ def full_information_table(
         cost_weight=cost_weight,
         n_resamples=n_resamples,
     )
+    hull = Hull.of(truth.quality.mean(axis=0), truth.cost_usd.mean(axis=0))
+    beside = {name: hull.gain(p, truth.quality, truth.cost_usd) for name, p in probs.items()}
+    for name, (quality, cost_usd) in (played or {}).items():
+        beside[name] = hull.beside(quality, cost_usd, truth.quality, truth.cost_usd)
+    for name, gain in beside.items():
+        table[name]["hull_gain"] = bootstrap_mean(
+            gain.quality - gain.hull, group_id=truth.groups, n_resamples=n_resamples
+        )
     return table, baseline
 
 

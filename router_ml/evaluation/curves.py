@@ -121,36 +121,3 @@ def zero_router(cost_usd: FloatArray, quality: FloatArray) -> Curve:
     cost_usd, quality : float arrays, shape (n, K), full information
     """
     return Curve(np.mean(cost_usd, axis=0), np.mean(quality, axis=0)).hull()
-
-
-def hull_mixture(quality: FloatArray, cost_usd: FloatArray, spend: float) -> FloatArray | None:
-    """Shares of the constants whose mixture is the best at a mean cost, shape (K,).
-
-    Parameters
-    ----------
-    quality, cost_usd : float arrays, shape (K,), means of the constants
-    spend : mean dollars a request
-
-    Returns
-    -------
-    Shares of at most two candidates; the best alone where more is spent than it costs; ``None``
-    where less is spent than any constant costs.
-
-    Examples
-    --------
-    >>> hull_mixture(np.array([0.5, 0.9]), np.array([1.0, 3.0]), 2.0)
-    array([0.5, 0.5])
-    """
-    points = Curve(cost_usd, quality).hull()
-    if spend < points.cost_usd[0]:
-        return None
-    at = [
-        int(np.flatnonzero((cost_usd == c) & (quality == q))[0])
-        for c, q in zip(points.cost_usd, points.quality, strict=True)
-    ]
-    shares = np.zeros(len(quality))
-    for j, candidate in enumerate(at):
-        spike = np.zeros(len(at))
-        spike[j] = 1.0
-        shares[candidate] += float(np.interp(spend, points.cost_usd, spike))
-    return shares

@@ -79,9 +79,23 @@ class Hull:
         ----------
         action_probs, quality, cost_usd : shape (n, K); quality may be pseudo-outcomes
         """
-        spent = np.sum(action_probs * cost_usd, axis=1)
-        shares = self.shares(cost_usd.mean(axis=0), float(spent.mean()))
-        return Gain(np.sum(action_probs * quality, axis=1), spent, quality @ shares)
+        return self.beside(
+            np.sum(action_probs * quality, axis=1),
+            np.sum(action_probs * cost_usd, axis=1),
+            quality,
+            cost_usd,
+        )
+
+    def beside(
+        self,
+        played_quality: FloatArray,
+        played_cost: FloatArray,
+        quality: FloatArray,
+        cost_usd: FloatArray,
+    ) -> Gain:
+        """The same of whatever was played, such as a cascade, shape (n,) each."""
+        shares = self.shares(cost_usd.mean(axis=0), float(played_cost.mean()))
+        return Gain(played_quality, played_cost, quality @ shares)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +111,25 @@ class Gain:
     quality: FloatArray
     cost_usd: FloatArray
     hull: FloatArray
+
+
+def hull_mixture(quality: FloatArray, cost_usd: FloatArray, spend: float) -> FloatArray | None:
+    """Shares of the constants whose mixture is the best at a mean cost, shape (K,).
+
+    ``None`` where less is spent than the cheapest vertex costs.
+
+    Parameters
+    ----------
+    quality, cost_usd : float arrays, shape (K,), means of the constants
+    spend : mean dollars a request
+
+    Examples
+    --------
+    >>> hull_mixture(np.array([0.5, 0.9]), np.array([1.0, 3.0]), 2.0)
+    array([0.5, 0.5])
+    """
+    hull = Hull.of(quality, cost_usd)
+    return None if spend < cost_usd[hull.vertices[0]] else hull.shares(cost_usd, spend)
 
 
 def hull_gain(gains: FloatArray, groups: IntArray) -> dict[str, Estimate]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from router_ml.cascade.runtime.next_step import NextStep
 from router_ml.types.decisions import Decision
-from serving.cascade import CascadeRequest, CascadeResponse, turns
+from serving.cascade import CascadeRequest, CascadeResponse
 from serving.clock import now
 from serving.loading.loader import Router
 from serving.log.decision_log import DecisionLog
 from serving.log.rows import CascadeRow, DecisionRow
+from serving.log.text import LoggedText
 from serving.requests import Ask
 
 
@@ -21,10 +24,10 @@ class Recorder:
     ----------
     log : of the process
     arm : stands in every row
-    text : whether query, messages, tools and answers are logged, too
+    text : what is kept of query, messages, tools and answers
     """
 
-    def __init__(self, *, log: DecisionLog, arm: str, text: bool) -> None:
+    def __init__(self, *, log: DecisionLog, arm: str, text: LoggedText) -> None:
         self.log = log
         self.arm = arm
         self.text = text
@@ -52,13 +55,13 @@ class Recorder:
             action_probs=decision.action_probs,
             ranking=ranking,
             removed=decision.removed,
-            query=request.query if text else None,
-            messages=request.messages if text else None,
-            tools=ask.tools if text else None,
+            query=text.keep(request.query),
+            messages=text.keep(request.messages),
+            tools=text.keep(ask.tools),
             key=ask.call.key_name,
             tenant=ask.call.tenant,
         )
-        self.log.append(row, size=len(ask.call.body) if text else 0)
+        self.log.append(row, size=text.size(ask.call.body))
 
     def cascade(
         self,
@@ -87,15 +90,15 @@ class Recorder:
             expected_gain=step.expected_gain,
             expected_cost_usd=step.expected_cost_usd,
             estimates=answer.estimates,
-            answers=turns(request, said=text),
+            answers=text.turns([msgspec.structs.asdict(answer) for answer in request.answers]),
             policy=answer.policy,
             propensity=answer.propensity,
             candidates=runtime.candidates.names,
             action_probs=None if decision is None else decision.action_probs,
-            query=request.query if text else None,
-            messages=request.messages if text else None,
-            tools=ask.tools if text else None,
+            query=text.keep(request.query),
+            messages=text.keep(request.messages),
+            tools=text.keep(ask.tools),
             key=ask.call.key_name,
             tenant=ask.call.tenant,
         )
-        self.log.append(row, size=len(ask.call.body) if text else 0)
+        self.log.append(row, size=text.size(ask.call.body))

@@ -18,8 +18,9 @@ from pipelines.registry.versions import champion_version
 from pipelines.service import post, running_service
 from pipelines.stages import promote, register
 from router_ml.errors import DataError
+from router_ml.evaluation.gate.doubly_robust import difference
 from router_ml.evaluation.gate.gate import Gate
-from router_ml.evaluation.gate.pairing import PairedRows, difference
+from router_ml.evaluation.gate.pairing import PairedRows
 from router_ml.evaluation.gate.support import unsupported, worst_case
 from router_ml.evaluation.gate.traffic import traffic_shift
 from router_ml.evaluation.off_policy.feedback import LoggedFeedback

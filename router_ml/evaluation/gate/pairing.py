@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -16,15 +15,13 @@ from router_ml.data.held_out import HeldOut
 from router_ml.data.outcomes import TrainingTable, all_candidates, read_outcomes, to_matrices
 from router_ml.errors import DataError
 from router_ml.evaluation.columns import action_probs, union
-from router_ml.evaluation.curves import hull_mixture
+from router_ml.evaluation.gate.doubly_robust import LoggedSides, Rival
 from router_ml.evaluation.gate.support import unsupported, worst_case
 from router_ml.evaluation.gate.traffic import TrafficShift, traffic_shift
 from router_ml.evaluation.off_policy.constants import best_logged, can_judge_a_constant
-from router_ml.evaluation.off_policy.estimators import doubly_robust
-from router_ml.evaluation.off_policy.feedback import LoggedFeedback
-from router_ml.evaluation.off_policy.log_feedback import feedback, regions_of
+from router_ml.evaluation.off_policy.log_feedback import regions_of
 from router_ml.evaluation.off_policy.propensities import with_propensities
-from router_ml.evaluation.off_policy.today import TODAY, today_probs, today_values
+from router_ml.evaluation.off_policy.today import TODAY, today_probs
 from router_ml.evaluation.today_on_matrix import today_on_matrix
 from router_ml.features.query import Query
 from router_ml.policies.constant import best_constant, constant_probs
@@ -37,23 +34,6 @@ _ESTIMATED: Final = (
     "; propensities were not logged and are estimated: right as far as what decided who served is "
     "in the text and tools of the requests"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Rival:
-    """What the challenger is shown beside its opponent: today, the best constant, the hull.
-
-    Parameters
-    ----------
-    name : such as ``today`` or ``constant gpt-4o``
-    quality_difference, cost_difference : challenger minus rival, shape (n,)
-    cost_usd : mean dollars a request of the rival
-    """
-
-    name: str
-    quality_difference: FloatArray
-    cost_difference: FloatArray
-    cost_usd: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +207,7 @@ def _on_log(
         )
     scores = [predictions.take(np.flatnonzero(fair)) for predictions, _ in played]
     new = action_probs(routers[0], scores[0], names)
-    sides = _Sides(*feedback(table, estimate=True), *_guess(routers, scores, names, table))
+    sides = LoggedSides.of(table, routers, scores, names)
     policies = {TODAY: today_probs(sides.quality, len(names))}
     if opponent != TODAY or can_judge_a_constant(everything):
         constant, fixed = _constants(everything, fair)
@@ -269,70 +249,6 @@ def _on_log(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Sides:
-    """Quality and cost of a log, and what is predicted of them, shape (n, K)."""
-
-    quality: LoggedFeedback
-    cost_usd: LoggedFeedback
-    guess: FloatArray
-    guess_cost: FloatArray
-
-    def differences(
-        self, new: FloatArray, old: FloatArray, *, today: bool
-    ) -> tuple[FloatArray, FloatArray]:
-        """Row values of quality and cost, new policy minus old."""
-        if not today:
-            return (
-                difference(self.quality, new, old, self.guess),
-                difference(self.cost_usd, new, old, self.guess_cost),
-            )
-        return (
-            doubly_robust(self.quality, new, self.guess).influence
-            - today_values(self.quality, self.guess).influence,
-            doubly_robust(self.cost_usd, new, self.guess_cost).influence
-            - today_values(self.cost_usd, self.guess_cost).influence,
-        )
-
-    def worst(
-        self,
-        new: FloatArray,
-        old: FloatArray,
-        lost: LoggedFeedback,
-        guess: FloatArray,
-        *,
-        today: bool,
-    ) -> FloatArray:
-        """Row values of quality with the worst outcome where the log cannot judge."""
-        if not today:
-            return difference(lost, new, old, guess)
-        value = doubly_robust(lost, new, guess).influence
-        return value - today_values(self.quality, self.guess).influence
-
-    def rival(self, name: str, new: FloatArray, old: FloatArray) -> Rival:
-        """The new policy beside another."""
-        quality, cost = self.differences(new, old, today=name == TODAY)
-        value = doubly_robust(self.cost_usd, new, self.guess_cost).value
-        return Rival(name, quality, cost, float(value - cost.mean()))
-
-    def hull(self, new: FloatArray, names: Sequence[str]) -> dict[str, FloatArray]:
-        """The best mixture of two constants at the cost of the new policy, by this log's values.
-
-        None where the policy costs less than the cheapest constant.
-        """
-        n, k = new.shape
-        constants = [constant_probs(n, k, j) for j in range(k)]
-        value = np.array([doubly_robust(self.quality, p, self.guess).value for p in constants])
-        cost = np.array([doubly_robust(self.cost_usd, p, self.guess_cost).value for p in constants])
-        mixed = hull_mixture(value, cost, doubly_robust(self.cost_usd, new, self.guess_cost).value)
-        if mixed is None:
-            return {}
-        parts = " + ".join(
-            f"{share:.0%} {name}" for share, name in zip(mixed, names, strict=True) if share > 0.0
-        )
-        return {f"hull ({parts})": np.tile(mixed, (n, 1))}
-
-
 def _constants(table: TrainingTable, judged: BoolArray) -> tuple[str, FloatArray]:
     """For every judged request the constant that is best by the other folds of prompts."""
     fold = hash_folds(table.group_id)
@@ -345,43 +261,3 @@ def _constants(table: TrainingTable, judged: BoolArray) -> tuple[str, FloatArray
         probs[mine] = constant_probs(int(mine.sum()), k, best)
         names.append(table.candidates[best])
     return " / ".join(dict.fromkeys(names)), probs[judged]
-
-
-def _guess(
-    routers: Sequence[Runtime],
-    scores: Sequence[Predictions],
-    names: Sequence[str],
-    table: TrainingTable,
-) -> tuple[FloatArray, FloatArray]:
-    """Predicted quality and cost in the columns of ``names``: the first router that knows each.
-
-    A candidate that no router knows, such as a constant opponent, gets the log's plain mean.
-    """
-    quality = np.tile(_means(table, table.quality), (len(table), 1))
-    cost_usd = np.tile(_means(table, table.cost_usd), (len(table), 1))
-    for router, score in reversed(list(zip(routers, scores, strict=True))):
-        known = router.candidates
-        columns = [names.index(name) for name in known.names]
-        quality[:, columns] = score.quality
-        cost_usd[:, columns] = known.cost_usd(score.input_tokens, score.output_tokens)
-    return quality, cost_usd
-
-
-def _means(table: TrainingTable, values: FloatArray) -> FloatArray:
-    """Mean of what each candidate showed, shape (K,); where it showed nothing, of all."""
-    seen = np.isfinite(values) & (table.served >= 0)
-    k = len(table.candidates)
-    count = np.bincount(table.served[seen], minlength=k)
-    total = np.bincount(table.served[seen], values[seen], minlength=k)
-    overall = float(values[seen].mean()) if seen.any() else 0.0
-    means: FloatArray = np.divide(total, count, out=np.full(k, overall), where=count > 0)
-    return means
-
-
-def difference(
-    log: LoggedFeedback, new: FloatArray, old: FloatArray, guess: FloatArray
-) -> FloatArray:
-    """Doubly robust row values, challenger minus champion; both by the same predictions."""
-    challenger, champion = doubly_robust(log, new, guess), doubly_robust(log, old, guess)
-    difference: FloatArray = challenger.influence - champion.influence
-    return difference
