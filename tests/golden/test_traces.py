@@ -17,6 +17,7 @@ PRICES = {
     name: {"input_cost_per_token": 1e-6, "output_cost_per_token": 4e-6}
     for name in ("small", "large")
 }
+HI = json.dumps([{"role": "user", "content": [{"type": "text", "text": "Hi"}]}])
 ASKS = ["Which planet is nearest to the sun?", "What is the weather in Oslo?", "Name a prime."]
 
 
@@ -113,7 +114,7 @@ def test_langfuse_observations_and_scores(tmp_path: Path) -> None:
 def test_tensorzero_inferences_and_feedback(tmp_path: Path) -> None:
     rows = [
         {"id": f"m{i}", "inference_id": f"i{i}", "model_name": "large", "model_provider_name": "p",
-         "input_messages": json.dumps([{"role": "user", "content": [{"type": "text", "text": "Hi"}]}]),
+         "input_messages": HI,
          "output": "[]", "input_tokens": 9, "output_tokens": 3, "response_time_ms": 40,
          "timestamp": "2026-03-01T10:00:00Z"}
         for i in range(2)
