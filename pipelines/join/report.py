@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
+
+FEW_LABELS: Final = 10
 
 
 def render(report: Mapping[str, Any]) -> str:
@@ -27,6 +30,10 @@ def render(report: Mapping[str, Any]) -> str:
             for c in report["costs"]
         ]
         parts.append(_section("Cost", ("source", "requests", "total USD", "mean USD"), costs))
+    if report.get("cost_check"):
+        parts.append(_cost_check(report["cost_check"]))
+    if report.get("days"):
+        parts.append(_days(report["days"]))
     if "splits" in report:
         rows = [
             (
@@ -39,7 +46,57 @@ def render(report: Mapping[str, Any]) -> str:
             for s in report["splits"]
         ]
         parts.append(_section("Splits", ("split", "requests", "labelled", "from", "to"), rows))
+    if "candidates" in report:
+        parts.append("## What the log cannot tell\n\n" + "\n".join(
+            f"- {line}" for line in report.get("cannot_tell") or ["nothing that is missed here"]
+        ))  # fmt: skip
     return "\n\n".join(parts) + "\n"
+
+
+def cannot_tell(candidates: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What a log lacks, a sentence each, from the report's ``candidates``."""
+    total = sum(row["requests"] for row in candidates)
+    if not total:
+        return ["no request was used"]
+    lacks = (
+        ("with_propensity", "have no propensity: how likely a choice was is estimated"),
+        ("with_latency", "have no latency: limits on it do nothing"),
+        ("with_answer", "have no answer: no cascade can be learned from them"),
+        ("labelled", "have no label: they are taken to be like those that have one"),
+    )
+    told = []
+    for column, what in lacks:
+        missing = total - sum(row[column] for row in candidates)
+        if missing:
+            told.append(f"{missing / total:.0%} of requests {what}")
+    few = [row["candidate"] for row in candidates if row["labelled"] < FEW_LABELS]
+    if few:
+        told.append(
+            f"{', '.join(few)}: fewer than {FEW_LABELS} labels, so no policy on it can be judged"
+        )
+    return told
+
+
+def _cost_check(ratios: Sequence[Mapping[str, Any]]) -> str:
+    rows = [
+        (row["candidate"], f"{row['requests']:,}", f"{row['ratio']:.3g}",
+         f"{math.exp(row['spread'] or 0.0):.2f}")
+        for row in ratios
+    ]  # fmt: skip
+    header = ("candidate", "requests", "logged / priced", "spread, times")
+    return _section("Logged cost beside tokens times price", header, rows)
+
+
+def _days(days: Sequence[Mapping[str, Any]]) -> str:
+    """Dollars by day, a column a candidate; the last fortnight, the report's data has all."""
+    names = sorted({row["candidate"] for row in days})
+    cells = {(str(row["day"])[:10], row["candidate"]): row for row in days}
+    shown = sorted({day for day, _ in cells})[-14:]
+    rows = []
+    for day in shown:
+        usd = [cells.get((day, name), {}).get("total_usd") for name in names]
+        rows.append([day, f"{sum(x or 0.0 for x in usd):.4f}", *(_number(x, 4) for x in usd)])
+    return _section("US dollars by day", ["day", "all", *names], rows)
 
 
 def _accounting(accounts: Mapping[str, Any]) -> str:

@@ -17,7 +17,7 @@ from pipelines.config import JoinConfig, dump_config
 from pipelines.join.cost_check import check_costs
 from pipelines.join.engine import DuckDBEngine, Step, parse_steps
 from pipelines.join.remedies import Context, offending, remedy
-from pipelines.join.report import render
+from pipelines.join.report import cannot_tell, render
 from pipelines.join.sources.files import Progress
 from pipelines.join.sources.inputs import add_inputs
 from router_ml.errors import JoinError
@@ -136,6 +136,8 @@ def _join(
             report["repairs"] = {r["repair"]: r["n"] for r in engine.rows("SELECT * FROM repairs")}
         elif step.name.startswith("report_"):
             report[step.name.removeprefix("report_")] = engine.rows(f"SELECT * FROM {step.name}")
+            if step.name == "report_candidates":
+                report["cannot_tell"] = cannot_tell(report["candidates"])
     _check_balance(accounts, alone, output)
     _write_report(output, report)
     if progress is not None:

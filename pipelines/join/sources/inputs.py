@@ -24,11 +24,12 @@ from pipelines.join.sources.files import (
     format_of,
     read_records,
 )
+from pipelines.join.sources.label_shapes import known_labels
 from pipelines.join.sources.parquet import parquet_names, parquet_sql
 from pipelines.join.sources.placeholders import REDACTED
 from pipelines.join.sources.price_bands import price_bands
 from pipelines.join.sources.prices import check_windows, is_one_sided, price_rows
-from pipelines.join.sources.shapes import shape_of
+from pipelines.join.sources.shapes import LITELLM_LOG, shape_of
 from pipelines.join.sources.staging import Staging, arrow_schema, stage
 from pipelines.join.sources.values import Reading
 from router_ml.data.schemas import (
@@ -112,15 +113,18 @@ def _add_requests(engine: DuckDBEngine, config: JoinConfig, progress: Progress |
             parts.append(parquet_sql(engine, path, REQUESTS, fields, first_row_id=total))
             total += _parquet_rows(path)
             continue
-        if kind in ("csv", "parquet"):
-            _require(REQUESTS, fields, path, kind, config.csv_encoding)
+        table = kind in ("csv", "parquet") and _has_columns(REQUESTS, fields, path, config)
         records = (
             _parquet_records(path)
             if kind == "parquet"
             else read_records(path, progress, encoding=config.csv_encoding)
         )
-        if kind not in ("csv", "parquet"):
-            shape, records = shape_of(records)
+        if not table:
+            shape, records = shape_of(records, None if kind in ("csv", "parquet") else LITELLM_LOG)
+            if shape is None:  # a table of no known tool: say what columns it lacks
+                _require(REQUESTS, fields, path, kind, config.csv_encoding)
+                shape = LITELLM_LOG
+            records = shape.requests(records)
             fields = request_source.with_overrides(shape.all_fields, config.request_fields)
         rows = request_source.request_rows(records, fields, path, _reading(config))
         sql, count = _stage(engine, rows, REQUESTS, total)
@@ -143,18 +147,22 @@ def _add_labels(engine: DuckDBEngine, config: JoinConfig, progress: Progress | N
         fields = label_source.with_overrides(config.label_fields, item.fields)
         for path in expand(item.files, "labels"):
             kind = format_of(path)
-            if kind == "parquet" and not (item.name or item.source):
-                parts.append(parquet_sql(engine, path, LABELS, fields, first_row_id=total))
-                total += _parquet_rows(path)
-                continue
-            if kind == "csv":
-                given = [key for key in ("name", "source") if getattr(item, key)]
-                _require(LABELS, fields, path, "csv", config.csv_encoding, given)
-            records = (
+            given = [key for key in ("name", "source") if getattr(item, key)]
+            records: Iterable[Record] = (
                 _parquet_records(path)
                 if kind == "parquet"
                 else read_records(path, progress, encoding=config.csv_encoding)
             )
+            if not item.fields:
+                shaped, records = known_labels(records)
+            else:
+                shaped = False
+            if kind == "parquet" and not (given or shaped):
+                parts.append(parquet_sql(engine, path, LABELS, fields, first_row_id=total))
+                total += _parquet_rows(path)
+                continue
+            if kind == "csv" and not shaped:
+                _require(LABELS, fields, path, "csv", config.csv_encoding, given)
             rows = label_source.label_rows(
                 records, fields, path, reading=_reading(config), name=item.name, source=item.source
             )
@@ -221,6 +229,15 @@ def _hashed(path: Path, fields: Fields) -> bool:
     """Whether a canonical file carries its hashes, so that its text need not be read."""
     names = set(parquet_names(path))
     return all(names & set(fields[column]) for column in ("query_id", "group_id"))
+
+
+def _has_columns(table: Table, fields: Fields, path: Path, config: JoinConfig) -> bool:
+    """Whether a tabular file has the required columns; if not, it may be of a tool's own shape."""
+    try:
+        _require(table, fields, path, format_of(path), config.csv_encoding)
+    except SchemaError:
+        return False
+    return True
 
 
 def _reading(config: JoinConfig) -> Reading:

@@ -141,7 +141,18 @@ CHAT_CALLS: Final = frozenset(
 )
 _STATUS: Final = {
     **dict.fromkeys(
-        ("ok", "succeeded", "completed", "complete", "status_code_ok", "unset"), "success"
+        (
+            "ok",
+            "succeeded",
+            "completed",
+            "complete",
+            "status_code_ok",
+            "unset",
+            "default",
+            "debug",
+            "warning",
+        ),
+        "success",
     ),
     **dict.fromkeys(("failed", "error", "errored", "status_code_error"), "failure"),
 }

@@ -416,6 +416,9 @@ WHERE c.rule IS NULL AND c.reason IS NULL AND l.fate IS NULL
 SELECT candidate_served AS candidate, count(*) AS requests, count(quality) AS labelled,
        avg(quality) AS mean_quality, avg(cost_usd) AS mean_cost_usd,
        avg(latency_ms) AS mean_latency_ms,
+       sum(cost_usd) AS total_usd,
+       count(propensity) AS with_propensity, count(latency_ms) AS with_latency,
+       count(answer) AS with_answer,
        CAST(sum(CASE WHEN status = 'failure' THEN 1 ELSE 0 END) AS BIGINT) AS failed,
        CAST(sum(CASE WHEN candidate_chosen <> candidate_served THEN 1 ELSE 0 END) AS BIGINT)
            AS fallbacks
@@ -452,6 +455,13 @@ FROM outcomes
 WHERE cost_source IS NOT NULL
 GROUP BY cost_source
 ORDER BY cost_source
+
+-- step: report_days
+SELECT date_trunc('day', time) AS day, candidate_served AS candidate, count(*) AS requests,
+       count(quality) AS labelled, avg(quality) AS mean_quality, sum(cost_usd) AS total_usd
+FROM outcomes
+GROUP BY date_trunc('day', time), candidate_served
+ORDER BY date_trunc('day', time), candidate_served
 
 -- step: report_splits
 SELECT split, count(*) AS requests, count(quality) AS labelled, min(time) AS first_time,

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from serving.log.text import LoggedText
 
-TURN = {"candidate": "a", "text": "four", "tool_calls": None, "function_call": None, "cost_usd": 1.0}
+TURN = {
+    "candidate": "a",
+    "text": "four",
+    "tool_calls": None,
+    "function_call": None,
+    "cost_usd": 1.0,
+}
 
 
 def test_text_is_kept_or_left_out_as_a_whole() -> None:
