@@ -4,8 +4,8 @@
 and writes what commands print into them. Blocks of other languages (``sh``, ``py``) are not run.
 
 In a ``console`` block a command begins with ``$ ``, and a line that ends with a backslash goes on.
-Numbers and line breaks of the output are not compared; ``…`` stands for anything, and a table may have
-further rows.
+Numbers and line breaks of the output are not compared; ``…`` stands for anything, and a table may
+have further rows.
 """
 
 from __future__ import annotations
