@@ -6,17 +6,13 @@ from typing import Any, ClassVar, Final, Self
 
 import numpy as np
 
-from router_ml.data.groups import group_folds
-from router_ml.errors import ConfigError
-from router_ml.estimators.base import State, load_estimator
+from router_ml.estimators.base import State
 from router_ml.estimators.effects import Effects
 from router_ml.estimators.quality import QualityEstimator
-from router_ml.estimators.specs import Spec, as_estimator, as_spec
 from router_ml.estimators.trees import tree_features
 from router_ml.types.arrays import FloatArray
 from router_ml.types.queries import QueryBatch
 
-N_BASE_FOLDS: Final = 3
 MIN_LABELS: Final = 40
 """A candidate with fewer labels gets no trees of its own."""
 
@@ -39,12 +35,6 @@ class LightGBMEstimator(QualityEstimator):
         L2 penalty of leaf values, in rows.
     n_dims : int, default=16
         Leading embedding dimensions given to the trees; 64 were slower and worse on real data.
-    base : estimator or its spec ``{"name": ...}``, default=None
-        Trees also see this estimator's predictions, out of fold in training: what a linear model
-        of tokens knows, they need not find.
-    max_base_rows : int, default=20000
-        Labelled queries above which they do without: it takes six fits of the base, longer than the
-        trees, and so many labels they were not measured with it.
     random_state : int, default=0
 
     References
@@ -63,8 +53,6 @@ class LightGBMEstimator(QualityEstimator):
         min_leaf: int = 30,
         leaf_penalty: float = 10.0,
         n_dims: int = 16,
-        base: Spec | None = None,
-        max_base_rows: int = 20_000,
         random_state: int = 0,
     ) -> None:
         self.n_trees = n_trees
@@ -73,8 +61,6 @@ class LightGBMEstimator(QualityEstimator):
         self.min_leaf = min_leaf
         self.leaf_penalty = leaf_penalty
         self.n_dims = n_dims
-        self.base = base
-        self.max_base_rows = max_base_rows
         self.random_state = random_state
 
     def fit_effects(self, queries: QueryBatch, effects: Effects) -> None:
@@ -82,9 +68,6 @@ class LightGBMEstimator(QualityEstimator):
         import lightgbm
 
         X = tree_features(queries, self.n_dims)
-        self.base_: QualityEstimator | None = None
-        if self.base is not None and len(queries) <= self.max_base_rows:
-            X = np.hstack([X, self._fit_base(queries, effects)])
         self.boosters_: list[Any] = []
         for j in range(effects.target.shape[1]):
             rows = effects.weight[:, j] > 0
@@ -102,8 +85,6 @@ class LightGBMEstimator(QualityEstimator):
 
     def _effects(self, queries: QueryBatch) -> FloatArray:
         X = tree_features(queries, self.n_dims)
-        if self.base_ is not None:
-            X = np.hstack([X, _single(np.clip(self.base_.raw_quality(queries), 0.0, 1.0))])
         effects = np.zeros((len(queries), len(self.boosters_)))
         for j, booster in enumerate(self.boosters_):
             if booster is not None and len(queries):
@@ -118,33 +99,7 @@ class LightGBMEstimator(QualityEstimator):
             for j, booster in enumerate(self.boosters_)
             if booster is not None
         }
-        children = {} if self.base_ is None else {"base": self.base_.get_state()}
-        params = {**state.params, "base": None if self.base is None else as_spec(self.base)}
-        return State(state.name, params, state.arrays, state.values, texts, children)
-
-    def _fit_base(self, queries: QueryBatch, effects: Effects) -> FloatArray:
-        """Fit the base on everything, and return its out-of-fold predictions, shape (n, K)."""
-        text = np.unique(np.asarray(queries.text), return_inverse=True)[1]
-        folds = group_folds(text, n_folds=N_BASE_FOLDS, random_state=self.random_state)
-        held_out = np.tile(effects.level, (len(queries), 1))
-        for fold in (*range(N_BASE_FOLDS), None):
-            rows = np.flatnonzero(folds != fold)
-            base = as_estimator(self.base or {})
-            if not isinstance(base, QualityEstimator):
-                raise ConfigError(f"base must be an estimator of effects, got {base!r}")
-            base.candidates_, base.level_ = self.candidates_, effects.level
-            if fold is None:
-                self.base_ = base
-            if len(rows) == 0:
-                continue
-            base.fit_effects(
-                queries.take(rows),
-                Effects(effects.level, effects.target[rows], effects.weight[rows]),
-            )
-            if fold is not None:
-                inside = folds == fold
-                held_out[inside] = base.raw_quality(queries.take(inside))
-        return _single(np.clip(held_out, 0.0, 1.0))
+        return State(state.name, state.params, state.arrays, state.values, texts)
 
     @classmethod
     def from_state(cls, state: State) -> Self:
@@ -152,12 +107,6 @@ class LightGBMEstimator(QualityEstimator):
         import lightgbm
 
         self = super().from_state(state)
-        self.base_ = None
-        if "base" in state.children:
-            base = load_estimator(state.children["base"])
-            if not isinstance(base, QualityEstimator):
-                raise ConfigError(f"base must be an estimator of effects, got {base!r}")
-            self.base_ = base
         self.boosters_ = [
             lightgbm.Booster(model_str=state.texts[f"trees_{j}"])
             if f"trees_{j}" in state.texts
@@ -165,12 +114,6 @@ class LightGBMEstimator(QualityEstimator):
             for j in range(len(self.candidates_) + 1)
         ]
         return self
-
-
-def _single(x: FloatArray) -> FloatArray:
-    """Rounded to single precision, as the graph's trees see it."""
-    rounded: FloatArray = x.astype(np.float32).astype(np.float64)
-    return rounded
 
 
 def tree_parameters(estimator: Any) -> dict[str, Any]:

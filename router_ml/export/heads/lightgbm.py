@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from router_ml.estimators.lightgbm import LightGBMEstimator
 from router_ml.estimators.trees import float_below
 from router_ml.export.graph import FeatureTensors, GraphBuilder
 from router_ml.export.heads.base import add_head
-from router_ml.export.heads.quality import AXIS_1, add_effects, clip_quality
+from router_ml.export.heads.quality import add_effects, clip_quality
 
 
 @add_head.register
@@ -19,14 +17,7 @@ def _(estimator: LightGBMEstimator, graph: GraphBuilder, features: FeatureTensor
     for j, booster in enumerate(estimator.boosters_):
         if booster is not None:
             forest.add(booster.dump_model(), [j])
-    columns = [features.lexical, features.embedding]
-    if estimator.base_ is not None:
-        # A slice, not a gather: an encoder may have fewer dimensions than are asked for.
-        start, stop = graph.constant(np.array([0])), graph.constant(np.array([estimator.n_dims]))
-        axis = graph.constant(AXIS_1)
-        columns[1] = graph.op("Slice", features.embedding, start, stop, axis)
-        columns.append(add_head(estimator.base_, graph, features))
-    x = graph.op("Concat", *columns, axis=1)
+    x = graph.op("Concat", features.lexical, features.embedding, axis=1)
     effects = graph.op("TreeEnsembleRegressor", x, domain="ai.onnx.ml", **forest.attributes())
     return clip_quality(graph, add_effects(graph, effects, estimator.level_))
 

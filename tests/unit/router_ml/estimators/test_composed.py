@@ -1,7 +1,5 @@
 """Estimators made of estimators: specs, stacks, students."""
 
-import json
-
 import numpy as np
 import pytest
 
@@ -12,9 +10,7 @@ from router_ml.estimators.auto import AutoEstimator
 from router_ml.estimators.base import load_estimator
 from router_ml.estimators.distillation import DistilledEstimator
 from router_ml.estimators.effects import Effects
-from router_ml.estimators.lightgbm import LightGBMEstimator
 from router_ml.estimators.linear import LinearEstimator
-from router_ml.estimators.registry import make_estimator
 from router_ml.estimators.specs import as_spec
 from router_ml.estimators.stacked import StackedQuality
 from router_ml.types.candidates import CandidateTable
@@ -35,36 +31,6 @@ def test_noise_leaves_the_constants() -> None:
 def test_no_member_is_refused() -> None:
     with pytest.raises(ConfigError, match="at least one member"):
         StackedQuality(members={}).fit(example_batch(20), np.ones((20, 3)), candidates=TABLE)
-
-
-def test_trees_on_a_base_survive_their_state() -> None:
-    queries = example_batch(200, random_state=1)
-    Y = np.clip(queries.lexical[:, :1] / 5 + [[0.0, 0.1, 0.2]], 0, 1)
-    model = make_estimator({"name": "lightgbm", "base": {"name": "token_weights"}, "n_trees": 5})
-    state = model.fit(queries, Y, candidates=TABLE).get_state()
-    json.dumps(state.params)
-    twin = load_estimator(state)
-    np.testing.assert_array_equal(twin.predict(queries, TABLE), model.predict(queries, TABLE))
-
-
-def test_trees_on_many_queries_do_without_their_base() -> None:
-    queries, candidates = example_batch(200), example_candidates(3)
-    spec = {"name": "lightgbm", "base": {"name": "token_weights"}, "n_trees": 5}
-    few = make_estimator({**spec, "max_base_rows": 199})
-    few.fit(queries, example_labels(queries, 3), candidates=candidates)
-    plain = make_estimator({"name": "lightgbm", "n_trees": 5})
-    plain.fit(queries, example_labels(queries, 3), candidates=candidates)
-    back = load_estimator(few.get_state())
-    for model in (few, back):
-        assert np.array_equal(
-            model.predict(queries, candidates), plain.predict(queries, candidates)
-        )
-
-
-def test_a_base_of_another_kind_is_refused() -> None:
-    model = LightGBMEstimator(base={"name": "stacked"})
-    with pytest.raises(ConfigError, match="base must be"):
-        model.fit(example_batch(50), np.ones((50, 3)), candidates=TABLE)
 
 
 def test_a_student_needs_no_teacher_in_its_state() -> None:
