@@ -132,12 +132,11 @@ def main() -> None:
     if given.tenant:
         entry["tenant"] = given.tenant
     try:
-        key = msgspec.convert(entry, Key)
+        msgspec.convert(entry, Key)
     except msgspec.ValidationError as error:
         sys.exit(f"ConfigError: {error}; scopes are {', '.join(SCOPES)}")
     sys.stderr.write(f"the key, shown this once: {token}\n")
     sys.stdout.write(msgspec.json.encode(entry).decode() + "\n")
-    del key
 
 
 if __name__ == "__main__":
