@@ -91,12 +91,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.router.routes[:0] = routes(service)
 
     def document() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            base = get_openapi(
-                title=app.title, version=app.version, summary=app.summary, routes=app.routes
-            )
-            app.openapi_schema = openapi.document(base)
-        return app.openapi_schema
+        # Made anew each time: it names the candidates of the router in service.
+        base = get_openapi(
+            title=app.title, version=app.version, summary=app.summary, routes=app.routes
+        )
+        router = service.loader.current
+        names = () if router is None else router.runtime.candidates.names
+        return openapi.document(base, has_keys=settings.has_keys, candidates=names)
 
     app.openapi = document  # type: ignore[method-assign]  # FastAPI documents this way
     return app

@@ -30,8 +30,8 @@ _CALM: Final = 64
 """Batches after one that waited in vain before one more than came last is expected again."""
 
 T = TypeVar("T")
-_Waiting = tuple[Router, Ask, "asyncio.Future[T]", float]
-"""With the time after which it is shed."""
+_Waiting = tuple[Router, Ask, "asyncio.Future[T]", float, bool]
+"""With the time after which it is shed, and whether it is then shed in any case."""
 _Answer = Callable[[Router, Ask, Decision], T]
 
 
@@ -51,13 +51,17 @@ class Batcher(Generic[T]):
         self._max_waiting = max_waiting
         self._waiting: list[_Waiting[T]] = []
         self._crowd = Crowd()
+        self._behind = False
 
-    def decide(self, router: Router, ask: Ask, *, wait_s: float = math.inf) -> asyncio.Future[T]:
+    def decide(
+        self, router: Router, ask: Ask, *, wait_s: float = math.inf, firm: bool = False
+    ) -> asyncio.Future[T]:
         """The answer, or the error, soon.
 
         Parameters
         ----------
-        wait_s : an ask that waited longer is shed instead of scored
+        wait_s : an ask that waited longer is shed instead of scored where others wait behind it
+        firm : shed it then in any case: its caller no longer wants the answer
 
         Raises
         ------
@@ -71,7 +75,7 @@ class Batcher(Generic[T]):
             self._crowd.begin(now)
             loop.call_soon(self._score)
         future: asyncio.Future[T] = loop.create_future()
-        self._waiting.append((router, ask, future, now + wait_s))
+        self._waiting.append((router, ask, future, now + wait_s, firm))
         return future
 
     def _score(self) -> None:
@@ -81,7 +85,11 @@ class Batcher(Generic[T]):
             asyncio.get_running_loop().call_soon(self._score)
             return
         part, self._waiting = self._waiting[:_TOGETHER], self._waiting[_TOGETHER:]
-        part = [item for item in part if item[3] >= now or _shed(item[2])]
+        # Late without a queue means that the machine paused: the answer is as good as made.
+        behind, self._behind = self._behind or bool(self._waiting), bool(self._waiting)
+        part = [
+            item for item in part if item[3] >= now or not (item[4] or behind) or _shed(item[2])
+        ]
         if part:
             router = part[0][0]
             # only around a swap is there more than one router
@@ -160,7 +168,7 @@ def _decide(router: Router, items: Sequence[_Waiting[T]], answer: _Answer[T]) ->
             if not item[2].done():
                 item[2].set_exception(error)
         return
-    for result, (_, ask, future, _) in zip(results, items, strict=True):
+    for result, (_, ask, future, *_) in zip(results, items, strict=True):
         if future.done():  # the client is gone
             continue
         if not isinstance(result, Decision):

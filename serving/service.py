@@ -135,13 +135,13 @@ class Service:
         """``POST /v1/route``."""
         router = self._router()
         slow = router.runtime.is_slow
-        wait_s = self._patience(
-            call, self.settings.slow_deadline_ms if slow else self.settings.deadline_ms
-        )
+        default_ms = self.settings.slow_deadline_ms if slow else self.settings.deadline_ms
+        wait_s = (call.deadline_ms or default_ms) / 1e3 - call.waited_s
         begun = time.perf_counter()
         ask = self._read_ask(read_json(self._route, call.body), call)
         read = time.perf_counter()
-        answer = await self._batcher.decide(router, ask, wait_s=wait_s)
+        firm = call.deadline_ms is not None
+        answer = await self._batcher.decide(router, ask, wait_s=wait_s, firm=firm)
         self.telemetry.stage("wait", call.waited_s)
         self.telemetry.stage("read", read - begun)
         self.telemetry.stage("score", time.perf_counter() - read)

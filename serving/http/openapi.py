@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -9,6 +10,7 @@ import msgspec
 
 from serving import cascade, schemas
 from serving.http.errors import MEDIA_TYPE
+from serving.http.refined import refine
 
 _REF: Final = "#/components/schemas/{name}"
 
@@ -55,12 +57,21 @@ OPERATIONS: Final = (
 )  # fmt: skip
 
 
-def document(base: dict[str, Any]) -> dict[str, Any]:
-    """Add the operations above to what FastAPI found."""
+def document(
+    base: dict[str, Any], *, has_keys: bool = True, candidates: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Add the operations above to what FastAPI found.
+
+    Parameters
+    ----------
+    has_keys : whether requests must bring a key
+    candidates : of the router in service
+    """
     types = {t for op in OPERATIONS for t in (op.body, op.answer) if t is not None}
     ordered = [*sorted(types, key=lambda t: t.__name__), schemas.Problem]
     references, components = msgspec.json.schema_components(ordered, ref_template=_REF)
     schema_of = dict(zip(ordered, references, strict=True))
+    refine(components, candidates)
     base.setdefault("components", {}).setdefault("schemas", {}).update(components)
     for op in OPERATIONS:
         answers: dict[str, Any] = {
@@ -73,7 +84,7 @@ def document(base: dict[str, Any]) -> dict[str, Any]:
             content = {MEDIA_TYPE: {"schema": schema_of[schemas.Problem]}}
             answers[str(status)] = {"description": "Problem document", "content": content}
         entry: dict[str, Any] = {"summary": op.summary, "responses": answers}
-        if op.path.startswith("/v1/"):
+        if has_keys and op.path.startswith("/v1/"):
             entry["security"] = [{"bearer": []}]
         if op.body is not None:
             entry["requestBody"] = {
@@ -81,5 +92,12 @@ def document(base: dict[str, Any]) -> dict[str, Any]:
                 "content": {"application/json": {"schema": schema_of[op.body]}},
             }
         base.setdefault("paths", {}).setdefault(op.path, {})[op.method] = entry
-    base["components"]["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer"}}
+    if has_keys:
+        base["components"]["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer"}}
+    for path, summary, kind in (
+        ("/healthz", "Whether the process answers", "application/json"),
+        ("/metrics", "Prometheus metrics", "text/plain"),
+    ):
+        answer = {"description": "Done", "content": {kind: {"schema": {}}}}
+        base["paths"][path] = {"get": {"summary": summary, "responses": {"200": answer}}}
     return base

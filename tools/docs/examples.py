@@ -4,7 +4,8 @@
 and writes what commands print into them. Blocks of other languages (``sh``, ``py``) are not run.
 
 In a ``console`` block a command begins with ``$ ``, and a line that ends with a backslash goes on.
-Numbers and line breaks of the output are not compared; ``…`` stands for anything.
+Numbers and line breaks of the output are not compared; ``…`` stands for anything, and a table may
+have further rows.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Final
 _BLOCK: Final = re.compile(r"^```(console|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _NUMBER: Final = re.compile(r"\b[0-9a-f]{16,}\b|[-+]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?")
 _FRAME: Final = re.compile(r"[│┃┏┓┗┛┡┩└┘├┤┳╇┻┴┬┼━─]+|-{3,}")
+_GAP: Final = re.compile(r"…|\n(?=│)|(?<=│)\n")
 _MARK: Final = "--- end of command ---"
 _PORT: Final = "8080"
 _COLUMNS: Final = "100"
@@ -115,7 +117,7 @@ def differs(shown: str, printed: str) -> str:
     'read # rows'
     """
     rest = _normal(printed)
-    for part in shown.split("…"):
+    for part in _GAP.split(shown):
         wanted = _normal(part)
         if wanted not in rest:
             return f"{wanted}\n--- was not found in ---\n{rest}"

@@ -15,6 +15,7 @@ from router_ml.runtime.constraints import NO_CONSTRAINTS, Constraints
 from router_ml.runtime.runtime import Runtime
 from router_ml.types.decisions import Decision
 from serving.batching import Batcher, Crowd
+from serving.http.errors import OverloadError
 from tests.bundles import make_bundle
 
 TEXTS = [f"Mix {'very ' * (n % 7)}blue paint {n}" for n in range(40)]
@@ -171,3 +172,39 @@ def test_a_crowd_never_expects_more_than_one_batch_holds() -> None:
     crowd.end(32, 0.001)
     crowd.begin(0.0011)
     assert not crowd.wait(32, 0.0011)
+
+
+async def _late(batcher: Batcher[Decision], here: Any, n: int, **options: Any) -> list[Any]:
+    waiting = [batcher.decide(here, ask(f"Mix {i}"), wait_s=-1.0, **options) for i in range(n)]
+    return await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 20)
+
+
+def test_late_without_a_queue_is_answered_all_the_same(runtime: Runtime) -> None:
+    results = asyncio.run(_late(deciding(), router(runtime), 32))
+    assert all(isinstance(result, Decision) for result in results)
+
+
+def test_late_in_a_queue_is_shed(runtime: Runtime) -> None:
+    results = asyncio.run(_late(deciding(), router(runtime), 100))
+    assert all(isinstance(result, OverloadError) for result in results)
+
+
+def test_a_caller_who_went_away_is_shed_in_any_case(runtime: Runtime) -> None:
+    (result,) = asyncio.run(_late(deciding(), router(runtime), 1, firm=True))
+    assert isinstance(result, OverloadError)
+    assert result.cause == "deadline"
+
+
+def test_more_than_may_wait_are_refused_at_once(runtime: Runtime) -> None:
+    batcher: Batcher[Decision] = Batcher(
+        answer=lambda router, ask, decision: decision, max_waiting=2
+    )
+
+    async def crowd() -> list[Any]:
+        here = router(runtime)
+        waiting = [batcher.decide(here, ask("a")), batcher.decide(here, ask("b"))]
+        with pytest.raises(OverloadError, match="too many"):
+            batcher.decide(here, ask("c"))
+        return await asyncio.gather(*waiting)
+
+    assert len(asyncio.run(crowd())) == 2
