@@ -250,7 +250,7 @@ def test_a_router_of_other_candidates_than_the_log_is_judged_by_name(
     router, constant = (mine["policies"][name]["quality_snips"]["value"]
                         for name in ("router", cheapest))  # fmt: skip
     assert router == pytest.approx(constant, abs=0.01)
-    assert set(mine["policies"]) == {*names, "random", "router"}
+    assert set(mine["policies"]) == {*names, "random", "router", "today", "hull"}
     certified = invoke(
         "certify",
         *("--set", f"bundle={tmp_path / 'export' / 'bundle'}"),

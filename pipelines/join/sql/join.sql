@@ -68,7 +68,7 @@ FROM requests
 
 -- step: request_checks
 SELECT r.*,
-       coalesce(r.status, 'success') = 'failure' AS failed,
+       coalesce(r.status, 'success') = 'failure' AS failed, s.cost_step,
        -- a logged cost of 0 for tokens that have a price is a logger's "unknown"
        CASE WHEN r.cost_usd = 0 AND w.input_usd_per_mtok + w.output_usd_per_mtok > 0
                  AND r.input_tokens + r.output_tokens > 0 AND NOT coalesce(r.cache_hit, false)
@@ -148,6 +148,9 @@ LEFT JOIN price_rates w
 -- step: request_rows, keep
 SELECT row_id, origin, request_id, time, candidate_served, failed,
        cost_usd IS NOT NULL AND logged_cost_usd IS NULL AS zero_cost,
+       -- of a part of a long log: units that differ show at once
+       CASE WHEN row_id % cost_step = 0 AND priced_usd > 0 THEN logged_cost_usd / priced_usd
+       END AS cost_ratio,
        CASE WHEN rule IS NOT NULL THEN 'excluded'
             WHEN reason IS NOT NULL THEN 'rejected'
             ELSE 'used' END AS fate,
@@ -363,14 +366,10 @@ SELECT 'zero_cost_priced', count(*) FROM request_rows WHERE zero_cost AND fate =
 HAVING count(*) > 0
 
 -- step: cost_ratios, keep
--- Logged costs over tokens times price, on a part of a long log: units that differ show at once.
-SELECT candidate_served AS candidate, count(*) AS requests,
-       exp(avg(ln(logged_cost_usd / priced_usd))) AS ratio,
-       stddev_pop(ln(logged_cost_usd / priced_usd)) AS spread
-FROM (SELECT c.candidate_served, c.logged_cost_usd, c.priced_usd
-      FROM request_checks c CROSS JOIN settings s
-      WHERE c.row_id % s.cost_step = 0 AND c.rule IS NULL AND c.reason IS NULL AND NOT c.failed
-        AND c.logged_cost_usd > 0 AND c.priced_usd > 0) known
+SELECT candidate_served AS candidate, count(*) AS requests, exp(avg(ln(cost_ratio))) AS ratio,
+       stddev_pop(ln(cost_ratio)) AS spread
+FROM request_rows
+WHERE cost_ratio > 0 AND fate = 'used' AND NOT failed
 GROUP BY candidate_served
 
 -- step: outcomes, keep
