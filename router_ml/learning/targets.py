@@ -9,6 +9,8 @@ from typing import Any, Literal
 import numpy as np
 
 from router_ml.estimators.base import Estimator
+from router_ml.estimators.cross_fitting import advantage, squared_errors
+from router_ml.estimators.effects import split_effects, split_predictions
 from router_ml.estimators.router import RouterEstimator
 from router_ml.evaluation.floor import with_floor
 from router_ml.evaluation.intervals import cluster_mean
@@ -33,12 +35,14 @@ class Evidence:
     requests : how often each query was asked, shape (n,)
     group_id : int codes, shape (n,)
     rated : candidates with a label, bool array, shape (K,)
+    contrast_z : standard errors by which predicted contrasts lower the held-out squared error
     """
 
     pseudo: FloatArray
     requests: FloatArray
     group_id: IntArray
     rated: BoolArray
+    contrast_z: float = 0.0
 
     def means(self) -> FloatArray:
         """DR mean quality of every candidate, shape (K,)."""
@@ -69,6 +73,7 @@ class Evidence:
             rated,
             requests=self.requests,
             group_id=self.group_id,
+            contrast_z=self.contrast_z,
         )
 
 
@@ -119,4 +124,17 @@ def evidence_of(data: TrainingSet, predicted: FloatArray) -> Evidence:
         requests=data.requests,
         group_id=data.groups,
         rated=np.asarray(np.isfinite(data.outcomes.quality).any(axis=0)),
+        contrast_z=_contrast_z(data, predicted),
     )
+
+
+def _contrast_z(data: TrainingSet, predicted: FloatArray) -> float:
+    """How reliably predictions err less than the same without contrasts, over labelled cells."""
+    Y = data.outcomes.quality
+    observed = np.isfinite(Y)
+    given = np.ones(Y.shape) if data.outcomes.weight is None else data.outcomes.weight
+    weight = np.where(observed, given, 0.0)
+    level = split_effects(Y, observed, weight).level
+    common, _ = split_predictions(predicted, level)
+    errors, flat = (squared_errors(q, Y, weight) for q in (predicted, level + common))
+    return advantage(errors, flat, data.groups)[1]
