@@ -51,7 +51,7 @@ def serving_process(
 
 
 def _wait_for(client: httpx.Client, path: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise RuntimeError(f"the service ended with {process.returncode}: {log.read_text()}")
