@@ -21,13 +21,13 @@ from serving.loading.loader import Router
 from serving.requests import Ask
 
 _TOGETHER: Final = 32
-"""More would let the first of a crowd wait for the last."""
-_PATIENCE_S: Final = 0.0005
-"""Waited at most for others."""
-_MOMENT_S: Final = 0.002
-"""A crowd that was scored longer ago is gone: to send eight answers alone takes 0.3 ms."""
-_CALM: Final = 64
-"""Batches after one that waited in vain before one more than came last is expected again."""
+"""Most requests scored together: more would let the first wait for the last."""
+_MAX_WAIT_S: Final = 0.0005
+"""Longest wait for other requests of a batch."""
+_EXPIRES_S: Final = 0.002
+"""The batch-size estimate expires after so long; sending eight answers alone takes 0.3 ms."""
+_TRY_MORE_EVERY: Final = 64
+"""Batches after a wait in vain before one request more than came last is expected again."""
 
 T = TypeVar("T")
 _Waiting = tuple[Router, Ask, "asyncio.Future[T]", float, bool]
@@ -50,7 +50,7 @@ class Batcher(Generic[T]):
         self._answer = answer
         self._max_waiting = max_waiting
         self._waiting: list[_Waiting[T]] = []
-        self._crowd = Crowd()
+        self._window = BatchWindow()
         self._behind = False
 
     def decide(
@@ -72,7 +72,7 @@ class Batcher(Generic[T]):
             raise OverloadError("queue", "too many requests wait; try again")
         loop, now = asyncio.get_running_loop(), time.perf_counter()
         if not self._waiting:
-            self._crowd.begin(now)
+            self._window.begin(now)
             loop.call_soon(self._score)
         future: asyncio.Future[T] = loop.create_future()
         self._waiting.append((router, ask, future, now + wait_s, firm))
@@ -80,7 +80,7 @@ class Batcher(Generic[T]):
 
     def _score(self) -> None:
         now = time.perf_counter()
-        if self._crowd.wait(len(self._waiting), now):
+        if self._window.wait(len(self._waiting), now):
             # Timers of the loop count milliseconds; a turn takes microseconds, and reads.
             asyncio.get_running_loop().call_soon(self._score)
             return
@@ -98,23 +98,23 @@ class Batcher(Generic[T]):
                 if item[0] is not router:
                     _decide(item[0], [item], self._answer)
         now = time.perf_counter()
-        self._crowd.end(len(part), now)
+        self._window.end(len(part), now)
         if self._waiting:
             # One part a turn, so that the loop reads, refuses and answers in between.
-            self._crowd.begin(now)
+            self._window.begin(now)
             asyncio.get_running_loop().call_soon(self._score)
 
 
-class Crowd:
+class BatchWindow:
     """How many are expected to ask together; times are of one clock, in seconds.
 
     Examples
     --------
-    >>> crowd = Crowd()
-    >>> crowd.begin(0.0), crowd.wait(1, 0.0)
+    >>> window = BatchWindow()
+    >>> window.begin(0.0), window.wait(1, 0.0)
     (None, False)
-    >>> crowd.end(4, 0.001)
-    >>> crowd.begin(0.0011), crowd.wait(1, 0.0011), crowd.wait(5, 0.0012)
+    >>> window.end(4, 0.001)
+    >>> window.begin(0.0011), window.wait(1, 0.0011), window.wait(5, 0.0012)
     (None, True, False)
     """
 
@@ -126,7 +126,7 @@ class Crowd:
 
     def begin(self, now: float) -> None:
         """The first of a batch is here."""
-        if now - self._ended > _MOMENT_S:
+        if now - self._ended > _EXPIRES_S:
             self._expected = 1
         self._began = now
         self._in_vain = False
@@ -135,12 +135,12 @@ class Crowd:
         """Whether the n who are here should wait for more."""
         if n >= self._expected:
             return False
-        self._in_vain = now - self._began >= _PATIENCE_S
+        self._in_vain = now - self._began >= _MAX_WAIT_S
         return not self._in_vain
 
     def end(self, n: int, now: float) -> None:
         """The batch, of n, is scored."""
-        self._calm = _CALM if self._in_vain else max(0, self._calm - 1)
+        self._calm = _TRY_MORE_EVERY if self._in_vain else max(0, self._calm - 1)
         one_more = n > 1 and not self._calm
         self._expected = min(n + one_more, _TOGETHER)
         self._ended = now

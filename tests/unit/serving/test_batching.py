@@ -14,7 +14,7 @@ from router_ml.features.query import Query
 from router_ml.runtime.constraints import NO_CONSTRAINTS, Constraints
 from router_ml.runtime.runtime import Runtime
 from router_ml.types.decisions import Decision
-from serving.batching import Batcher, Crowd
+from serving.batching import Batcher, BatchWindow
 from serving.http.errors import OverloadError
 from tests.bundles import make_bundle
 
@@ -135,43 +135,43 @@ def test_an_answer_that_fails_is_heard_of_by_its_asker(runtime: Runtime) -> None
     assert same(third, runtime.decide(Query(TEXTS[2])))
 
 
-def test_a_crowd_waits_for_as_many_as_were_there_and_one_more() -> None:
-    crowd = Crowd()
-    crowd.begin(0.0)
-    assert not crowd.wait(1, 0.0)  # nobody else is expected
-    crowd.end(4, 0.001)
-    crowd.begin(0.0012)
-    assert crowd.wait(4, 0.0013)  # four were there, so a fifth may come
-    assert not crowd.wait(5, 0.0013)
+def test_a_batch_waits_for_as_many_as_the_last_had_and_one_more() -> None:
+    window = BatchWindow()
+    window.begin(0.0)
+    assert not window.wait(1, 0.0)  # nobody else is expected
+    window.end(4, 0.001)
+    window.begin(0.0012)
+    assert window.wait(4, 0.0013)  # four were there, so a fifth may come
+    assert not window.wait(5, 0.0013)
 
 
-def test_a_crowd_that_waited_in_vain_expects_no_more_than_came() -> None:
-    crowd = Crowd()
-    crowd.begin(0.0)
-    crowd.end(4, 0.001)
-    crowd.begin(0.0011)
-    assert crowd.wait(3, 0.0012)
-    assert not crowd.wait(3, 0.0018)  # patience is over
-    crowd.end(3, 0.0019)
-    crowd.begin(0.002)
-    assert crowd.wait(2, 0.002)
-    assert not crowd.wait(3, 0.002)  # not one more: the last wait was for nothing
+def test_after_a_wait_in_vain_no_more_are_expected_than_came() -> None:
+    window = BatchWindow()
+    window.begin(0.0)
+    window.end(4, 0.001)
+    window.begin(0.0011)
+    assert window.wait(3, 0.0012)
+    assert not window.wait(3, 0.0018)  # patience is over
+    window.end(3, 0.0019)
+    window.begin(0.002)
+    assert window.wait(2, 0.002)
+    assert not window.wait(3, 0.002)  # not one more: the last wait was for nothing
 
 
-def test_a_crowd_is_forgotten_after_a_moment() -> None:
-    crowd = Crowd()
-    crowd.begin(0.0)
-    crowd.end(8, 0.001)
-    crowd.begin(0.01)
-    assert not crowd.wait(1, 0.01)
+def test_the_estimate_expires() -> None:
+    window = BatchWindow()
+    window.begin(0.0)
+    window.end(8, 0.001)
+    window.begin(0.01)
+    assert not window.wait(1, 0.01)
 
 
-def test_a_crowd_never_expects_more_than_one_batch_holds() -> None:
-    crowd = Crowd()
-    crowd.begin(0.0)
-    crowd.end(32, 0.001)
-    crowd.begin(0.0011)
-    assert not crowd.wait(32, 0.0011)
+def test_no_more_are_expected_than_a_batch_holds() -> None:
+    window = BatchWindow()
+    window.begin(0.0)
+    window.end(32, 0.001)
+    window.begin(0.0011)
+    assert not window.wait(32, 0.0011)
 
 
 async def _late(batcher: Batcher[Decision], here: Any, n: int, **options: Any) -> list[Any]:
@@ -200,11 +200,11 @@ def test_more_than_may_wait_are_refused_at_once(runtime: Runtime) -> None:
         answer=lambda router, ask, decision: decision, max_waiting=2
     )
 
-    async def crowd() -> list[Any]:
+    async def window() -> list[Any]:
         here = router(runtime)
         waiting = [batcher.decide(here, ask("a")), batcher.decide(here, ask("b"))]
         with pytest.raises(OverloadError, match="too many"):
             batcher.decide(here, ask("c"))
         return await asyncio.gather(*waiting)
 
-    assert len(asyncio.run(crowd())) == 2
+    assert len(asyncio.run(window())) == 2
