@@ -1,0 +1,30 @@
+"""Job configuration: one frozen dataclass a stage; all of them can be imported from here."""
+
+from __future__ import annotations
+
+from pipelines.config.commands import DemoConfig, RouteConfig, ServeConfig
+from pipelines.config.evaluate import CertifyConfig, EvaluateConfig
+from pipelines.config.join import EXCLUSIONS, InspectConfig, JoinConfig, LabelFile
+from pipelines.config.registry import PromoteConfig, RegisterConfig, RollbackConfig
+from pipelines.config.train import ExportConfig, TrainConfig
+from pipelines.options import dump_config, load_config, resolved
+
+__all__ = [
+    "EXCLUSIONS",
+    "CertifyConfig",
+    "DemoConfig",
+    "EvaluateConfig",
+    "ExportConfig",
+    "InspectConfig",
+    "JoinConfig",
+    "LabelFile",
+    "PromoteConfig",
+    "RegisterConfig",
+    "RollbackConfig",
+    "RouteConfig",
+    "ServeConfig",
+    "TrainConfig",
+    "dump_config",
+    "load_config",
+    "resolved",
+]

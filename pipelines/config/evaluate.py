@@ -1,0 +1,86 @@
+"""What a bundle is judged on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pipelines.config.ranges import check_range
+from pipelines.options import check_fields
+from router_ml.errors import ConfigError
+from router_ml.evaluation.gate.gate import DEFAULT_MARGIN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluateConfig:
+    """What a bundle is judged on.
+
+    Parameters
+    ----------
+    bundle : bundle folder
+    output : folder to write to
+    joined : folder that ``join`` wrote; without ``matrix`` its test split is the judge, with it its
+        training prompts are left out
+    trained : folder that ``train`` wrote: by what it held out the whole log is the judge
+    matrix : Parquet of every candidate's outcome on every prompt
+    budget_shares : operating points of the table, as shares of the best constant's cost
+    cost_weight : quality per dollar, for utility and regret
+    margin : quality that may be lost, in the sentence that is printed
+    max_unsupported : share of a policy's requests that may go where the log says too little; a
+        policy beyond it is not judged
+    n_resamples : bootstrap samples, on a matrix
+    """
+
+    bundle: Path
+    output: Path
+    joined: Path | None = None
+    trained: Path | None = None
+    matrix: Path | None = None
+    budget_shares: tuple[float, ...] = (0.05, 0.1, 0.25, 0.5, 1.0)
+    cost_weight: float = 0.0
+    margin: float = DEFAULT_MARGIN
+    max_unsupported: float = 0.05
+    n_resamples: int = 2_000
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        check_range(self, ("margin",), 0.0, 1.0)
+        if self.cost_weight < 0.0:
+            raise ConfigError(f"cost_weight must be >= 0, got {self.cost_weight}")
+        if not 0.0 <= self.max_unsupported <= 1.0:
+            raise ConfigError(f"max_unsupported must be in [0, 1], got {self.max_unsupported}")
+        if self.n_resamples < 1 or any(share <= 0.0 for share in self.budget_shares):
+            raise ConfigError(
+                "n_resamples must be >= 1 and budget_shares > 0, got "
+                f"{self.n_resamples} and {self.budget_shares}"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertifyConfig:
+    """What a bundle's quality floor is certified on.
+
+    Parameters
+    ----------
+    bundle : bundle folder
+    joined : folder that ``join`` wrote: its training split names the reference, its test split is
+        what is certified on unless there is a ``matrix``
+    output : folder to write ``bundle/`` and ``certificate.json`` to; replaced if it is there
+    matrix : Parquet of every candidate's outcome on every prompt; training prompts are left out
+    floor : share of the reference's mean quality that must be kept, in (0, 1)
+    delta : probability with which the floor may be broken, in (0, 1)
+    method : ``betting``, or ``hoeffding-bentkus``
+    """
+
+    bundle: Path
+    joined: Path
+    output: Path
+    matrix: Path | None = None
+    floor: float = 0.98
+    delta: float = 0.05
+    method: Literal["betting", "hoeffding-bentkus"] = "betting"
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        check_range(self, ("floor", "delta"), 0.0, 1.0)
