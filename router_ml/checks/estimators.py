@@ -18,6 +18,7 @@ import numpy as np
 from router_ml.checks.examples import example_batch, example_candidates, example_labels
 from router_ml.checks.require import close, raises, require
 from router_ml.errors import ConfigError, SchemaError
+from router_ml.estimators.amounts import AmountEstimator
 from router_ml.estimators.base import Estimator, State, load_estimator
 from router_ml.types.arrays import FloatArray
 from router_ml.types.candidates import CandidateTable
@@ -110,7 +111,7 @@ def check_shapes_and_range(estimator: Estimator) -> None:
     require(predicted.shape == (50, 3), f"predict() must give (50, 3), gave {predicted.shape}")
     require(bool(np.isfinite(predicted).all()), "predictions must be finite")
     require(bool((predicted >= 0).all()), "predictions must be >= 0")
-    if estimator.name != "counts":  # counts have no upper bound
+    if not isinstance(estimator, AmountEstimator):  # amounts have no upper bound
         require(bool((predicted <= 1).all()), "predicted quality must be <= 1")
     after = [Y, queries.lexical, queries.embedding, queries.tokens.flat]
     same = all(np.array_equal(a, b, equal_nan=True) for a, b in zip(before, after, strict=True))
@@ -235,7 +236,7 @@ def check_no_worse_than_constants(estimator: Estimator) -> None:
     queries, Y, candidates = _data(800, 3)
     fresh = example_batch(800, random_state=11)
     truth = example_labels(fresh, 3, random_state=12)
-    if estimator.name == "counts":  # of numbers well above zero, such as tokens
+    if isinstance(estimator, AmountEstimator):  # of numbers well above zero, such as tokens
         Y, truth = 50.0 + 100.0 * Y, 50.0 + 100.0 * truth
     predicted = _fit(estimator, queries, Y).predict(fresh, candidates)
     error, constant = ((p - truth) ** 2 for p in (predicted, np.tile(Y.mean(axis=0), (800, 1))))
@@ -249,7 +250,7 @@ def check_pseudo_outcomes(estimator: Estimator) -> None:
     # Every cell was served with probability 0.4, and what served weighs 2.5 times its residual.
     served = np.random.default_rng(13).random(Y.shape) < 0.4
     pseudo = np.where(served, 0.5 + 2.5 * (Y - 0.5), 0.5)
-    raised = 1.0 if estimator.name == "counts" else 0.0  # counts must not be negative
+    raised = 1.0 if isinstance(estimator, AmountEstimator) else 0.0  # which are not negative
     fresh = example_batch(2_000, random_state=14)
     predicted = _fit(estimator, queries, pseudo + raised).predict(fresh, candidates) - raised
     require(bool(np.isfinite(predicted).all()), "pseudo-outcomes must give finite predictions")
