@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 
@@ -15,34 +14,27 @@ from router_ml.data.outcomes import TrainingTable, read_candidates, read_outcome
 from router_ml.errors import ConfigError, SchemaError
 from router_ml.types.candidates import CandidateTable
 
-OUTCOMES: Final = "outcomes.parquet"
-REPORT: Final = "training.json"
-BUNDLE: Final = "bundle"
-PARITY: Final = "parity.json"
-EVALUATION: Final = "evaluation.json"
-CERTIFICATE: Final = "certificate.json"
 
-
-def check_own(folder: Path, marker: str) -> None:
+def check_own(folder: Path, marker: Path) -> None:
     """ConfigError where a folder is in use and does not hold what this stage writes.
 
     Parameters
     ----------
-    marker : file or folder that every output of the stage holds
+    marker : file or folder inside that every output of the stage holds
     """
     if not folder.exists():
         return
     if not folder.is_dir():
         raise ConfigError(f"output must be a folder, got the file {folder}")
-    if any(folder.iterdir()) and not (folder / marker).exists():
+    if any(folder.iterdir()) and not marker.exists():
         raise ConfigError(
-            f"{folder} is not empty and holds no {marker}, so it is not from an earlier run and is "
-            "left alone; name a new folder as output"
+            f"{folder} is not empty and holds no {marker.name}, so it is not from an earlier run "
+            "and is left alone; name a new folder as output"
         )
 
 
 @contextmanager
-def replaced(folder: Path, marker: str) -> Iterator[Path]:
+def replaced(folder: Path, marker: Path) -> Iterator[Path]:
     """Write beside ``folder``, and put it in its place at the end; a failure leaves all as it was.
 
     Raises
@@ -72,15 +64,139 @@ def read_training_table(
     SchemaError
         If ``joined`` is no folder of a join.
     """
-    if not (joined / OUTCOMES).is_file():
+    outcomes = JoinedFolder(joined).outcomes
+    if not outcomes.is_file():
         raise SchemaError(
-            f"expected {OUTCOMES} in {joined}, found none; run `router-ml join` first"
+            f"expected {outcomes.name} in {joined}, found none; run `router-ml join` first"
         )
     candidates = read_candidates(joined, names)
     table = to_matrices(read_outcomes(joined), candidates.names)
     if split is not None:
         table = table.take(np.array(table.split) == split)
     return table, candidates
+
+
+@dataclass(frozen=True, slots=True)
+class JoinedFolder:
+    """What ``join`` writes."""
+
+    root: Path
+
+    @property
+    def outcomes(self) -> Path:
+        """One row a request."""
+        return self.root / "outcomes.parquet"
+
+    @property
+    def prices(self) -> Path:
+        """Price windows."""
+        return self.root / "prices.parquet"
+
+    @property
+    def rejects(self) -> Path:
+        """Rows that were not used, with a reason each."""
+        return self.root / "rejects.parquet"
+
+    @property
+    def report(self) -> Path:
+        """Accounts of every source."""
+        return self.root / "report.json"
+
+    @property
+    def summary(self) -> Path:
+        """The report for people."""
+        return self.root / "report.md"
+
+    @property
+    def config(self) -> Path:
+        """The config in force."""
+        return self.root / "config.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedFolder:
+    """What ``train`` writes."""
+
+    root: Path
+
+    @property
+    def router(self) -> Path:
+        """State of the estimators."""
+        return self.root / "router"
+
+    @property
+    def encoder(self) -> Path:
+        """The encoder."""
+        return self.root / "encoder"
+
+    @property
+    def answer(self) -> Path:
+        """State of the answer scorer, where a cascade was learned."""
+        return self.root / "answer"
+
+    @property
+    def held_out(self) -> Path:
+        """Held-out predictions of the training queries."""
+        return self.root / "held_out.parquet"
+
+    @property
+    def report(self) -> Path:
+        """What was learned from what, the policy, candidates and prices."""
+        return self.root / "training.json"
+
+    @property
+    def config(self) -> Path:
+        """The config in force."""
+        return self.root / "train.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class ExportFolder:
+    """What ``export`` writes, and ``certify`` beside its certificate."""
+
+    root: Path
+
+    @property
+    def bundle(self) -> Path:
+        """The bundle."""
+        return self.root / "bundle"
+
+    @property
+    def parity(self) -> Path:
+        """The proof that it agrees with its estimators."""
+        return self.root / "parity.json"
+
+    @property
+    def certificate(self) -> Path:
+        """What was certified of its quality floor."""
+        return self.root / "certificate.json"
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationFolder:
+    """What ``evaluate`` writes."""
+
+    root: Path
+
+    @property
+    def report(self) -> Path:
+        """Every number."""
+        return self.root / "evaluation.json"
+
+    @property
+    def rows(self) -> Path:
+        """Quality and cost of every row, on a matrix."""
+        return self.root / "rows.parquet"
+
+    @property
+    def curve(self) -> Path:
+        """Quality against cost."""
+        return self.root / "cost_quality.png"
+
+    @property
+    def reliability(self) -> Path:
+        """Observed quality against predicted."""
+        return self.root / "reliability.png"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +228,7 @@ class RunFolders:
     @property
     def bundle(self) -> Path:
         """The bundle that ``export`` writes."""
-        return self.export / BUNDLE
+        return ExportFolder(self.export).bundle
 
     @property
     def evaluation(self) -> Path:

@@ -39,7 +39,11 @@ def join(config: JoinConfig) -> None:
 
     with shares() as advance:
         folder = stage.run(config, progress=advance)
-    console.print((folder / "report.md").read_text(encoding="utf-8"), highlight=False, markup=False)
+    console.print(
+        artifacts.JoinedFolder(folder).summary.read_text(encoding="utf-8"),
+        highlight=False,
+        markup=False,
+    )
     console.print(f"written to {folder}")
 
 
@@ -48,7 +52,7 @@ def train(config: TrainConfig) -> None:
     from pipelines.stages import train as stage
 
     folder = stage.run(config)
-    report = _read(folder / artifacts.REPORT)
+    report = _read(artifacts.TrainedFolder(folder).report)
     console.print_json(data={key: report[key] for key in ("labelled_cells", "selection", "policy")})
     console.print(f"written to {folder}")
 
@@ -58,7 +62,7 @@ def export(config: ExportConfig) -> None:
     from pipelines.stages import export as stage
 
     bundle = stage.run(config)
-    console.print_json((bundle.parent / artifacts.PARITY).read_text(encoding="utf-8"))
+    console.print_json(artifacts.ExportFolder(bundle.parent).parity.read_text(encoding="utf-8"))
     console.print(f"bundle: {bundle}")
 
 
@@ -74,7 +78,7 @@ def certify(config: CertifyConfig) -> None:
     from pipelines.stages import certify as stage
 
     bundle = stage.run(config)
-    report = _read(bundle.parent / artifacts.CERTIFICATE)
+    report = _read(artifacts.ExportFolder(bundle.parent).certificate)
     console.print(f"On {report['basis']}: {report['text']}.", markup=False, highlight=False)
     console.print(f"bundle: {bundle}")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from pipelines.artifacts import REPORT
+from pipelines.artifacts import TrainedFolder
 from pipelines.encoders import load_encoder
 from router_ml.bundle.files import candidates_from
 from router_ml.cascade.scorer import AnswerScorer
@@ -18,10 +18,6 @@ from router_ml.estimators.registry import load_all
 from router_ml.estimators.router import RouterEstimator
 from router_ml.export.bundle import FittedRouter
 
-ROUTER: Final = "router"
-ENCODER: Final = "encoder"
-ANSWER: Final = "answer"
-CONFIG: Final = "train.yaml"
 _TRAINING_KEYS: Final = (
     "rows",
     "queries",
@@ -53,14 +49,16 @@ def load_trained(folder: Path) -> TrainedRouter:
         If it is not there.
     """
     load_all()
-    path = folder / REPORT
-    if not path.is_file():
-        raise SchemaError(f"expected {REPORT} in {folder}, found none; run `router-ml train` first")
-    report = json.loads(path.read_text(encoding="utf-8"))
+    written = TrainedFolder(folder)
+    if not written.report.is_file():
+        raise SchemaError(
+            f"expected {written.report.name} in {folder}, found none; run `router-ml train` first"
+        )
+    report = json.loads(written.report.read_text(encoding="utf-8"))
     return TrainedRouter(
         router=FittedRouter(
-            estimator=RouterEstimator.from_state(State.load(folder / ROUTER)),
-            encoder=load_encoder(report["encoder"]["kind"], folder / ENCODER),
+            estimator=RouterEstimator.from_state(State.load(written.router)),
+            encoder=load_encoder(report["encoder"]["kind"], written.encoder),
             candidates=candidates_from(tuple(report["candidates"]), report["prices"]),
             policy=report["policy"],
             selection=report.get("selection", {}),
@@ -69,6 +67,6 @@ def load_trained(folder: Path) -> TrainedRouter:
         ),
         report=report,
         scorer=(
-            AnswerScorer.from_state(State.load(folder / ANSWER)) if "cascade" in report else None
+            AnswerScorer.from_state(State.load(written.answer)) if "cascade" in report else None
         ),
     )

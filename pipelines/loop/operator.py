@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from pipelines.artifacts import REPORT
+from pipelines.artifacts import JoinedFolder, TrainedFolder
 from pipelines.config import ExportConfig, JoinConfig, PromoteConfig, RegisterConfig, TrainConfig
 from pipelines.loop.config import SimulateConfig
 from pipelines.loop.world import WorldState
@@ -154,7 +154,7 @@ class Operator:
             question = replace(question, override_by=OPERATOR, override_reason=known)
         report = promote.run(question)
         (work / "gate.txt").write_text(report.text, encoding="utf-8")
-        found = json.loads((trained / REPORT).read_text(encoding="utf-8"))
+        found = json.loads(TrainedFolder(trained).report.read_text(encoding="utf-8"))
         return Retraining(
             version=version,
             promoted=report.promoted,
@@ -166,7 +166,7 @@ class Operator:
 
     def _on_trial(self, joined: Path, state: WorldState) -> dict[str, float]:
         """Share of every candidate that the log knows too little of."""
-        report = json.loads((joined / "report.json").read_text(encoding="utf-8"))
+        report = json.loads(JoinedFolder(joined).report.read_text(encoding="utf-8"))
         labels = {row["candidate"]: row["labelled"] for row in report["candidates"]}
         few = [name for name in state.names if labels.get(name, 0) < self.config.trial_labels]
         return dict.fromkeys(few, self.config.trial)

@@ -20,6 +20,7 @@ from urllib.parse import unquote
 
 import yaml
 
+from pipelines.artifacts import EvaluationFolder, ExportFolder, TrainedFolder
 from pipelines.config import RegisterConfig, resolved
 from router_ml.bundle.files import MANIFEST, read_bundle
 from router_ml.data.held_out import HELD_OUT
@@ -112,7 +113,7 @@ def log_training_run(config: RegisterConfig) -> LoggedBundle:
 
 def read_parity(config: RegisterConfig) -> dict[str, Any] | None:
     """What ``export`` proved about the bundle, ``None`` where it left nothing."""
-    path = config.parity or config.bundle.parent / "parity.json"
+    path = config.parity or ExportFolder(config.bundle.parent).parity
     return _read_json(path) if path.is_file() else None
 
 
@@ -209,11 +210,11 @@ def _metrics(config: RegisterConfig) -> dict[str, float]:
     found: dict[str, float] = {}
     if (parity := read_parity(config)) is not None:
         found |= _flatten("parity", parity)
-    if config.trained is not None and (config.trained / "training.json").is_file():
-        report = _read_json(config.trained / "training.json")
+    if config.trained is not None and TrainedFolder(config.trained).report.is_file():
+        report = _read_json(TrainedFolder(config.trained).report)
         found |= _flatten("training", {k: report[k] for k in _TRAINING_METRICS if k in report})
-    if config.evaluation is not None and (config.evaluation / "evaluation.json").is_file():
-        report = _read_json(config.evaluation / "evaluation.json")
+    if config.evaluation is not None and EvaluationFolder(config.evaluation).report.is_file():
+        report = _read_json(EvaluationFolder(config.evaluation).report)
         found |= _flatten("evaluation", {k: report[k] for k in _EVALUATION_METRICS if k in report})
     return found
 

@@ -14,6 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
+from pipelines.artifacts import JoinedFolder
 from pipelines.config import PromoteConfig
 from pipelines.registry.promotion import PromotionReport
 from pipelines.registry.tracking import file_digest, load_mlflow, registry_errors
@@ -113,7 +114,7 @@ def looks_at(
     looks = json.loads(client.get_registered_model(config.name).tags.get(LOOKS, "{}"))
     if looks.get(CHAMPION) != (champion or NOBODY):
         looks = {CHAMPION: champion or NOBODY, "held": []}
-    path = config.matrix or (config.joined and config.joined / "outcomes.parquet")
+    path = config.matrix or (config.joined and JoinedFolder(config.joined).outcomes)
     data = file_digest(path)[:8] if path and path.is_file() else ""
     asked = f"{config.mode} {config.margin} {config.cost_weight} {config.support_by_region}"
     question = f"{version}:{data}:{sha256(asked.encode()).hexdigest()[:8]}"

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from pipelines.artifacts import BUNDLE, CERTIFICATE, PARITY, check_own, replaced
+from pipelines.artifacts import ExportFolder, check_own, replaced
 from pipelines.config import CertifyConfig
 from pipelines.stages.evaluate_log import score
 from router_ml.bundle.files import (
@@ -79,7 +79,8 @@ def run(config: CertifyConfig) -> Path:
     DataError
         If nothing unseen is there to calibrate on.
     """
-    check_own(config.output, CERTIFICATE)
+    written = ExportFolder(config.output)
+    check_own(config.output, written.certificate)
     bundle = read_bundle(config.bundle)
     runtime = Runtime(bundle=bundle, random_state=0)
     outcomes = read_outcomes(config.joined)
@@ -118,10 +119,10 @@ def run(config: CertifyConfig) -> Path:
     always = float(cost[:, runtime.candidates.index(reference)].mean())
     costs = [always, *(float(np.mean(np.sum(p * cost, axis=1))) for p in probs)]
     report = _report(config, certificate, rows, costs, reference)
-    with replaced(config.output, CERTIFICATE) as folder:
+    with replaced(config.output, written.certificate) as folder:
         _rewrite(config, bundle, policy, folder)
-        (folder / CERTIFICATE).write_text(json.dumps(report, indent=1), encoding="utf-8")
-    return config.output / BUNDLE
+        ExportFolder(folder).certificate.write_text(json.dumps(report, indent=1), encoding="utf-8")
+    return written.bundle
 
 
 def reference_points(
@@ -218,7 +219,7 @@ def _rewrite(config: CertifyConfig, bundle: Bundle, policy: Policy, folder: Path
     manifest = bundle.manifest
     own = {GRAPH, TOKENIZER, POLICY, PRICES}
     written = write_bundle(
-        folder / BUNDLE,
+        ExportFolder(folder).bundle,
         BundleContents(
             graph=bundle.files[GRAPH],
             tokenizer_json=bundle.files[TOKENIZER].decode(),
@@ -231,9 +232,9 @@ def _rewrite(config: CertifyConfig, bundle: Bundle, policy: Policy, folder: Path
             extras={name: data for name, data in bundle.files.items() if name not in own},
         ),
     )
-    proof = config.bundle.parent / PARITY
+    proof = ExportFolder(config.bundle.parent).parity
     if proof.is_file():
         parity = json.loads(proof.read_text(encoding="utf-8"))
         if parity.get("bundle_id") == manifest.bundle_id:
             parity["bundle_id"] = written.bundle_id
-            (folder / PARITY).write_text(json.dumps(parity, indent=1), encoding="utf-8")
+            ExportFolder(folder).parity.write_text(json.dumps(parity, indent=1), encoding="utf-8")

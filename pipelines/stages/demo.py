@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 
 from pipelines import figures
-from pipelines.artifacts import read_training_table
+from pipelines.artifacts import JoinedFolder, read_training_table
 from pipelines.config import (
     DemoConfig,
     ExportConfig,
@@ -135,7 +135,7 @@ def _data(config: DemoConfig) -> Path:
 
 
 def _print_accounts(joined: Path) -> None:
-    report = json.loads((joined / "report.json").read_text(encoding="utf-8"))
+    report = json.loads(JoinedFolder(joined).report.read_text(encoding="utf-8"))
     for source, account in report["accounting"].items():
         parts = ", ".join(f"{key} {value or 0}" for key, value in account.items())
         console.print(f"[bold]{source}[/bold]: {parts}", highlight=False)

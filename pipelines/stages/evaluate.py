@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from pipelines import figures
-from pipelines.artifacts import EVALUATION
+from pipelines.artifacts import EvaluationFolder
 from pipelines.config import EvaluateConfig
 from pipelines.console import console
 from pipelines.printing import print_comparison
@@ -45,9 +45,6 @@ from router_ml.runtime.runtime import Runtime
 from router_ml.types.candidates import CandidateTable
 from router_ml.types.predictions import Predictions
 
-ROWS: Final = "rows.parquet"
-CURVE: Final = "cost_quality.png"
-RELIABILITY: Final = "reliability.png"
 CASCADE: Final = "cascade"
 
 
@@ -126,19 +123,19 @@ def _on_matrix(
         zero_router=zero_router(truth.cost_usd, truth.quality),
         oracle=(result["oracle"]["quality"], result["oracle"]["cost_usd"]),
     )
-    figures.save(figure, config.output / CURVE)
+    figures.save(figure, EvaluationFolder(config.output).curve)
     diagrams = {
         name: reliability(predictions.quality[:, k], truth.quality[:, k])
         for k, name in enumerate(truth.candidates.names)
     }
-    figures.save(figures.reliability_diagram(diagrams), config.output / RELIABILITY)
+    figures.save(figures.reliability_diagram(diagrams), EvaluationFolder(config.output).reliability)
     rows = pd.DataFrame({"query_id": truth.query_id, "group_id": truth.group_id})
     for name, p in probs.items():
         rows[f"{name}|quality"] = (p * truth.quality).sum(axis=1)
         rows[f"{name}|cost_usd"] = (p * truth.cost_usd).sum(axis=1)
     for name, (quality, cost_usd) in played.items():
         rows[f"{name}|quality"], rows[f"{name}|cost_usd"] = quality, cost_usd
-    rows.to_parquet(config.output / ROWS)
+    rows.to_parquet(EvaluationFolder(config.output).rows)
     bias = {
         "input_tokens": count_bias(predictions.input_tokens, truth.input_tokens),
         "output_tokens": count_bias(predictions.output_tokens, truth.output_tokens),
@@ -185,5 +182,5 @@ def _curve(predictions: Predictions, candidates: CandidateTable, truth: FullInfo
 
 
 def _write(output: Path, summary: Mapping[str, Any]) -> Path:
-    (output / EVALUATION).write_text(json.dumps(summary, indent=1), encoding="utf-8")
+    EvaluationFolder(output).report.write_text(json.dumps(summary, indent=1), encoding="utf-8")
     return output

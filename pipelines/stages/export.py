@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.artifacts import BUNDLE, PARITY, check_own, read_training_table
+from pipelines.artifacts import ExportFolder, check_own, read_training_table
 from pipelines.config import ExportConfig
 from pipelines.console import progress
 from pipelines.trained import load_trained
@@ -24,8 +24,9 @@ from router_ml.export.bundle import export_bundle, verify
 def run(config: ExportConfig) -> Path:
     """Export ``config.trained`` to ``config.output``/bundle, replacing it; returns that folder."""
     trained = load_trained(config.trained)
-    bundle = config.output / BUNDLE
-    check_own(bundle, MANIFEST)
+    written = ExportFolder(config.output)
+    bundle = written.bundle
+    check_own(bundle, bundle / MANIFEST)
     shutil.rmtree(bundle, ignore_errors=True)
     with progress("exporting", None):
         extras = {}
@@ -56,5 +57,5 @@ def run(config: ExportConfig) -> Path:
                 candidate,
                 answers.known[query],
             )
-    (config.output / PARITY).write_text(json.dumps(proof, indent=1), encoding="utf-8")
+    written.parity.write_text(json.dumps(proof, indent=1), encoding="utf-8")
     return bundle

@@ -13,6 +13,7 @@ from typing import Any, Final
 import orjson
 import pyarrow.parquet as pq
 
+from pipelines.artifacts import JoinedFolder
 from pipelines.config import JoinConfig, dump_config
 from pipelines.join.cost_check import check_costs
 from pipelines.join.engine import DuckDBEngine, Step, parse_steps
@@ -27,8 +28,6 @@ LOG_SOURCES: Final = ("decisions", "feedback")
 """What a decision log adds."""
 ALONE: Final = "alone"
 """Account of used decisions that no request log row belongs to."""
-OUTPUTS: Final = {"outcomes": "outcomes.parquet", "price_windows": "prices.parquet"}
-_WRITTEN: Final = (*OUTPUTS.values(), "rejects.parquet", "report.json", "report.md")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +88,16 @@ def run(config: JoinConfig, *, progress: Progress | None = None) -> Path:
     """
     output = config.output
     output.mkdir(parents=True, exist_ok=True)
-    for name in _WRITTEN:
-        (output / name).unlink(missing_ok=True)
-    dump_config(config, output / "config.yaml")
+    written = JoinedFolder(output)
+    for path in (
+        written.outcomes,
+        written.prices,
+        written.rejects,
+        written.report,
+        written.summary,
+    ):
+        path.unlink(missing_ok=True)
+    dump_config(config, written.config)
     work = Path(tempfile.mkdtemp(prefix="join-", dir=output))
     try:
         with DuckDBEngine(
@@ -111,12 +117,13 @@ def _join(
     output = config.output
     steps = load_steps(decisions=bool(config.decisions))
     sources = SOURCES + LOG_SOURCES if config.decisions else SOURCES
+    at = JoinedFolder(output)
+    tables = {"outcomes": at.outcomes, "price_windows": at.prices}
     report: dict[str, Any] = {}
     for number, step in enumerate(steps):
         if progress is not None:
             progress("joining", number / len(steps))
-        written = OUTPUTS.get(step.name)
-        engine.add_step(step, output / written if written else None)
+        engine.add_step(step, tables.get(step.name))
         if step.name == "accounting":
             rows = engine.rows("SELECT * FROM accounting")
             if config.decisions:
@@ -124,7 +131,7 @@ def _join(
             accounts = read_accounts(rows, rows_in)
             alone = sum(row["n"] for row in rows if row["reason"] == ALONE)
             rejects = " UNION ALL ".join(engine.rejects_sql(source) for source in sources)
-            engine.write(rejects, output / "rejects.parquet")
+            engine.write(rejects, at.rejects)
             report["accounting"] = {name: account.as_dict() for name, account in accounts.items()}
             _write_report(output, report)
             _check_tolerance(engine, accounts, config)
@@ -239,14 +246,14 @@ def _context(engine: DuckDBEngine, config: JoinConfig) -> Context:
 
 def _check_balance(accounts: Mapping[str, Account], alone: int, output: Path) -> None:
     """Hold the accounts against the rows written; ``alone`` counts decisions without request."""
-    written = pq.read_metadata(output / "outcomes.parquet").num_rows
+    written = pq.read_metadata(JoinedFolder(output).outcomes).num_rows
     if written != accounts["requests"].used + alone:
         raise JoinError(
             f"{written} outcomes were written for {accounts['requests'].used} used requests and "
             f"{alone} decisions without one; "
             "this is a defect of the join, please report it with report.json"
         )
-    rejected = pq.read_table(output / "rejects.parquet", columns=["source"])["source"].to_pylist()
+    rejected = pq.read_table(JoinedFolder(output).rejects, columns=["source"])["source"].to_pylist()
     for source, account in accounts.items():
         if account.balance or rejected.count(source) != account.n_rejected:
             raise JoinError(
@@ -258,5 +265,5 @@ def _check_balance(accounts: Mapping[str, Account], alone: int, output: Path) ->
 
 def _write_report(output: Path, report: dict[str, Any]) -> None:
     text = orjson.dumps(report, option=orjson.OPT_INDENT_2 | orjson.OPT_NAIVE_UTC)
-    (output / "report.json").write_bytes(text)
-    (output / "report.md").write_text(render(report), encoding="utf-8")
+    JoinedFolder(output).report.write_bytes(text)
+    JoinedFolder(output).summary.write_text(render(report), encoding="utf-8")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from pipelines.artifacts import REPORT
+from pipelines.artifacts import TrainedFolder
 from pipelines.config import RegisterConfig
 from pipelines.registry.tracking import log_training_run, read_parity, registry_errors
 from pipelines.registry.versions import CHALLENGER, registry_client
@@ -46,9 +46,9 @@ def run(config: RegisterConfig) -> str:
 
 def _check_trained(config: RegisterConfig) -> None:
     """A version must not be judged by what another training held out."""
-    if config.trained is None or not (config.trained / REPORT).is_file():
+    if config.trained is None or not TrainedFolder(config.trained).report.is_file():
         return
-    report = json.loads((config.trained / REPORT).read_text(encoding="utf-8"))
+    report = json.loads(TrainedFolder(config.trained).report.read_text(encoding="utf-8"))
     mine = read_bundle(config.bundle).manifest.training.get("training_id")
     if report.get("training_id") != mine:
         raise ConfigError(

@@ -11,11 +11,16 @@ from uuid import uuid4
 
 import numpy as np
 
-from pipelines.artifacts import REPORT, check_own, read_training_table, replaced
+from pipelines.artifacts import (
+    JoinedFolder,
+    TrainedFolder,
+    check_own,
+    read_training_table,
+    replaced,
+)
 from pipelines.config import TrainConfig, dump_config
 from pipelines.console import console, progress
 from pipelines.encoders import get_encoder
-from pipelines.trained import ANSWER, CONFIG, ENCODER, ROUTER
 from router_ml.bundle.files import candidates_to_rows, prices_to_dict
 from router_ml.cascade.answers.layout import AnswerLayout
 from router_ml.cascade.spec import CascadeConfig
@@ -47,7 +52,7 @@ def run(config: TrainConfig) -> Path:
     SchemaError
         If the training split has no labelled request.
     """
-    check_own(config.output, REPORT)
+    check_own(config.output, TrainedFolder(config.output).report)
     table, candidates = read_training_table(config.joined, "train", config.candidates or None)
     if not np.isfinite(table.quality).any():
         raise SchemaError(f"no labelled request in the training split of {config.joined}")
@@ -80,7 +85,7 @@ def run(config: TrainConfig) -> Path:
         "notes": [*([note] if note else []), *_untold(data)],
         "cost_bias_in_sample": _bias(router, data),
         "changes": [change.as_dict() for change in changes],
-        "fingerprint": sha256((config.joined / "outcomes.parquet").read_bytes()).hexdigest(),
+        "fingerprint": sha256(JoinedFolder(config.joined).outcomes.read_bytes()).hexdigest(),
     }
     cascade = None
     if config.cascade is not None:
@@ -133,16 +138,17 @@ def save_trained(
     head["notes"] = [*head.get("notes", ()), *([learned["note"]] if "note" in learned else ())]
     for sentence in head["notes"]:
         console.print(sentence, markup=False, highlight=False, soft_wrap=True)
-    with replaced(config.output, REPORT) as folder:
-        router.get_state().save(folder / ROUTER)
-        encoder.save(folder / ENCODER)
+    with replaced(config.output, TrainedFolder(config.output).report) as folder:
+        written = TrainedFolder(folder)
+        router.get_state().save(written.router)
+        encoder.save(written.encoder)
         if held_out is not None:
             held_out.save(folder)
         if cascade is not None:
-            cascade.scorer.get_state().save(folder / ANSWER)
+            cascade.scorer.get_state().save(written.answer)
             head["cascade"] = {"policy": cascade.policy.to_dict(), **cascade.report}
-        (folder / REPORT).write_text(json.dumps(head, indent=1), encoding="utf-8")
-        dump_config(config, folder / CONFIG)
+        written.report.write_text(json.dumps(head, indent=1), encoding="utf-8")
+        dump_config(config, written.config)
     return config.output
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+import importlib
 import inspect
+import pkgutil
 import re
 from pathlib import Path
 
 import pytest
 
 import router_ml
-from router_ml import errors
+from pipelines import config
+from router_ml import client, errors
 from router_ml.estimators.registry import load_all
 from router_ml.policies.registry import POLICIES
 
@@ -52,3 +56,30 @@ def test_every_error_stands_in_the_drawn_tree() -> None:
     ]
     assert raised
     assert [name for name in raised if name not in drawn] == []
+
+
+def test_every_config_is_exported_and_every_exported_name_exists() -> None:
+    defined = {
+        name
+        for module in pkgutil.iter_modules(config.__path__)
+        for name, value in vars(importlib.import_module(f"{config.__name__}.{module.name}")).items()
+        if dataclasses.is_dataclass(value) and value.__module__.startswith(config.__name__)
+    }
+    assert defined <= set(config.__all__)
+    for package in (config, router_ml, client):
+        assert [
+            name for name in getattr(package, "__all__", ()) if not hasattr(package, name)
+        ] == []
+
+
+def test_unit_tests_are_found_by_the_name_of_what_they_test() -> None:
+    tests = ROOT / "tests" / "unit"
+    lost = [
+        str(path.relative_to(tests))
+        for path in tests.rglob("test_*.py")
+        if not (source := ROOT / path.parent.relative_to(tests) / path.stem.removeprefix("test_"))
+        .with_suffix(".py")
+        .is_file()
+        and not source.is_dir()
+    ]
+    assert lost == []
