@@ -11,6 +11,7 @@ from typing import Any, Final
 import pyarrow.parquet as pq
 
 from pipelines.join.sources.files import csv_header, format_of, is_utf8, read_records
+from pipelines.join.sources.parquet import parquet_names
 from pipelines.join.sources.records import Record
 from pipelines.join.sources.shapes import Shape, shape_of
 
@@ -58,10 +59,10 @@ def read_sample(path: str) -> Sample:
     file = Path(path)
     kind = format_of(file)
     if kind == "parquet":
+        names = tuple(parquet_names(file))
         table = pq.ParquetFile(file)
         batch = next(table.iter_batches(batch_size=MAX_ROWS), None)
         rows = [] if batch is None else batch.to_pylist()
-        names = tuple(table.schema_arrow.names)
         return Sample(path, kind, names, rows, table.metadata.num_rows <= MAX_ROWS)
     encoding = "" if kind != "csv" or is_utf8(file) else FALLBACK_ENCODING
     records = read_records(file, encoding=encoding)

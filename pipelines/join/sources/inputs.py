@@ -268,6 +268,7 @@ def _parquet_rows(path: Path) -> int:
 
 def _parquet_records(path: Path) -> Iterator[Record]:
     """Rows of a canonical file whose text is still to be hashed."""
+    parquet_names(path)  # says so where the file is none
     line = 0
     for batch in pq.ParquetFile(path).iter_batches(batch_size=_BATCH):
         for values in batch.to_pylist():
