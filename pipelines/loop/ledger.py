@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from pipelines.loop.operator import Retraining
+from pipelines.loop.retraining import Retraining
 from pipelines.loop.traffic import Served
 from pipelines.loop.world import World
 from router_ml.types.arrays import FloatArray

@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +15,7 @@ from typing import Any, Final
 from pipelines.artifacts import JoinedFolder, TrainedFolder
 from pipelines.config import ExportConfig, JoinConfig, PromoteConfig, RegisterConfig, TrainConfig
 from pipelines.loop.config import SimulateConfig
+from pipelines.loop.retraining import Retraining
 from pipelines.loop.world import WorldState
 from pipelines.stages import export, join, promote, register, train
 from router_ml.runtime.runtime import Runtime
@@ -25,27 +26,6 @@ MODEL: Final = "router"
 ADDRESS: Final = f"models:/{MODEL}@champion"
 _COLUMNS: Final = ("candidate", "valid_from", "valid_to", "input_usd_per_mtok",
                    "output_usd_per_mtok")  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Retraining:
-    """One pass from the logs to the gate.
-
-    Parameters
-    ----------
-    version : of the challenger
-    promoted, overridden : whether it is champion now, and whether by word of the operator
-    report : what the gate said, for people
-    changes : candidates whose earlier labels were left out
-    runtime : the challenger
-    """
-
-    version: str
-    promoted: bool
-    overridden: bool
-    report: str
-    changes: tuple[dict[str, Any], ...]
-    runtime: Runtime
 
 
 class PriceList:

@@ -16,7 +16,8 @@ from pipelines.figures import save
 from pipelines.loop.config import SimulateConfig
 from pipelines.loop.figure import loop_figure
 from pipelines.loop.ledger import LOOP, NEVER, ORACLE, Ledger
-from pipelines.loop.operator import ADDRESS, Operator, Retraining, own_registry
+from pipelines.loop.operator import ADDRESS, Operator, own_registry
+from pipelines.loop.retraining import Retraining
 from pipelines.loop.traffic import play, wait_for_rows, wait_for_version
 from pipelines.loop.world import (
     Event,

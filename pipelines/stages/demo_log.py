@@ -13,7 +13,6 @@ import yaml
 from pipelines.artifacts import RunFolders
 from pipelines.config import DemoConfig
 from pipelines.console import console
-from pipelines.inspect.draft import draft
 from pipelines.options import load_config
 from pipelines.stages import run as chain
 from router_ml.data.outcomes import parse_queries, read_outcomes
@@ -64,6 +63,8 @@ def _files(config: DemoConfig, data: Path) -> dict[str, Any]:
     found = sorted(str(path) for path in data.iterdir() if path.suffix.lower() in _LOOKED_AT)
     if not found:
         raise ConfigError(f"{data} has no file to look at; the demo reads {', '.join(KNOWN)}")
+    from pipelines.inspect.draft import draft  # only names other than the demo's need it
+
     text = draft(found)
     config.output.mkdir(parents=True, exist_ok=True)
     (config.output / MAPPING).write_text(text, encoding="utf-8")
