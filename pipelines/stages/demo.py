@@ -42,6 +42,8 @@ from router_ml.estimators.router import RouterEstimator
 from router_ml.evaluation.comparison import (
     as_dict,
     budget_curve,
+    cheapest_not_worse,
+    closest_router,
     full_information_table,
     today_sentence,
     verdict,
@@ -172,12 +174,12 @@ def _judge(
     table, baseline = full_information_table(truth, {**now, **fitted.action_probs})
     title = f"{len(truth)} prompts, each judged by a router that had not seen it"
     print_comparison(title, table, baseline)
-    sentence = verdict(table, baseline, list(fitted.action_probs))
+    routers = list(fitted.action_probs)
+    sentence = verdict(table, baseline, routers)
     console.print(f"[bold]{sentence}[/bold]", highlight=False)
     if now:
-        names = list(fitted.action_probs)
-        closest = max(names, key=lambda name: table[name]["quality"].value)
-        console.print(today_sentence(table, closest), highlight=False)
+        named = cheapest_not_worse(table, routers) or closest_router(table, routers)
+        console.print(today_sentence(table, named), highlight=False)
     figure = figures.cost_quality(
         {
             name: (table[name]["quality"], table[name]["cost_usd"])

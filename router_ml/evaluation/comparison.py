@@ -242,19 +242,8 @@ def full_information_table(
 def verdict(
     table: Table, baseline: str, routers: Sequence[str], *, margin: float = DEFAULT_MARGIN
 ) -> str:
-    """The sentence a manager wants, as far as the intervals support it.
-
-    Routers are tested from the dearest to the cheapest and testing stops at the first that fails,
-    so that the one named was not picked for its luck (fixed-sequence testing, level 2.5 %).
-    """
-    order = sorted(routers, key=lambda name: -table[name]["cost_usd"].value)
-    passed: str | None = None
-    for name in order:
-        if table[name]["cost_ratio"].high >= 1.0:
-            continue
-        if table[name]["quality_difference"].low <= -margin:
-            break
-        passed = name
+    """The sentence a manager wants, as far as the intervals support it."""
+    passed = cheapest_not_worse(table, routers, margin=margin)
     if passed is not None:
         ratio, gain = table[passed]["cost_ratio"], table[passed]["quality_difference"]
         better = " and better" if gain.low > 0 else ""
@@ -263,7 +252,7 @@ def verdict(
             f"{ratio.value:.0%} of its cost (quality difference {_points(gain)}; "
             f"{shown_name(passed, ratio)})."
         )
-    closest = max(routers, key=lambda name: table[name]["quality_difference"].low)
+    closest = closest_router(table, routers)
     gain, ratio = table[closest]["quality_difference"], table[closest]["cost_ratio"]
     times = (gain.half_width / margin) ** 2
     queries = f"{times:.1f} times the test queries" if times > 1.0 else "as many test queries again"
@@ -277,6 +266,29 @@ def verdict(
         f"at a lower cost. The closest, {shown_name(closest, ratio)}, costs {ratio.value:.0%} "
         f"and differs by {_points(gain)}. {outlook}"
     )
+
+
+def cheapest_not_worse(
+    table: Table, routers: Sequence[str], *, margin: float = DEFAULT_MARGIN
+) -> str | None:
+    """The cheapest router shown to be within ``margin`` of the baseline; None where none is.
+
+    Routers are tested from the dearest to the cheapest and testing stops at the first that fails,
+    so that the one named was not picked for its luck (fixed-sequence testing, level 2.5 %).
+    """
+    passed: str | None = None
+    for name in sorted(routers, key=lambda name: -table[name]["cost_usd"].value):
+        if table[name]["cost_ratio"].high >= 1.0:
+            continue
+        if table[name]["quality_difference"].low <= -margin:
+            break
+        passed = name
+    return passed
+
+
+def closest_router(table: Table, routers: Sequence[str]) -> str:
+    """The router whose quality is least below the baseline's at the worst."""
+    return max(routers, key=lambda name: table[name]["quality_difference"].low)
 
 
 def _points(difference: Estimate) -> str:
