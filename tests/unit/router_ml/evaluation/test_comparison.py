@@ -7,7 +7,7 @@ import pytest
 
 from pipelines.console import print_table
 from router_ml.errors import ConfigError
-from router_ml.evaluation.comparison import budget_policies, verdict
+from router_ml.evaluation.comparison import budget_policies, cheapest_not_worse, verdict
 from router_ml.evaluation.intervals import Estimate
 from router_ml.learning.solve_policy import solve_policy
 from router_ml.policies.budget import BudgetPolicy
@@ -29,6 +29,12 @@ def test_the_cheapest_that_holds_is_named() -> None:
     table = {"a": row(1.0, -0.005, 0.01, 0.8), "b": row(0.5, -0.009, 0.01, 0.4)}
     assert verdict(table, "best", ["a", "b"]).startswith("Not worse than best by more than 1 point")
     assert "at 40% of its cost" in verdict(table, "best", ["a", "b"])
+
+
+def test_the_router_named_is_not_the_luckiest() -> None:
+    table = {"lucky": row(1.0, 0.01, 0.05, 0.8), "cheap": row(0.5, -0.009, 0.01, 0.4)}
+    assert cheapest_not_worse(table, ["lucky", "cheap"]) == "cheap"
+    assert cheapest_not_worse({"a": row(1.0, -0.02, 0.01, 0.8)}, ["a"]) is None
 
 
 def test_testing_stops_at_the_first_that_fails() -> None:
