@@ -5,6 +5,7 @@
 #   make lint                 format check, lint, types, import contracts
 #   make docs                 site/, strict
 #   make bench                results/bench.json
+#   make client               clients/typescript/dist; needs Node
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -12,7 +13,7 @@ DATA ?=
 export MLFLOW_DISABLE_TELEMETRY := true
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: setup demo test test-fast lint docs bench clean
+.PHONY: setup demo test test-fast lint docs bench client clean
 setup: $(VENV)/.installed
 
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -44,6 +45,10 @@ docs: setup
 
 bench: setup
 	$(BIN)/router-ml benchmark platform --out results/bench.json
+
+client: setup
+	$(BIN)/python -m tools.openapi clients/typescript/openapi.json
+	cd clients/typescript && npm ci --no-audit --no-fund && npm run build
 
 clean:
 	rm -rf $(VENV) runs results site .cache
