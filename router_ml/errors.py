@@ -17,6 +17,7 @@
     │  └─ BundleIntegrityError      a missing file or a changed byte
     └─ ScoringError
        ├─ InvalidRequestError       the caller can fix it
+       │  └─ OverBudgetError        nobody is left whom its budget can pay
        └─ ScorerUnavailableError    the service can't score now
 
 A message says what was expected, what came, where, and what to do. The library knows no HTTP:
@@ -84,6 +85,10 @@ class ScoringError(RouterError):
 
 class InvalidRequestError(ScoringError):
     """The request contradicts itself or the loaded router; the caller can fix it."""
+
+
+class OverBudgetError(InvalidRequestError):
+    """Every candidate that may answer costs more than the budget has left."""
 
 
 class ScorerUnavailableError(ScoringError):

@@ -23,6 +23,7 @@ TOKENIZER: Final = "tokenizer.json"
 POLICY: Final = "policy.json"
 PRICES: Final = "prices.json"
 MANIFEST: Final = "manifest.json"
+_CACHE_PRICES: Final = ("cached_input_usd_per_mtok", "cache_write_usd_per_mtok")
 _REQUIRED: Final = (GRAPH, TOKENIZER, POLICY, PRICES)
 _LIBRARIES: Final = ("numpy", "onnx", "onnxruntime", "lightgbm", "scikit-learn", "tokenizers")
 
@@ -183,8 +184,9 @@ def prices_to_dict(table: CandidateTable) -> dict[str, dict[str, float]]:
             "input_usd_per_mtok": float(table.input_usd_per_mtok[k]),
             "output_usd_per_mtok": float(table.output_usd_per_mtok[k]),
         }
-        if not np.isnan(table.cached_input_usd_per_mtok[k]):
-            prices[name]["cached_input_usd_per_mtok"] = float(table.cached_input_usd_per_mtok[k])
+        for key in _CACHE_PRICES:
+            if not np.isnan(price := getattr(table, key)[k]):
+                prices[name][key] = float(price)
     return prices
 
 
@@ -209,7 +211,10 @@ def candidates_from(
             key: np.array([float(prices[name][key]) for name in names])
             for key in ("input_usd_per_mtok", "output_usd_per_mtok")
         }
-        cached = [float(prices[n].get("cached_input_usd_per_mtok", np.nan)) for n in names]
+        columns |= {
+            key: np.array([float(prices[name].get(key, np.nan)) for name in names])
+            for key in _CACHE_PRICES
+        }
     except (KeyError, TypeError, ValueError) as error:
         raise ConfigError(
             f"each price needs input_usd_per_mtok and output_usd_per_mtok, numbers: {error!r}"
@@ -217,7 +222,6 @@ def candidates_from(
     return CandidateTable(
         names=names,
         **columns,
-        cached_input_usd_per_mtok=np.array(cached),
         context_window=np.array([int(row["context_window"]) for row in rows]),
         max_output_tokens=np.array([int(row["max_output_tokens"]) for row in rows]),
         provider=tuple(str(row["provider"]) for row in rows),

@@ -155,6 +155,9 @@ def read_candidates(path: Path | str, names: Sequence[str] | None = None) -> Can
         cached_input_usd_per_mtok=np.array(
             [r["cached_input_usd_per_mtok"] for r in rows], dtype=float
         ),
+        cache_write_usd_per_mtok=np.array(
+            [r["cache_write_usd_per_mtok"] for r in rows], dtype=float
+        ),
         context_window=np.array([r["context_window"] or 0 for r in rows], dtype=np.int64),
         max_output_tokens=np.array([r["max_output_tokens"] or 0 for r in rows], dtype=np.int64),
         provider=tuple(r["provider"] or "" for r in rows),

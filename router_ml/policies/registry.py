@@ -58,3 +58,24 @@ def from_dict(spec: Mapping[str, Any]) -> Policy:
         return POLICIES[name](**arguments)
     except TypeError as error:
         raise ConfigError(f"policy {name!r} does not take {sorted(arguments)}: {error}") from error
+
+
+def dearer(policy: Policy, cost_weight: float) -> Policy:
+    """The same policy with so much more weight on cost, quality per dollar.
+
+    A policy that knows no cost weight gives way to :class:`CostAwarePolicy`. The share of a
+    budget's floor, which does not follow the weight, falls as the weight grows.
+
+    Examples
+    --------
+    >>> dearer(CostAwarePolicy(cost_weight=10.0), 5.0).to_dict()["cost_weight"]
+    15.0
+    """
+    spec = policy.to_dict()
+    weights = [key for key in spec if key.startswith("cost_weight")]
+    if not weights:
+        return CostAwarePolicy(cost_weight=policy.weights[0] + cost_weight)
+    if spec.get("floor_share"):
+        high = spec["cost_weight_high"]
+        spec["floor_share"] *= high / (high + cost_weight)
+    return from_dict(spec | {key: spec[key] + cost_weight for key in weights})

@@ -13,6 +13,7 @@ import numpy as np
 from router_ml.errors import InvalidRequestError
 from router_ml.features.query import Query
 from router_ml.runtime.capabilities import capability_mask
+from router_ml.runtime.conditions import NO_CONDITIONS, Conditions, refused
 from router_ml.runtime.limit import Limit
 from router_ml.runtime.spent import NOTHING, Spent
 from router_ml.types.arrays import BoolArray, FloatArray
@@ -20,6 +21,8 @@ from router_ml.types.candidates import CandidateTable
 from router_ml.types.decisions import Removal
 from router_ml.types.predictions import Predictions
 
+UNHEALTHY: Final = "fails at present"
+"""Why a candidate that is to be avoided is ruled out."""
 _LISTS: Final = ("candidates", "requires", "permitted")
 
 
@@ -41,6 +44,9 @@ class Constraints:
     permitted : names that the caller may be routed to at all; ``None`` = all. Names that the router
         lacks are left out.
     least_tokens : a lower bound of the input tokens
+    max_ttft_ms : a measured quantile of the time to first token may not exceed this, > 0; it rules
+        out nobody of whom ``conditions`` knows none
+    conditions : what holds around the request
     """
 
     candidates: tuple[str, ...] | None = None
@@ -52,6 +58,8 @@ class Constraints:
     requires: tuple[str, ...] = ()
     permitted: tuple[str, ...] | None = None
     least_tokens: int = 0
+    max_ttft_ms: float | None = None
+    conditions: Conditions = NO_CONDITIONS
     is_plain: bool = field(default=False, init=False, repr=False, compare=False)
     """Whether it asks for nothing but capabilities; set for those of :func:`requiring` alone."""
 
@@ -59,6 +67,7 @@ class Constraints:
         for name, low, high in (
             ("max_cost_usd", 0.0, math.inf),
             ("max_latency_ms", 0.0, math.inf),
+            ("max_ttft_ms", 0.0, math.inf),
             ("min_quality", 0.0, 1.0),
             ("cost_weight", 0.0, math.inf),
             ("max_output_tokens", 1, math.inf),
@@ -97,9 +106,22 @@ class Constraints:
                 ):
                     raise InvalidRequestError(f"{name} must be a list of names")
                 given[name] = tuple(value)
+            elif name == "conditions":
+                given[name] = Conditions.from_dict(value)
             elif not isinstance(value, int | float) or isinstance(value, bool):
                 raise InvalidRequestError(f"{name} must be a number, got {type(value).__name__}")
         return cls(**given)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What differs from :data:`NO_CONSTRAINTS`, JSON-able; :meth:`from_dict` rebuilds it."""
+        changed = {
+            f.name: value
+            for f in fields(self)
+            if f.init and (value := getattr(self, f.name)) != getattr(NO_CONSTRAINTS, f.name)
+        }
+        if "conditions" in changed:
+            changed["conditions"] = self.conditions.to_dict()
+        return changed
 
     def of(self, query: Query) -> Constraints:
         """With what the query itself needs."""
@@ -119,8 +141,9 @@ class Constraints:
         if self.max_output_tokens is not None:
             tokens = np.minimum(predictions.output_tokens, self.max_output_tokens)
             predictions = replace(predictions, output_tokens=tokens)
-        if self.least_tokens:
-            tokens = np.maximum(predictions.input_tokens, self.least_tokens)
+        least = max(self.least_tokens, self.conditions.least_tokens)
+        if least:
+            tokens = np.maximum(predictions.input_tokens, least)
             predictions = replace(predictions, input_tokens=tokens)
         return predictions
 
@@ -151,7 +174,7 @@ class Constraints:
         """
         allowed, refusal = self.admitted(positions, table, predictions, cost_usd, spent)
         if refusal:
-            raise InvalidRequestError(refusal)
+            raise refused(refusal)
         return self.floored(allowed, predictions.quality)
 
     def admitted(
@@ -177,6 +200,8 @@ class Constraints:
             if not left.any():
                 return left, limit.refusal(allowed)
             allowed = left
+        if self.conditions.avoid:
+            allowed = self.conditions.healthy(table, allowed)
         return allowed, ""
 
     def removed(
@@ -194,6 +219,12 @@ class Constraints:
             out = allowed & ~limit.fits
             found += [Removal(table.names[k], limit.label) for k in np.flatnonzero(out[0])]
             allowed &= limit.fits
+        if self.conditions.avoid:
+            well = self.conditions.healthy(table, allowed)
+            found += [
+                Removal(table.names[k], UNHEALTHY) for k in np.flatnonzero((allowed & ~well)[0])
+            ]
+            allowed = well
         out = allowed & ~self.floored(allowed, predictions.quality)
         label = f"predicted quality below min_quality={self.min_quality}"
         return (*found, *(Removal(table.names[k], label) for k in np.flatnonzero(out[0])))
@@ -253,6 +284,7 @@ class Constraints:
             total = spent.latency_ms + predictions.latency_ms
             label = f"max_latency_ms={self.max_latency_ms:g}"
             yield Limit(total <= self.max_latency_ms, label, values=total)
+        yield from self.conditions.limits(table, cost_usd, self.max_ttft_ms)
 
 
 @lru_cache(1_024)

@@ -27,7 +27,7 @@ from router_ml.features.tokenizer import QueryTokenizer, TokenLayout
 from router_ml.policies.base import Policy
 from router_ml.policies.cost_aware import CostAwarePolicy
 from router_ml.policies.quality_floor import QualityFloorPolicy
-from router_ml.policies.registry import from_dict
+from router_ml.policies.registry import dearer, from_dict
 from router_ml.runtime.capabilities import capability_mask, undeclared
 from router_ml.runtime.constraints import NO_CONSTRAINTS, Constraints, fits_context
 from router_ml.runtime.inputs import INPUTS, graph_inputs
@@ -169,6 +169,8 @@ class Runtime:
         removed = () if eligible.all() else constraints.removed(*what)
         policy, reason = self._policy_for(constraints)
         _, unchecked = self._ability(constraints.requires)
+        if constraints.max_ttft_ms is not None and not constraints.conditions.ttft_ms:
+            unchecked = (*unchecked, "ttft")
         return self._decisions(
             policy, reason, predictions, cost_usd, eligible, [(removed, unchecked)]
         )[0]
@@ -178,7 +180,10 @@ class Runtime:
     ) -> tuple[Predictions, FloatArray]:
         """Predictions, output tokens capped, and the dollars of them, shape (n_samples, K)."""
         capped = constraints.capped(predictions)
-        return capped, self.candidates.cost_usd(capped.input_tokens, capped.output_tokens)
+        cost_usd = constraints.conditions.cost_usd(
+            self.candidates, capped.input_tokens, capped.output_tokens
+        )
+        return capped, cost_usd
 
     def choose_each(
         self, predictions: Predictions, constraints: Sequence[Constraints]
@@ -285,6 +290,16 @@ class Runtime:
         return decisions
 
     def _policy_for(self, constraints: Constraints) -> tuple[Policy, str]:
+        conditions = constraints.conditions
+        if conditions.spent_budget:
+            why = f"the cheapest, because the budget {conditions.spent_budget} is spent"
+            return QualityFloorPolicy(min_quality=0.0), why
+        policy, reason = self._asked_policy(constraints)
+        if extra := conditions.extra_cost_weight:
+            return dearer(policy, extra), f"{reason}, {extra:.3g} more weight on cost for a budget"
+        return policy, reason
+
+    def _asked_policy(self, constraints: Constraints) -> tuple[Policy, str]:
         if constraints.cost_weight is not None:
             weight = constraints.cost_weight
             return CostAwarePolicy(cost_weight=weight), f"highest utility at cost_weight {weight:g}"

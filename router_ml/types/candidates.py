@@ -12,6 +12,8 @@ from router_ml.errors import ConfigError
 from router_ml.types.arrays import FloatArray, IntArray
 
 TOKENS_PER_MTOK: Final = 1e6
+CACHE_LEAST_TOKENS: Final = 1_024
+"""Providers cache no shorter prefix (OpenAI, and Anthropic for most models)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,8 @@ class CandidateTable:
         Prices, US dollars per million tokens, >= 0.
     cached_input_usd_per_mtok : float array, shape (K,), optional
         Price of input tokens read from the provider's cache; NaN means as ``input_usd_per_mtok``.
+    cache_write_usd_per_mtok : float array, shape (K,), optional
+        Price of input tokens written to that cache; NaN means as ``input_usd_per_mtok``.
     context_window : int array, shape (K,), optional
         Tokens of input and output together; 0 = unknown.
     max_output_tokens : int array, shape (K,), optional
@@ -43,6 +47,7 @@ class CandidateTable:
     input_usd_per_mtok: FloatArray
     output_usd_per_mtok: FloatArray
     cached_input_usd_per_mtok: FloatArray = field(default_factory=lambda: np.zeros(0))
+    cache_write_usd_per_mtok: FloatArray = field(default_factory=lambda: np.zeros(0))
     context_window: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
     max_output_tokens: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
     provider: tuple[str, ...] = ()
@@ -54,6 +59,7 @@ class CandidateTable:
             raise ConfigError(f"candidate names must be unique and at least one, got {self.names}")
         defaults: dict[str, Any] = {
             "cached_input_usd_per_mtok": np.full(k, np.nan),
+            "cache_write_usd_per_mtok": np.full(k, np.nan),
             "context_window": np.zeros(k, np.int64),
             "max_output_tokens": np.zeros(k, np.int64),
             "provider": ("",) * k,
@@ -96,15 +102,61 @@ class CandidateTable:
             input_usd_per_mtok=self.input_usd_per_mtok[rows],
             output_usd_per_mtok=self.output_usd_per_mtok[rows],
             cached_input_usd_per_mtok=self.cached_input_usd_per_mtok[rows],
+            cache_write_usd_per_mtok=self.cache_write_usd_per_mtok[rows],
             context_window=self.context_window[rows],
             max_output_tokens=self.max_output_tokens[rows],
             provider=tuple(self.provider[i] for i in rows),
             capabilities=tuple(self.capabilities[i] for i in rows),
         )
 
-    def cost_usd(self, input_tokens: FloatArray, output_tokens: FloatArray) -> FloatArray:
-        """Dollars per request, shape (n_samples, K), from token counts of that shape."""
-        cost: FloatArray = (
-            input_tokens * self.input_usd_per_mtok + output_tokens * self.output_usd_per_mtok
-        ) / TOKENS_PER_MTOK
+    @property
+    def prices_caches(self) -> bool:
+        """Whether some candidate has a price for tokens read from, or written to, a cache."""
+        known = ~np.isnan(self.cached_input_usd_per_mtok) | ~np.isnan(self.cache_write_usd_per_mtok)
+        return bool(known.any())
+
+    def cost_usd(
+        self,
+        input_tokens: FloatArray,
+        output_tokens: FloatArray,
+        *,
+        cached_tokens: FloatArray | None = None,
+    ) -> FloatArray:
+        """Dollars per request, shape (n_samples, K), from token counts of that shape.
+
+        Parameters
+        ----------
+        cached_tokens : float array, shape (K,) or (n_samples, K), optional
+            Input tokens that each candidate's provider reads from its cache; it writes the others
+            to it. Prompts below :data:`CACHE_LEAST_TOKENS` are not cached. ``None`` = no caches.
+
+        Examples
+        --------
+        >>> table = CandidateTable(
+        ...     names=("a",), input_usd_per_mtok=np.array([3.0]),
+        ...     output_usd_per_mtok=np.array([15.0]), cached_input_usd_per_mtok=np.array([0.3]),
+        ...     cache_write_usd_per_mtok=np.array([3.75]))
+        >>> n = np.full((1, 1), 10_000.0)
+        >>> table.cost_usd(n, 0 * n).item(), table.cost_usd(n, 0 * n, cached_tokens=n).item()
+        (0.03, 0.003)
+        >>> table.cost_usd(n, 0 * n, cached_tokens=0 * n).item()
+        0.0375
+        """
+        price = self.input_usd_per_mtok
+        dollars = output_tokens * self.output_usd_per_mtok
+        if cached_tokens is None:
+            dollars = input_tokens * price + dollars
+        else:
+            read, write = self.cached_input_usd_per_mtok, self.cache_write_usd_per_mtok
+            long = input_tokens >= CACHE_LEAST_TOKENS
+            cached = np.where(
+                cached_tokens >= CACHE_LEAST_TOKENS, np.minimum(cached_tokens, input_tokens), 0.0
+            )
+            fresh = np.where(long & ~np.isnan(write), write, price)
+            dollars = (
+                cached * np.where(np.isnan(read), price, read)
+                + (input_tokens - cached) * fresh
+                + dollars
+            )
+        cost: FloatArray = dollars / TOKENS_PER_MTOK
         return cost

@@ -15,6 +15,7 @@ from router_ml.errors import (
     ExportError,
     GateError,
     InvalidRequestError,
+    OverBudgetError,
     RegistryError,
     RouterError,
     ScorerUnavailableError,
@@ -27,6 +28,7 @@ MAX_DETAIL: Final = 500
 
 STATUS: Final[Mapping[type[RouterError], int]] = {
     InvalidRequestError: 422,
+    OverBudgetError: 429,
     ScorerUnavailableError: 503,
     RegistryError: 503,
     BundleError: 503,

@@ -17,6 +17,7 @@ from router_ml.cascade.runtime.scorer import AnswerRuntime
 from router_ml.errors import InvalidRequestError
 from router_ml.features.lexical import lexical_features
 from router_ml.features.query import Query
+from router_ml.runtime.conditions import refused
 from router_ml.runtime.constraints import NO_CONSTRAINTS, Constraints
 from router_ml.runtime.runtime import Runtime
 from router_ml.runtime.spent import Spent
@@ -96,7 +97,7 @@ class CascadeRuntime:
         if np.isnan(posterior).all():
             if refusal:
                 came = "no answer came and nobody is left to ask: " if attempts else ""
-                raise InvalidRequestError(came + refusal)
+                raise refused(refusal, came)
             return self._first(predictions, cost, posterior, allowed, constraints, spent)
         return self._later(
             predictions.quality, cost, posterior, None if refusal else allowed, constraints
