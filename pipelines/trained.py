@@ -22,6 +22,7 @@ _TRAINING_KEYS: Final = (
     "rows",
     "queries",
     "labelled_cells",
+    "binary_labels",
     "changes",
     "fingerprint",
     "training_id",

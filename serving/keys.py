@@ -9,7 +9,8 @@ the file is read again while the service runs.
 ======== ==================================================================
 scope    allows
 ======== ==================================================================
-route    ``/v1/route``, ``/v1/route/batch``, ``/v1/cascade/next``, ``/v1/router``
+route    ``/v1/route``, ``/v1/route/batch``, ``/v1/cascade/next``, ``/v1/decisions``,
+         ``/v1/systemone``, ``/v1/router``
 feedback ``/v1/feedback``, of decisions that the same name asked for
 label    ``/v1/feedback`` of anybody's decisions
 admin    everything

@@ -44,6 +44,14 @@ def routes(service: Service) -> list[Route]:
             name="cascade_next", handler=service.cascade_next, scopes=("route",),
             max_body_bytes=one,
         )),
+        route("/v1/decisions", "POST", endpoint(
+            name="decisions", handler=service.decisions.decisions, scopes=("route",),
+            max_body_bytes=one,
+        )),
+        route("/v1/systemone", "POST", endpoint(
+            name="systemone", handler=service.decisions.systemone, scopes=("route",),
+            max_body_bytes=one,
+        )),
         route("/v1/router", "GET", endpoint(
             name="router", handler=service.router, scopes=("route",),
         )),

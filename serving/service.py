@@ -15,6 +15,8 @@ from router_ml.errors import InvalidRequestError, ScorerUnavailableError
 from router_ml.types.decisions import Decision
 from serving.batching import Batcher
 from serving.cascade import CascadeRequest, next_step, to_response
+from serving.decisions.endpoints import DecisionEndpoints
+from serving.decisions.labels import read_aliases
 from serving.description import describe
 from serving.feedback import Feedback
 from serving.heartbeat import Heartbeat
@@ -80,6 +82,12 @@ class Service:
         self._route = msgspec.json.Decoder(RouteRequest).decode
         self._batch = msgspec.json.Decoder(BatchRequest).decode
         self._cascade = msgspec.json.Decoder(CascadeRequest).decode
+        self.decisions = DecisionEndpoints(
+            aliases=read_aliases(settings.aliases_file),
+            router=self._router_for,
+            read_ask=self._read_ask,
+            record=lambda router, ask, decision: self._answer(router, ask, decision).decision_id,
+        )
 
     def start(self) -> None:
         """Read the keys, open the decision log and load the router."""
@@ -236,6 +244,11 @@ class Service:
         if router is None:
             raise ScorerUnavailableError("no router is loaded")
         return router
+
+    def _router_for(self, call: Call) -> Router:
+        """The router, for a call that has not waited too long."""
+        self._patience(call, self.settings.slow_deadline_ms)
+        return self._router()
 
     def _answer_bytes(self, router: Router, ask: Ask, decision: Decision) -> bytes:
         return self._encode(self._answer(router, ask, decision))

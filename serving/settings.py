@@ -58,6 +58,7 @@ class Settings:
     allowed_hosts : names that a request's ``Host`` may have where no key is set, beside ``host``,
         ``localhost`` and addresses; ``*`` = any
     policy_file, prices_file : replace the bundle's ``policy.json`` and ``prices.json``
+    aliases_file : labels of ``/v1/decisions`` and ``/v1/systemone`` to candidates, JSON
     poll_interval_s : seconds between looks at the alias, folder or keys file, > 0
     cache_dir : keeps bundles fetched from a registry; ``None`` = gone with the process
     load_timeout_s, load_memory_mb : a new bundle must load and score within these, in a process of
@@ -105,6 +106,7 @@ class Settings:
     allowed_hosts: tuple[str, ...] = ()
     policy_file: Path | None = None
     prices_file: Path | None = None
+    aliases_file: Path | None = None
     poll_interval_s: float = 10.0
     cache_dir: Path | None = None
     load_timeout_s: float = 120.0

@@ -42,6 +42,7 @@ def make_bundle(
     padded: bool = False,
     context_window: Mapping[str, int] | None = None,
     capabilities: Mapping[str, Collection[str]] | None = None,
+    training: Mapping[str, object] | None = None,
 ) -> Manifest:
     """Write a bundle whose candidates ``candidate-0 …`` grow better, dearer and slower.
 
@@ -70,7 +71,7 @@ def make_bundle(
         policy=(policy or CostAwarePolicy(cost_weight=10.0)).to_dict(),
         candidates=table,
         calibration={"method": "none"},
-        training={"rows": 0},
+        training={"rows": 0, **(training or {})},
         extras=extras or {},
     )
     return write_bundle(folder, contents)

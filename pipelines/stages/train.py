@@ -81,6 +81,7 @@ def run(config: TrainConfig) -> Path:
         "rows": len(table),
         "queries": len(data),
         "labelled_cells": int(np.isfinite(data.outcomes.quality).sum()),
+        "binary_labels": bool(np.isin(table.quality[np.isfinite(table.quality)], (0, 1)).all()),
         "selection": dict(router.quality.report_),
         "notes": [*([note] if note else []), *_untold(data)],
         "cost_bias_in_sample": _bias(router, data),

@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from serving import cascade, schemas
+from serving.decisions import schemas as decisions
 from serving.http.errors import MEDIA_TYPE
 from serving.http.refined import refine
 
@@ -47,6 +48,14 @@ OPERATIONS: Final = (
     Operation(
         "/v1/cascade/next", "post", "Accept an answer, or ask whom next",
         cascade.CascadeRequest, cascade.CascadeResponse, _POST,
+    ),
+    Operation(
+        "/v1/decisions", "post", "Answer questions about an input (OpenAI Decisions)",
+        decisions.DecisionRequest, decisions.DecisionResponse, _POST,
+    ),
+    Operation(
+        "/v1/systemone", "post", "Answer questions about a state (System One)",
+        decisions.SystemOneRequest, decisions.SystemOneResponse, _POST,
     ),
     Operation(
         "/v1/router", "get", "The router in service", None, schemas.RouterInfo, _GET

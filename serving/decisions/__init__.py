@@ -1,0 +1,1 @@
+"""Decision endpoints: questions about a request, answered by the router with probabilities."""
