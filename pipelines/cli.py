@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from rich.table import Table
 
-from pipelines import commands
+from pipelines import commands, decision_log
 from pipelines.artifacts import RunFolders
 from pipelines.command_line import command_line
 from pipelines.console import console
@@ -75,6 +75,9 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "rollback": Command(commands.rollback),
     "serve": Command(commands.serve, positional=("bundle",)),
     "route": Command(commands.route, positional=("bundle", "query")),
+    "explain": Command(decision_log.explain, positional=("decision_id",)),
+    "verify-log": Command(decision_log.verify_log, positional=("log",)),
+    "erase": Command(decision_log.erase_text, positional=("log",)),
     "demo": Command(commands.demo),
     "simulate": Command(commands.simulate, config="pipelines.loop.config:SimulateConfig"),
 }

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import hashlib
 from collections import OrderedDict
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -66,14 +66,14 @@ class Feedback:
             time=now(),
             key=call.key_name,
             labels_others=labels_others,
-            **(msgspec.structs.asdict(given) | {"answer": self.text.keep(given.answer)}),
+            **{k: v for k, v in msgspec.structs.asdict(given).items() if k != "answer"},
         )
         # Of a caller: a stranger who says the same first makes no repetition of the owner's word.
         key = _hash(self._encode([given.decision_id, given.name, call.key_name, labels_others]))
         content = _hash(self._encode(given))
         unchanged = self._seen.get(key) == content
         if not unchanged:
-            await self._write(row, len(call.body))
+            await self._write(row, self.text.keep(answer=given.answer), len(call.body))
             self._seen[key] = content
             self._seen.move_to_end(key)
             if len(self._seen) > _REMEMBERED:
@@ -87,7 +87,7 @@ class Feedback:
             self.telemetry.learned("cost_usd", given.cost_usd)
         return self._encode(answer)
 
-    async def _write(self, row: FeedbackRow, size: int) -> None:
+    async def _write(self, row: FeedbackRow, text: dict[str, Any], size: int) -> None:
         loop = asyncio.get_running_loop()
         written: asyncio.Future[bool] = loop.create_future()
 
@@ -99,7 +99,7 @@ class Feedback:
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
                 loop.call_soon_threadsafe(settle, outcome)
 
-        if self.log is None or not self.log.append(row, size=size, told=told):
+        if self.log is None or not self.log.append(row, text, size=size, told=told):
             raise OverloadError("log_queue", "the log's queue is full; try again")
         try:
             outcome = await asyncio.wait_for(written, _WRITTEN_S)

@@ -44,10 +44,9 @@ def decision(i: int, **changes: Any) -> dict[str, Any]:
         candidates=CANDIDATES,
         action_probs=PROBS,
         ranking=({"candidate": "medium"}, {"candidate": "small"}),
-        query=f"Question {i}, please.",
     )
     built: dict[str, Any] = msgspec.to_builtins(row)
-    return built | changes
+    return built | {"query": f"Question {i}, please."} | changes
 
 
 def feedback(i: int, **changes: Any) -> dict[str, Any]:
@@ -64,7 +63,6 @@ def feedback(i: int, **changes: Any) -> dict[str, Any]:
         cost_usd=None,
         latency_ms=500.0,
         status="success",
-        answer=None,
     )
     built: dict[str, Any] = msgspec.to_builtins(row)
     return built | changes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pipelines.config.commands import DemoConfig, RouteConfig, ServeConfig
+from pipelines.config.decision_log import EraseConfig, ExplainConfig, VerifyLogConfig
 from pipelines.config.evaluate import CertifyConfig, EvaluateConfig
 from pipelines.config.join import EXCLUSIONS, InspectConfig, JoinConfig, LabelFile
 from pipelines.config.registry import PromoteConfig, RegisterConfig, RollbackConfig
@@ -13,7 +14,9 @@ __all__ = [
     "EXCLUSIONS",
     "CertifyConfig",
     "DemoConfig",
+    "EraseConfig",
     "EvaluateConfig",
+    "ExplainConfig",
     "ExportConfig",
     "InspectConfig",
     "JoinConfig",
@@ -24,6 +27,7 @@ __all__ = [
     "RouteConfig",
     "ServeConfig",
     "TrainConfig",
+    "VerifyLogConfig",
     "dump_config",
     "load_config",
     "resolved",

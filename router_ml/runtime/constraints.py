@@ -114,6 +114,8 @@ class Constraints:
 
     def to_dict(self) -> dict[str, Any]:
         """What differs from :data:`NO_CONSTRAINTS`, JSON-able; :meth:`from_dict` rebuilds it."""
+        if self is NO_CONSTRAINTS:
+            return {}
         changed = {
             f.name: value
             for f in fields(self)

@@ -6,6 +6,7 @@ way from a bundle to a number.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -111,6 +112,27 @@ class Runtime:
         """Verify and load a bundle folder; ``options`` as for the class."""
         return cls(bundle=read_bundle(folder), **options)
 
+    def overridden(
+        self,
+        *,
+        policy: Mapping[str, Any] | None = None,
+        prices: Mapping[str, Mapping[str, float]] | None = None,
+    ) -> Runtime:
+        """The same scorer with another policy or other prices, of which it shares the graph.
+
+        Raises
+        ------
+        ConfigError
+            If an override is wrong.
+        """
+        other = copy.copy(self)
+        if policy is not None:
+            other.policy = from_dict(policy)
+        if prices is not None:
+            other.candidates = candidates_from(self.manifest.candidates, prices)
+        other.override_digest = _digest(policy, prices)
+        return other
+
     def predict(
         self, queries: Sequence[Query], *, progress: Callable[[int], None] | None = None
     ) -> Predictions:
@@ -167,7 +189,7 @@ class Runtime:
         what = (self.positions, self.candidates, predictions, cost_usd, spent)
         eligible = constraints.eligible(*what)
         removed = () if eligible.all() else constraints.removed(*what)
-        policy, reason = self._policy_for(constraints)
+        policy, reason = self.policy_for(constraints)
         _, unchecked = self._ability(constraints.requires)
         if constraints.max_ttft_ms is not None and not constraints.conditions.ttft_ms:
             unchecked = (*unchecked, "ttft")
@@ -270,7 +292,8 @@ class Runtime:
             allowed, *numbers[4:], notes, *numbers[:4], strict=True
         ):
             lines = [*map(RankedCandidate, names, *columns)]
-            chosen = order[0] if p[order[0]] == 1.0 else _draw(p, self._rng.random())
+            draw = None if p[order[0]] == 1.0 else self._rng.random()
+            chosen = order[0] if draw is None else drawn(p, draw)
             removed, unchecked = note
             said = f"; {len(names) - n} of {len(names)} ruled out" if n < len(names) else ""
             if unchecked:
@@ -285,11 +308,13 @@ class Runtime:
                     reason=reason + said,
                     removed=removed,
                     unchecked=unchecked,
+                    draw=draw,
                 )
             )
         return decisions
 
-    def _policy_for(self, constraints: Constraints) -> tuple[Policy, str]:
+    def policy_for(self, constraints: Constraints) -> tuple[Policy, str]:
+        """The policy that decides within constraints, and one clause for a person."""
         conditions = constraints.conditions
         if conditions.spent_budget:
             why = f"the cheapest, because the budget {conditions.spent_budget} is spent"
@@ -326,8 +351,8 @@ class Runtime:
         return Predictions(quality, input_tokens, output_tokens, latency_ms, *std)
 
 
-def _draw(probs: Sequence[float], uniform: float) -> int:
-    """Invert the cumulative distribution; a candidate of probability zero is never drawn."""
+def drawn(probs: Sequence[float], uniform: float) -> int:
+    """Position that a uniform number in [0, 1) draws; one of probability zero is never drawn."""
     last = 0
     for k, prob in enumerate(probs):
         if prob > 0.0:

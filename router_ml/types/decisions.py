@@ -41,6 +41,7 @@ class Decision:
     reason : one sentence for a person
     removed : every candidate that is not in ``ranking``, with its reason
     unchecked : what the request needs and no candidate of the catalogue declares
+    draw : uniform number in [0, 1) that the candidate was drawn with; ``None`` = nothing was drawn
     """
 
     candidate: str
@@ -51,3 +52,4 @@ class Decision:
     reason: str
     removed: tuple[Removal, ...] = ()
     unchecked: tuple[str, ...] = ()
+    draw: float | None = None

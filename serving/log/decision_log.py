@@ -27,10 +27,11 @@ import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
+from router_ml.decision_log.lines import START, seal, text_part, text_sha256
 from serving.heartbeat import Heartbeat
 from serving.log.file import LogFile, PartlyWrittenError
 from serving.log.rows import Row
@@ -50,6 +51,7 @@ Told = Callable[[bool], None]
 
 class _Waiting(NamedTuple):
     row: Row
+    text: dict[str, Any]
     size: int
     told: Told | None
 
@@ -95,6 +97,7 @@ class DecisionLog:
         self._queue: deque[_Waiting] = deque()
         self._taken = self._released = 0  # bytes; each is written by one thread alone
         self._encode = msgspec.json.Encoder().encode
+        self._head = START
         self._stop = threading.Event()
         self._wake = threading.Event()
         self._reopen = False
@@ -113,12 +116,20 @@ class DecisionLog:
         """Their length together."""
         return self._taken - self._released
 
-    def append(self, row: Row, *, size: int = 0, told: Told | None = None) -> bool:
+    def append(
+        self,
+        row: Row,
+        text: dict[str, Any] | None = None,
+        *,
+        size: int = 0,
+        told: Told | None = None,
+    ) -> bool:
         """Queue a row; False, and counted as dropped, when the queue is full.
 
         Parameters
         ----------
-        size : length of what the row holds of a body
+        text : what people wrote, by name; it can be erased from the file
+        size : length of what row and text hold of a body
         told : is called once, and the row written at once; a row without waits for the next flush
             and is tried again where a write fails
         """
@@ -127,7 +138,7 @@ class DecisionLog:
             self.dropped += 1
             return False
         self._taken += size
-        self._queue.append(_Waiting(row, size, told))
+        self._queue.append(_Waiting(row, text or {}, size, told))
         if told is not None:
             self._wake.set()
         return True
@@ -188,12 +199,14 @@ class DecisionLog:
             self._file.sync()
 
     def _write_some(self) -> None:
-        some, lines = self._take()
+        some, lines, heads = self._take()
         try:
             self._file.append(lines)
+            self._head = heads[-1]
             if self.fsync == "always":
                 self._file.sync()
         except PartlyWrittenError as error:
+            self._head = heads[error.complete]
             self._settle(some[: error.complete], True)
             rest = some[error.complete :]
             self._queue.extendleft(reversed([item for item in rest if item.told is None]))
@@ -204,20 +217,31 @@ class DecisionLog:
             raise
         self._settle(some, True)
 
-    def _take(self) -> tuple[list[_Waiting], list[bytes]]:
-        """Some that wait, and their lines; one that cannot be encoded is given up."""
+    def _take(self) -> tuple[list[_Waiting], list[bytes], list[str]]:
+        """Some that wait, their lines, and the chain's head before the first and after each.
+
+        One that cannot be encoded is given up.
+        """
         some: list[_Waiting] = []
         lines: list[bytes] = []
+        heads = [self._head]
         for _ in range(min(_CHUNK_ROWS, len(self._queue))):
             item = self._queue.popleft()
             try:
-                lines.append(self._encode(item.row) + b"\n")
+                line, head = self._line(item, heads[-1])
             except Exception as error:
                 _LOG.error("a row of the decision log is lost: %s", type(error).__name__)
                 self._settle([item], False)
             else:
                 some.append(item)
-        return some, lines
+                lines.append(line)
+                heads.append(head)
+        return some, lines, heads
+
+    def _line(self, item: _Waiting, head: str) -> tuple[bytes, str]:
+        row, part = item.row, text_part(self._encode(item.text)) if item.text else b""
+        row.previous, row.text_sha256 = head, text_sha256(part)
+        return seal(self._encode(row), part)
 
     def _settle(self, items: list[_Waiting], written: bool) -> None:
         self._released += sum(item.size for item in items)

@@ -55,13 +55,13 @@ class Recorder:
             action_probs=decision.action_probs,
             ranking=ranking,
             removed=decision.removed,
-            query=text.keep(request.query),
-            messages=text.keep(request.messages),
-            tools=text.keep(ask.tools),
+            limits=ask.limits.to_dict(),
+            draw=decision.draw,
             key=ask.call.key_name,
             tenant=ask.call.tenant,
         )
-        self.log.append(row, size=text.size(ask.call.body))
+        said = text.keep(query=request.query, messages=request.messages, tools=ask.tools)
+        self.log.append(row, said, size=text.size(ask.call.body))
 
     def cascade(
         self,
@@ -73,6 +73,7 @@ class Recorder:
     ) -> None:
         """Queue the row of a cascade's step."""
         runtime, decision, text = router.runtime, step.decision, self.text
+        answers = [msgspec.structs.asdict(answer) for answer in request.answers]
         row = CascadeRow(
             decision_id=answer.decision_id,
             time=now(),
@@ -90,15 +91,18 @@ class Recorder:
             expected_gain=step.expected_gain,
             expected_cost_usd=step.expected_cost_usd,
             estimates=answer.estimates,
-            answers=text.turns([msgspec.structs.asdict(answer) for answer in request.answers]),
+            answers=text.turns(answers),
             policy=answer.policy,
             propensity=answer.propensity,
             candidates=runtime.candidates.names,
             action_probs=None if decision is None else decision.action_probs,
-            query=text.keep(request.query),
-            messages=text.keep(request.messages),
-            tools=text.keep(ask.tools),
             key=ask.call.key_name,
             tenant=ask.call.tenant,
         )
-        self.log.append(row, size=text.size(ask.call.body))
+        said = text.keep(
+            query=request.query,
+            messages=request.messages,
+            tools=ask.tools,
+            answers_text=text.said(answers),
+        )
+        self.log.append(row, said, size=text.size(ask.call.body))

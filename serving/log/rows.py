@@ -1,4 +1,9 @@
-"""What stands in the decision log: one row a decision, cascade step or feedback."""
+"""What stands in the decision log: one row a decision, cascade step or feedback.
+
+What people wrote is no field of a row: it goes beside it, so that it can be erased
+(:mod:`router_ml.decision_log.lines`). ``previous`` and ``text_sha256``, always last, are filled in
+when a row is written.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +13,11 @@ import msgspec
 
 
 class DecisionRow(msgspec.Struct, tag="decision", tag_field="kind", gc=False):
-    """One decision. ``action_probs`` is in the order of ``candidates``, all the router has."""
+    """One decision. ``action_probs`` is in the order of ``candidates``, all the router has.
+
+    ``limits`` are those in force, the caller's and the service's; ``draw`` is the uniform number
+    that a randomising policy drew. With bundle and text they give the decision again, bit for bit.
+    """
 
     decision_id: str
     time: str
@@ -27,15 +36,16 @@ class DecisionRow(msgspec.Struct, tag="decision", tag_field="kind", gc=False):
     action_probs: tuple[float, ...]
     ranking: tuple[Any, ...]
     removed: tuple[Any, ...] = ()
-    query: str | None = None
-    messages: Any = None
-    tools: Any = None
+    limits: dict[str, Any] = {}
+    draw: float | None = None
     key: str | None = None
     tenant: str | None = None
+    previous: str = ""
+    text_sha256: str = ""
 
 
 class CascadeRow(msgspec.Struct, tag="cascade", tag_field="kind", gc=False):
-    """One step of a cascade; what ``answers`` say is kept only where text is logged.
+    """One step of a cascade; what ``answers`` say stands in ``answers_text``.
 
     ``action_probs``, in the order of ``candidates``, are the router's where it chose whom to ask,
     and null where the cascade decided.
@@ -62,11 +72,10 @@ class CascadeRow(msgspec.Struct, tag="cascade", tag_field="kind", gc=False):
     propensity: float
     candidates: tuple[str, ...]
     action_probs: tuple[float, ...] | None
-    query: str | None = None
-    messages: Any = None
-    tools: Any = None
     key: str | None = None
     tenant: str | None = None
+    previous: str = ""
+    text_sha256: str = ""
 
 
 class FeedbackRow(msgspec.Struct, tag="feedback", tag_field="kind"):
@@ -87,9 +96,10 @@ class FeedbackRow(msgspec.Struct, tag="feedback", tag_field="kind"):
     cost_usd: float | None
     latency_ms: float | None
     status: str | None
-    answer: str | None
     key: str | None = None
     labels_others: bool = True
+    previous: str = ""
+    text_sha256: str = ""
 
 
 Row = DecisionRow | CascadeRow | FeedbackRow

@@ -24,14 +24,27 @@ class LoggedText:
 
     logged: bool
 
-    def keep(self, value: Any) -> Any:
-        """The value where text is logged, else ``None``."""
-        return value if self.logged else None
+    def keep(self, **values: Any) -> dict[str, Any]:
+        """What there is of the values where text is logged, else nothing.
+
+        Examples
+        --------
+        >>> LoggedText(True).keep(query="Hello", messages=None)
+        {'query': 'Hello'}
+        """
+        if not self.logged:
+            return {}
+        return {name: value for name, value in values.items() if value is not None}
 
     def turns(self, answers: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], ...]:
-        """A cascade's answers; what they say only where text is logged."""
-        left_out = () if self.logged else ANSWER_FIELDS
-        return tuple({k: v for k, v in answer.items() if k not in left_out} for answer in answers)
+        """A cascade's answers without what they say."""
+        return tuple(
+            {k: v for k, v in answer.items() if k not in ANSWER_FIELDS} for answer in answers
+        )
+
+    def said(self, answers: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]] | None:
+        """What a cascade's answers say, in their order."""
+        return [{k: answer[k] for k in ANSWER_FIELDS} for answer in answers] or None
 
     def size(self, body: bytes) -> int:
         """Bytes that a row's text takes in the queue."""

@@ -20,6 +20,7 @@ _SUFFIXES: Final[Mapping[str, str]] = {
     "_s": "seconds",
     "_mb": "megabytes",
     "_bytes": "bytes",
+    "_days": "days",
     "_share": "share, 0 to 1",
     "_shares": "shares",
     "_weight": "quality per US dollar",

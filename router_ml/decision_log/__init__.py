@@ -1,0 +1,1 @@
+"""The decision log as files: chained lines whose text alone can be erased."""
