@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from pipelines.join.sources.prices import price_rows
@@ -34,4 +35,5 @@ def read_truth(folder: Path, *, domain: str | None = None) -> FullInformation:
     if unpriced := [name for name in names if name not in rows]:
         raise ConfigError(f"{prices} has no price of {', '.join(unpriced)}")
     per_mtok = {n: (rows[n]["input_usd_per_mtok"], rows[n]["output_usd_per_mtok"]) for n in names}
-    return truth.priced(CandidateTable.from_prices(per_mtok))
+    providers = tuple(rows[name].get("provider") or "" for name in names)
+    return truth.priced(replace(CandidateTable.from_prices(per_mtok), provider=providers))

@@ -94,6 +94,45 @@ class OffPolicyConfig:
     out: Path = Path("results/off_policy.json")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewcomersConfig:
+    """New candidates: each endpoint hidden in turn, and some of its labels given back.
+
+    Parameters
+    ----------
+    data : folder of shared data; default: the variable ROUTER_ML_DATA
+    out : JSON file
+    cache : folder for encoders
+    folds : test on the first so many of five folds
+    """
+
+    data: Path | None = None
+    out: Path = Path("results/newcomers.json")
+    cache: Path = Path(".cache")
+    folds: int = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColdStartConfig:
+    """A router without a label, taught by its own log.
+
+    Parameters
+    ----------
+    data : folder of shared data; default: the variable ROUTER_ML_DATA
+    out : JSON file
+    cache : folder for encoders
+    seeds : of worlds and traffic, from 0 on
+    rounds, requests : rounds, and requests in each
+    """
+
+    data: Path | None = None
+    out: Path = Path("results/cold_start.json")
+    cache: Path = Path(".cache")
+    seeds: int = 3
+    rounds: int = 6
+    requests: int = 400
+
+
 def platform(config: PlatformConfig) -> None:
     """Join, training and serving, timed (make bench)."""
     from pipelines.benchmarks.platform import run
@@ -147,11 +186,31 @@ def off_policy(config: OffPolicyConfig) -> None:
     print_table(f"written to {config.out}", columns, benchmark.table(results))
 
 
+def newcomers(config: NewcomersConfig) -> None:
+    """Each endpoint of mix hidden in turn, and 0, 50, 200 and 1,000 of its labels given back."""
+    from pipelines.benchmarks import newcomers as benchmark
+
+    benchmark.run(_data(config.data), config.out, cache=config.cache, folds=config.folds)
+    print_benchmark(config.out)
+
+
+def cold_start(config: ColdStartConfig) -> None:
+    """A router from a benchmark card alone, in the real service, taught by its own log."""
+    from pipelines.benchmarks import cold_start as benchmark
+
+    plan = benchmark.Plan(rounds=config.rounds, requests=config.requests)
+    seeds = tuple(range(config.seeds))
+    benchmark.run(_data(config.data), config.out, cache=config.cache, seeds=seeds, plan=plan)
+    print_benchmark(config.out)
+
+
 COMMANDS: Final[Mapping[str, Command]] = {
     "platform": Command(platform),
     "quality": Command(quality),
     "cascade": Command(cascade),
     "off-policy": Command(off_policy),
+    "newcomers": Command(newcomers),
+    "cold-start": Command(cold_start),
 }
 
 

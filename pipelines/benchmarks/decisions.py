@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final, Self
 
 import numpy as np
@@ -23,6 +24,7 @@ from router_ml.learning.training_set import TrainingSet
 from router_ml.policies.budget import BudgetPolicy
 from router_ml.policies.constant import best_constant, constant_probs
 from router_ml.types.arrays import FloatArray, IntArray
+from router_ml.types.candidates import CandidateTable
 from router_ml.types.predictions import Predictions
 from router_ml.types.queries import QueryBatch
 
@@ -122,18 +124,49 @@ def play(
     hull = Hull.of(means, cost_usd.mean(axis=0))
     reference = float(cost_usd[:, int(np.argmax(means))].mean())
     outside = router.predict(batch, data.candidates)
+    played = play_budgets(
+        inside,
+        outside,
+        data.candidates,
+        truth,
+        hull=hull,
+        reference_usd=reference,
+        floored=partial(known.floored, inside, data.candidates) if floored else None,
+    )
+    return router.quality, outside, played
+
+
+def play_budgets(
+    inside: Predictions,
+    outside: Predictions,
+    candidates: CandidateTable,
+    truth: FullInformation,
+    *,
+    hull: Hull,
+    reference_usd: float,
+    floored: Callable[[BudgetPolicy], BudgetPolicy] | None = None,
+) -> Played:
+    """Solve every budget on predictions of the training rows, and play it on the test rows.
+
+    Parameters
+    ----------
+    inside, outside : predictions of training rows, out of fold, and of test rows
+    truth : of the test rows
+    hull : constants of the training rows
+    reference_usd : what the best constant costs there; budgets are shares of it
+    floored : what gives a budget policy its floor
+    """
     gains = []
     for share in SHARES:
         try:
-            policy = BudgetPolicy.solve(inside, data.candidates, budget_usd=share * reference)
+            policy = BudgetPolicy.solve(inside, candidates, budget_usd=share * reference_usd)
         except ConfigError:  # no candidate is so cheap: the cheapest vertex
-            probs = constant_probs(len(truth), len(means), int(hull.vertices[0]))
+            probs = constant_probs(len(truth), len(candidates), int(hull.vertices[0]))
         else:
-            if floored:
-                policy = known.floored(inside, data.candidates, policy)
-            probs = policy.action_probs(outside, data.candidates)
+            policy = policy if floored is None else floored(policy)
+            probs = policy.action_probs(outside, candidates)
         gains.append(hull.gain(probs, truth.quality, truth.cost_usd))
-    return router.quality, outside, Played.of(gains)
+    return Played.of(gains)
 
 
 def _held_out(data: TrainingSet, quality: Estimator) -> FloatArray:

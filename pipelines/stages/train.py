@@ -50,12 +50,16 @@ def run(config: TrainConfig) -> Path:
     ConfigError
         If the output folder holds something else, or the policy cannot be solved.
     SchemaError
-        If the training split has no labelled request.
+        If the training split has no labelled request, and the estimator no card to do without.
     """
+    wanted = make_estimator(config.quality)
     check_own(config.output, TrainedFolder(config.output).report)
     table, candidates = read_training_table(config.joined, "train", config.candidates or None)
-    if not np.isfinite(table.quality).any():
-        raise SchemaError(f"no labelled request in the training split of {config.joined}")
+    if wanted.needs_labels and not np.isfinite(table.quality).any():
+        raise SchemaError(
+            f"no labelled request in the training split of {config.joined}; add labels, or start "
+            "without: quality: {name: card, card: {candidate: [quality, standard error]}}"
+        )
     encoder = get_encoder(
         cache=config.cache,
         kind=config.encoder,
@@ -72,7 +76,7 @@ def run(config: TrainConfig) -> Path:
         table = void_outdated(table, changes)
         data = training_set(table, candidates, encoder, weighted=weighted, batch=data.batch)
     with progress("fitting estimators", None):
-        quality, note = learnable(data, make_estimator(config.quality))
+        quality, note = learnable(data, wanted)
         taught = training_targets(data, quality, config.learning)
         router = fit_router(taught, quality)
     with progress("held-out predictions", None):
@@ -125,7 +129,9 @@ def save_trained(
     """Write state, encoder, held-out predictions, solved policies and report; no pickle."""
     predictions = training_predictions(router, data)
     known = evidence_for(config.policy, data, router)
-    policy, learned = solve_policy(config.policy, predictions, data.candidates, known)
+    policy, learned = solve_policy(
+        config.policy, predictions, data.candidates, known, std=router.quality.std_
+    )
     head = {
         "training_id": uuid4().hex,
         "encoder": {"kind": encoder.kind, "source": config.encoder_model},

@@ -91,12 +91,16 @@ class Estimator(ABC):
         :meth:`fit` kept none, and after :meth:`from_state`.
     report_ : mapping
         What :meth:`fit` chose, and why, JSON-able; empty where nothing was chosen.
+    std_ : float array, shape (K,), or None
+        Standard error of every candidate's mean quality; NaN where only the log tells, ``None``
+        where the estimator knows nothing beyond the log.
     """
 
     name: ClassVar[str]
     registry: ClassVar[dict[str, type[Estimator]]] = {}
     oof_: FloatArray | None = None
     report_: Mapping[str, Any] = MappingProxyType({})
+    std_: FloatArray | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -177,6 +181,11 @@ class Estimator(ABC):
     def costly(self) -> bool:
         """Whether one fit takes so long that nothing should be fitted in folds for its own sake."""
         return False
+
+    @property
+    def needs_labels(self) -> bool:
+        """Whether there is nothing to fit without a label."""
+        return True
 
     def clone(self) -> Self:
         """An unfitted copy with the same parameters."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from router_ml.data.groups import group_codes, splits
+from router_ml.data.groups import group_codes, group_folds, splits
 from router_ml.errors import ConfigError
 from router_ml.estimators.base import Estimator
 from router_ml.types.arrays import FloatArray, IntArray
@@ -53,6 +53,50 @@ def out_of_fold(
             )
             held_out[name][test] = fitted[name].predict(judge, candidates)
     return held_out, fitted
+
+
+def held_out_by(
+    estimator: Estimator,
+    queries: QueryBatch,
+    Y: FloatArray,
+    *,
+    candidates: CandidateTable,
+    weight: FloatArray,
+    groups: IntArray,
+    n_folds: int = 4,
+    random_state: int = 0,
+) -> tuple[Estimator, FloatArray]:
+    """Fit on all labelled rows, and predict every row without its own labels.
+
+    Predictions are the estimator's own where it keeps them, else made in folds; rows without a
+    label are predicted by the fit on all.
+
+    Returns
+    -------
+    The fitted estimator, and predictions, shape (n, K).
+    """
+    told = np.asarray((weight > 0).any(axis=1))
+    learn, some = queries.take(told), {"it": estimator}
+    fitted = estimator.clone().fit(
+        learn, Y[told], candidates=candidates, sample_weight=weight[told], groups=groups[told]
+    )
+    predicted = np.empty(Y.shape)
+    if not told.all():
+        predicted[~told] = fitted.predict(queries.take(~told), candidates)
+    if fitted.oof_ is not None:
+        predicted[told] = fitted.oof_
+        return fitted, predicted
+    found, _ = out_of_fold(
+        some,
+        learn,
+        Y[told],
+        candidates=candidates,
+        weight=weight[told],
+        groups=groups[told],
+        folds=group_folds(groups[told], n_folds=n_folds, random_state=random_state),
+    )
+    predicted[told] = found["it"]
+    return fitted, predicted
 
 
 def squared_errors(predicted: FloatArray, Y: FloatArray, weight: FloatArray) -> FloatArray:

@@ -22,7 +22,8 @@ def learnable(data: TrainingSet, quality: Estimator) -> tuple[Estimator, str]:
     """The estimator that this much data can teach, and a sentence where it is not the one given."""
     labelled = np.isfinite(data.outcomes.quality).any(axis=1)
     prompts = len(np.unique(data.groups[labelled]))
-    if prompts >= MIN_PROMPTS or isinstance(quality, ConstantEstimator):
+    alone = isinstance(quality, ConstantEstimator) or not quality.needs_labels
+    if prompts >= MIN_PROMPTS or alone:
         return quality, ""
     return ConstantEstimator(), (
         f"{prompts} labelled prompts are too few to learn which prompt needs which candidate "

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from router_ml.errors import ConfigError
 from router_ml.evaluation.off_policy.direct import learn_budget_policy
 from router_ml.learning.targets import Evidence
@@ -12,6 +14,7 @@ from router_ml.policies.base import Policy
 from router_ml.policies.budget import BudgetPolicy
 from router_ml.policies.constant import best_constant
 from router_ml.policies.registry import from_dict
+from router_ml.types.arrays import FloatArray
 from router_ml.types.candidates import CandidateTable
 from router_ml.types.predictions import Predictions
 
@@ -21,6 +24,8 @@ def solve_policy(
     predictions: Predictions,
     candidates: CandidateTable,
     evidence: Evidence | None = None,
+    *,
+    std: FloatArray | None = None,
 ) -> tuple[Policy, dict[str, Any]]:
     """Build a policy: budgets are solved and floored, ``direct`` ones learned, errors measured.
 
@@ -31,6 +36,8 @@ def solve_policy(
     predictions : of the training queries, shape (n, K)
     evidence : what ``direct`` learns from, how well each candidate is known, and what a budget's
         floor is measured on; without it a budget has no floor
+    std : standard errors of candidates' mean quality that the estimator knows, shape (K,), NaN
+        where the log tells: for ``thompson``
 
     Returns
     -------
@@ -41,9 +48,11 @@ def solve_policy(
     ConfigError
         If the spec is not one of these, or its budget cannot be met.
     """
-    if spec.get("name") == "thompson" and "std" not in spec and evidence is not None:
-        std = dict(zip(candidates.names, evidence.standard_errors().tolist(), strict=True))
-        return from_dict({**spec, "std": std}), {}
+    if spec.get("name") == "thompson" and "std" not in spec and (evidence or std is not None):
+        logged = np.ones(len(candidates)) if evidence is None else evidence.standard_errors()
+        errors = logged if std is None else np.where(np.isnan(std), logged, std)
+        by_name = dict(zip(candidates.names, errors.tolist(), strict=True))
+        return from_dict({**spec, "std": by_name}), {}
     if spec.get("name") != "budget" or "mix" in spec:
         return from_dict(spec), {}
     extra = set(spec) - {"name", "budget_usd", "cost_share", "direct"}

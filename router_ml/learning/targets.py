@@ -100,10 +100,12 @@ def pseudo_quality(data: TrainingSet, predicted: FloatArray) -> FloatArray:
 def evidence_for(
     policy: Mapping[str, Any], data: TrainingSet, router: RouterEstimator
 ) -> Evidence | None:
-    """What a policy's spec needs beyond predictions; None for most.
+    """What a policy's spec needs beyond predictions; None for most, and where nothing is labelled.
 
     A budget's floor needs quality out of fold: without that there is none.
     """
+    if np.isnan(data.outcomes.quality).all():
+        return None
     budget = policy.get("name") == "budget" and router.quality.oof_ is not None
     wanted = budget or policy.get("direct") or policy.get("name") == "thompson"
     return evidence(data, router) if wanted else None

@@ -18,6 +18,8 @@ ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
     "auto": {"train_s": 0.5},  # leaves the slow members out
     "fine_tuned": {"min_steps": 30, "learning_rate": 1e-3},
     "lightgbm": {"n_trees": 20, "n_dims": 8},
+    "card": {"base": {"name": "linear"}, "min_prompts": 20},
+    "pooled": {"base": {"name": "linear"}},
     "stacked": {"members": MEMBERS},
 }
 """What examples need to be small; an estimator that is not here is built without arguments."""
