@@ -1,12 +1,14 @@
-"""Progress bars and tables for people at a terminal."""
+"""Progress bars and tables: for people at a terminal, in a notebook, or not at all."""
 
 from __future__ import annotations
 
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Final
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
+from typing import Any, Final, Literal
 
 from rich.console import Console
 from rich.progress import (
@@ -22,6 +24,23 @@ from rich.table import Table
 console = Console()
 LINE_S: Final = 10.0
 _WIDEST: Final = 1_000
+Audience = Literal["terminal", "bars", "nobody"]
+_audience: ContextVar[Audience] = ContextVar("audience", default="terminal")
+
+
+@contextmanager
+def audience(who: Audience) -> Iterator[None]:
+    """Who is told: a terminal everything, ``bars`` progress alone, by tqdm, and ``nobody`` nothing.
+
+    The Python interface returns what it found, so its callers are shown bars at most.
+    """
+    before = _audience.set(who)
+    quiet, console.quiet = console.quiet, who != "terminal"
+    try:
+        yield
+    finally:
+        console.quiet = quiet
+        _audience.reset(before)
 
 
 @contextmanager
@@ -30,6 +49,10 @@ def progress(description: str, total: int | None) -> Iterator[Callable[[int], No
 
     Where standard error is no terminal, such as a log file: a line every ten seconds.
     """
+    if _audience.get() != "terminal":
+        with _tqdm(description, total) as bar:
+            yield bar.update
+        return
     if not _stderr().is_terminal:
         lines = _Lines(description, total)
         yield lines.advance
@@ -50,6 +73,17 @@ def progress(description: str, total: int | None) -> Iterator[Callable[[int], No
 @contextmanager
 def shares() -> Iterator[Callable[[str, float], None]]:
     """Bars for tasks that report a name and the share of it that is done, from 0 to 1."""
+    if _audience.get() != "terminal":
+        with ExitStack() as stack:
+            open_bars: dict[str, Any] = {}
+
+            def update(task: str, share: float) -> None:
+                if task not in open_bars:
+                    open_bars[task] = stack.enter_context(_tqdm(task, 100))
+                open_bars[task].update(round(100 * share) - open_bars[task].n)
+
+            yield update
+        return
     if not _stderr().is_terminal:
         lines: dict[str, _Lines] = {}
         yield lambda task, share: lines.setdefault(task, _Lines(task, 100)).reach(100.0 * share)
@@ -69,6 +103,16 @@ def shares() -> Iterator[Callable[[str, float], None]]:
             bars.update(tasks[task], completed=share)
 
         yield report
+
+
+def _tqdm(description: str, total: int | None) -> Any:
+    """A bar of tqdm, in a notebook a widget; gone when it is done."""
+    with warnings.catch_warnings():
+        # Without ipywidgets a notebook gets a bar of text, and a warning that it does.
+        warnings.filterwarnings("ignore", message=".*IProgress not found")
+        from tqdm.auto import tqdm
+
+    return tqdm(desc=description, total=total, leave=False, disable=_audience.get() == "nobody")
 
 
 def _stderr() -> Console:
@@ -109,6 +153,8 @@ class _Lines:
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """A table on standard output: first column left, the others right."""
+    if console.quiet:
+        return
     table = Table(title=title, title_justify="left", header_style="bold")
     for position, column in enumerate(columns):
         table.add_column(column, justify="left" if position == 0 else "right", no_wrap=True)

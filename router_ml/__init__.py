@@ -1,3 +1,109 @@
-"""Learn, judge, export and score LLM routers."""
+"""Learn, judge, export and score LLM routers.
+
+``import router_ml as rm`` loads nothing; each name below is looked up when it is first used, in
+``pipelines.api``, which calls the same stages as the command line.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any, Final
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from pipelines.api.evaluation import Evaluation, evaluate
+    from pipelines.api.explanation import Explanation
+    from pipelines.api.fitting import fit, fit_scores, load
+    from pipelines.api.log import Log, inspect, read_log
+    from pipelines.api.policies import Budget
+    from pipelines.api.registry import Registered, promote, rollback
+    from pipelines.api.router import Router
+    from pipelines.api.samples import sample, sample_log, sample_scores
+    from router_ml.policies.constant import ConstantPolicy as Constant
+    from router_ml.policies.cost_aware import CostAwarePolicy as CostAware
+    from router_ml.policies.exploration import BoltzmannPolicy as Boltzmann
+    from router_ml.policies.exploration import EpsilonGreedyPolicy as EpsilonGreedy
+    from router_ml.policies.quality_floor import QualityFloorPolicy as QualityFloor
+
+_API: Final = "pipelines.api."
+_POLICIES: Final = "router_ml.policies."
+_HOMES: Final[dict[str, str]] = {
+    "Boltzmann": f"{_POLICIES}exploration:BoltzmannPolicy",
+    "Budget": f"{_API}policies:Budget",
+    "Constant": f"{_POLICIES}constant:ConstantPolicy",
+    "CostAware": f"{_POLICIES}cost_aware:CostAwarePolicy",
+    "EpsilonGreedy": f"{_POLICIES}exploration:EpsilonGreedyPolicy",
+    "Evaluation": f"{_API}evaluation:Evaluation",
+    "Explanation": f"{_API}explanation:Explanation",
+    "Log": f"{_API}log:Log",
+    "QualityFloor": f"{_POLICIES}quality_floor:QualityFloorPolicy",
+    "Registered": f"{_API}registry:Registered",
+    "Router": f"{_API}router:Router",
+    "evaluate": f"{_API}evaluation:evaluate",
+    "fit": f"{_API}fitting:fit",
+    "fit_scores": f"{_API}fitting:fit_scores",
+    "inspect": f"{_API}log:inspect",
+    "load": f"{_API}fitting:load",
+    "promote": f"{_API}registry:promote",
+    "read_log": f"{_API}log:read_log",
+    "rollback": f"{_API}registry:rollback",
+    "sample": f"{_API}samples:sample",
+    "sample_log": f"{_API}samples:sample_log",
+    "sample_scores": f"{_API}samples:sample_scores",
+}
+"""Public name -> ``module:name`` of where it is defined."""
+
+__all__ = [
+    "Boltzmann",
+    "Budget",
+    "Constant",
+    "CostAware",
+    "EpsilonGreedy",
+    "Evaluation",
+    "Explanation",
+    "Log",
+    "QualityFloor",
+    "Registered",
+    "Router",
+    "evaluate",
+    "fit",
+    "fit_scores",
+    "inspect",
+    "load",
+    "promote",
+    "read_log",
+    "rollback",
+    "sample",
+    "sample_log",
+    "sample_scores",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Look a public name up where it is defined, once.
+
+    Raises
+    ------
+    AttributeError
+        If there is no such name.
+    ImportError
+        If what trains is not installed.
+    """
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'router_ml' has no attribute {name!r}")
+    module, _, attribute = home.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            f"router_ml.{name} needs {error.name}, which is not installed; install "
+            "router-ml[train,encoders]"
+        ) from error
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -82,6 +83,18 @@ def challenger_version(client: Any, config: PromoteConfig) -> Any:
             "version"
         )
     return client.get_model_version(config.name, version)
+
+
+def judged_by_its_own(client: Any, config: PromoteConfig, version: Any) -> PromoteConfig:
+    """Where no log and no matrix is named: those that the version was registered with, if there."""
+    if config.joined is not None or config.matrix is not None:
+        return config
+    params = client.get_run(version.run_id).data.params
+    joined, matrix = (
+        path if (path := Path(params.get(f"register.{key}", "null"))).exists() else None
+        for key in ("joined", "matrix")
+    )
+    return replace(config, joined=joined, matrix=matrix)
 
 
 def champion_history(client: Any, name: str) -> list[str]:

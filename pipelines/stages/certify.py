@@ -12,16 +12,8 @@ import numpy as np
 from pipelines.artifacts import ExportFolder, check_own, replaced
 from pipelines.config import CertifyConfig
 from pipelines.stages.evaluate_log import score
-from router_ml.bundle.files import (
-    GRAPH,
-    POLICY,
-    PRICES,
-    TOKENIZER,
-    Bundle,
-    BundleContents,
-    read_bundle,
-    write_bundle,
-)
+from pipelines.stages.export import rewrite
+from router_ml.bundle.files import read_bundle
 from router_ml.data.full_information import read_matrix, unseen
 from router_ml.data.outcomes import TrainingTable, all_candidates, read_outcomes, to_matrices
 from router_ml.errors import ConfigError, DataError
@@ -120,7 +112,7 @@ def run(config: CertifyConfig) -> Path:
     costs = [always, *(float(np.mean(np.sum(p * cost, axis=1))) for p in probs)]
     report = _report(config, certificate, rows, costs, reference)
     with replaced(config.output, written.certificate) as folder:
-        _rewrite(config, bundle, policy, folder)
+        rewrite(config.bundle, ExportFolder(folder), policy.to_dict(), bundle.candidates)
         ExportFolder(folder).certificate.write_text(json.dumps(report, indent=1), encoding="utf-8")
     return written.bundle
 
@@ -212,29 +204,3 @@ def _report(
         "labelled_rows": rows.labelled_rows,
         "required_rows": certificate.required_rows,
     }
-
-
-def _rewrite(config: CertifyConfig, bundle: Bundle, policy: Policy, folder: Path) -> None:
-    """The same bundle with another policy; parity holds for it, because the graph is the same."""
-    manifest = bundle.manifest
-    own = {GRAPH, TOKENIZER, POLICY, PRICES}
-    written = write_bundle(
-        ExportFolder(folder).bundle,
-        BundleContents(
-            graph=bundle.files[GRAPH],
-            tokenizer_json=bundle.files[TOKENIZER].decode(),
-            features=manifest.features,
-            policy=policy.to_dict(),
-            candidates=bundle.candidates,
-            calibration=manifest.calibration,
-            training=manifest.training,
-            reference=manifest.reference,
-            extras={name: data for name, data in bundle.files.items() if name not in own},
-        ),
-    )
-    proof = ExportFolder(config.bundle.parent).parity
-    if proof.is_file():
-        parity = json.loads(proof.read_text(encoding="utf-8"))
-        if parity.get("bundle_id") == manifest.bundle_id:
-            parity["bundle_id"] = written.bundle_id
-            ExportFolder(folder).parity.write_text(json.dumps(parity, indent=1), encoding="utf-8")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,12 +15,22 @@ from pipelines.artifacts import ExportFolder, check_own, read_training_table
 from pipelines.config import ExportConfig
 from pipelines.console import progress
 from pipelines.trained import load_trained
-from router_ml.bundle.files import MANIFEST, read_bundle
+from router_ml.bundle.files import (
+    GRAPH,
+    MANIFEST,
+    POLICY,
+    PRICES,
+    TOKENIZER,
+    BundleContents,
+    read_bundle,
+    write_bundle,
+)
 from router_ml.cascade.export import check_answer_parity, export_answer
 from router_ml.cascade.runtime.files import ANSWER, CascadeFiles, policy_from_dict
 from router_ml.cascade.training import logged_answers
 from router_ml.data.groups import distinct_rows
 from router_ml.export.bundle import export_bundle, verify
+from router_ml.types.candidates import CandidateTable
 
 
 def run(config: ExportConfig) -> Path:
@@ -59,3 +71,40 @@ def run(config: ExportConfig) -> Path:
             )
     written.parity.write_text(json.dumps(proof, indent=1), encoding="utf-8")
     return bundle
+
+
+def rewrite(
+    bundle: Path, written: ExportFolder, policy: Mapping[str, Any], candidates: CandidateTable
+) -> Path:
+    """The same bundle with another policy or other prices; returns the folder of the new one.
+
+    The graph is the same, so a proof of parity beside the bundle holds for the new one, too.
+
+    Parameters
+    ----------
+    candidates : the bundle's own, at any price
+    """
+    old = read_bundle(bundle)
+    manifest = old.manifest
+    own = {GRAPH, TOKENIZER, POLICY, PRICES}
+    made = write_bundle(
+        written.bundle,
+        BundleContents(
+            graph=old.files[GRAPH],
+            tokenizer_json=old.files[TOKENIZER].decode(),
+            features=manifest.features,
+            policy=policy,
+            candidates=candidates,
+            calibration=manifest.calibration,
+            training=manifest.training,
+            reference=manifest.reference,
+            extras={name: data for name, data in old.files.items() if name not in own},
+        ),
+    )
+    proof = ExportFolder(bundle.parent).parity
+    if proof.is_file():
+        parity = json.loads(proof.read_text(encoding="utf-8"))
+        if parity.get("bundle_id") == manifest.bundle_id:
+            parity["bundle_id"] = made.bundle_id
+            written.parity.write_text(json.dumps(parity, indent=1), encoding="utf-8")
+    return written.bundle

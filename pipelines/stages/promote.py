@@ -18,6 +18,7 @@ from pipelines.registry.versions import (
     champion_version,
     contender,
     count_look,
+    judged_by_its_own,
     looks_at,
     now,
     record_report,
@@ -44,6 +45,7 @@ def run(config: PromoteConfig) -> PromotionReport:
     with registry_errors("promote a version"):
         client = registry_client()
         challenger = challenger_version(client, config)
+        config = judged_by_its_own(client, config, challenger)
         version, champion = str(challenger.version), champion_version(config.name)
         if champion == version:
             raise RegistryError(f"version {champion} of {config.name} is champion already")

@@ -6,7 +6,12 @@ import json
 
 from pipelines.artifacts import TrainedFolder
 from pipelines.config import RegisterConfig
-from pipelines.registry.tracking import log_training_run, read_parity, registry_errors
+from pipelines.registry.tracking import (
+    LoggedBundle,
+    log_training_run,
+    read_parity,
+    registry_errors,
+)
 from pipelines.registry.versions import CHALLENGER, registry_client
 from router_ml.bundle.files import read_bundle
 from router_ml.errors import ConfigError
@@ -28,8 +33,18 @@ def run(config: RegisterConfig) -> str:
     RegistryError
         If the registry cannot be reached.
     """
+    return record(config)[1]
+
+
+def record(config: RegisterConfig, *, register: bool = True) -> tuple[LoggedBundle, str]:
+    """Record a run with the bundle, and register it if wanted; the run, and the version or ``""``.
+
+    Raises as :func:`run` does.
+    """
     _check_trained(config)
     logged = log_training_run(config)
+    if not register:
+        return logged, ""
     tags = {"bundle_id": read_bundle(config.bundle).manifest.bundle_id}
     if (parity := read_parity(config)) is not None:
         tags["parity"] = json.dumps(parity)
@@ -41,7 +56,7 @@ def run(config: RegisterConfig) -> str:
             config.name, logged.model_uri, logged.run_id, tags, model_id=logged.model_id
         )
         client.set_registered_model_alias(config.name, CHALLENGER, found.version)
-    return str(found.version)
+    return logged, str(found.version)
 
 
 def _check_trained(config: RegisterConfig) -> None:

@@ -13,7 +13,7 @@ from router_ml.estimators.router import RouterEstimator
 from router_ml.features.featurizer import Featurizer
 from router_ml.features.query import Query
 from router_ml.runtime.runtime import Runtime
-from router_ml.types.arrays import FloatArray, IntArray
+from router_ml.types.arrays import BoolArray, FloatArray, IntArray
 from router_ml.types.predictions import PARTS, Predictions
 
 TOLERANCE: Final = 1e-4
@@ -29,7 +29,9 @@ class ParityReport:
     n : queries compared
     max_error : largest difference by part: absolute for quality, relative (to max(1, value)) for
         counts
-    equal_decisions : share of queries on which the bundle's policy chooses the same candidate
+    equal_decisions : share of queries on which the bundle's policy chooses the same candidate, or
+        one whose score in Python is within the tolerance of the best: a budget's cost weight is the
+        one at which some query is indifferent, so rounding may decide it
     batch_error : largest difference between a batch of one and a batch of many
     """
 
@@ -72,7 +74,7 @@ def check_parity(
         one, many = runtime.predict_one(queries[i]), graph.take(np.array([i]))
         apart = [_error(getattr(one, part), getattr(many, part), part) for part in PARTS]
         batch_error = max(batch_error, *apart)
-    equal = float(np.mean(_best(runtime, python) == _best(runtime, graph)))
+    equal = float(np.mean(_as_good(runtime, python, _best(runtime, graph))))
     report = ParityReport(len(queries), errors, equal, batch_error)
     worst = max(*errors.values(), batch_error)
     if not worst <= TOLERANCE or equal < MIN_EQUAL_DECISIONS:
@@ -115,6 +117,16 @@ def odd_queries() -> list[Query]:
 def _error(a: FloatArray, b: FloatArray, part: str) -> float:
     scale = 1.0 if part == "quality" else np.maximum(1.0, np.abs(a))
     return float(np.max(np.abs(a - b) / scale, initial=0.0))
+
+
+def _as_good(runtime: Runtime, python: Predictions, chosen: IntArray) -> BoolArray:
+    """Whether each choice is as good in Python as the best, shape (n,)."""
+    table = runtime.candidates
+    cost_usd = table.cost_usd(python.input_tokens, python.output_tokens)
+    scores = runtime.policy.scores(python, table, cost_usd)
+    rows, best = np.arange(len(chosen)), _best(runtime, python)
+    near = scores[rows, chosen] >= scores[rows, best] - TOLERANCE
+    return np.asarray((chosen == best) | near)
 
 
 def _best(runtime: Runtime, predictions: Predictions) -> IntArray:
