@@ -69,7 +69,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         try:
             yield
         finally:
-            service.close()
+            await service.close()
 
     app = FastAPI(
         title="Router",

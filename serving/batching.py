@@ -14,8 +14,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final, Generic, TypeVar
 
-from router_ml.errors import InvalidRequestError
-from router_ml.types.decisions import Decision
 from serving.http.errors import OverloadError
 from serving.loading.loader import Router
 from serving.requests import Ask
@@ -32,7 +30,7 @@ _TRY_MORE_EVERY: Final = 64
 T = TypeVar("T")
 _Waiting = tuple[Router, Ask, "asyncio.Future[T]", float, bool]
 """With the time after which it is shed, and whether it is then shed in any case."""
-_Answer = Callable[[Router, Ask, Decision], T]
+_Decide = Callable[[Router, Sequence[Ask]], Sequence[T | Exception]]
 
 
 class Batcher(Generic[T]):
@@ -40,14 +38,14 @@ class Batcher(Generic[T]):
 
     Parameters
     ----------
-    answer : makes of a decision what the asker gets. All of a batch are made before the first is
-        sent: clients that are answered one after the other fall asleep between, and to wake one
-        takes longer than to send to one that is awake.
+    decide : answers several asks of one router, an error in the place of an answer. All of a batch
+        are made before the first is sent: clients that are answered one after the other fall asleep
+        between, and to wake one takes longer than to send to one that is awake.
     max_waiting : further asks are shed
     """
 
-    def __init__(self, *, answer: _Answer[T], max_waiting: int = 512) -> None:
-        self._answer = answer
+    def __init__(self, *, decide: _Decide[T], max_waiting: int = 512) -> None:
+        self._each = decide
         self._max_waiting = max_waiting
         self._waiting: list[_Waiting[T]] = []
         self._window = BatchWindow()
@@ -93,10 +91,10 @@ class Batcher(Generic[T]):
         if part:
             router = part[0][0]
             # only around a swap is there more than one router
-            _decide(router, [item for item in part if item[0] is router], self._answer)
+            _decide(router, [item for item in part if item[0] is router], self._each)
             for item in part:
                 if item[0] is not router:
-                    _decide(item[0], [item], self._answer)
+                    _decide(item[0], [item], self._each)
         now = time.perf_counter()
         self._window.end(len(part), now)
         if self._waiting:
@@ -153,28 +151,17 @@ def _shed(future: asyncio.Future[T]) -> bool:
     return False
 
 
-def _decide(router: Router, items: Sequence[_Waiting[T]], answer: _Answer[T]) -> None:
-    asks = [item[1] for item in items]
-    results: list[Decision] | list[Decision | InvalidRequestError]
+def _decide(router: Router, items: Sequence[_Waiting[T]], decide: _Decide[T]) -> None:
+    results: Sequence[T | Exception]
     try:
-        if len(asks) == 1:
-            results = [router.runtime.decide(asks[0].query, asks[0].limits)]
-        else:
-            predictions = router.runtime.predict([ask.query for ask in asks])
-            results = router.runtime.choose_each(predictions, [ask.limits for ask in asks])
+        results = decide(router, [item[1] for item in items])
     except Exception as error:
         # The loop must go on, and those who wait must hear of it.
-        for item in items:
-            if not item[2].done():
-                item[2].set_exception(error)
-        return
-    for result, (_, ask, future, *_) in zip(results, items, strict=True):
+        results = [error] * len(items)
+    for result, (_, _, future, *_) in zip(results, items, strict=True):
         if future.done():  # the client is gone
             continue
-        if not isinstance(result, Decision):
+        if isinstance(result, Exception):
             future.set_exception(result)
-            continue
-        try:
-            future.set_result(answer(router, ask, result))
-        except Exception as error:
-            future.set_exception(error)
+        else:
+            future.set_result(result)

@@ -10,10 +10,8 @@ from router_ml.cascade.runtime.attempt import Attempt
 from router_ml.cascade.runtime.cascade import CascadeRuntime
 from router_ml.cascade.runtime.next_step import NextStep
 from router_ml.types.answers import tool_calls
-from serving.http.call import NO_CALL, Call
-from serving.requests import Ask, read_ask
+from serving.requests import Ask
 from serving.schemas import Name, RouteRequest
-from serving.tool_cache import ToolCache
 
 MAX_ANSWERS: Final = 32
 MAX_CALLS: Final = 256
@@ -63,9 +61,7 @@ class CascadeResponse(Struct, gc=False):
     request_id: str | None = None
 
 
-def next_step(
-    cascade: CascadeRuntime, request: CascadeRequest, tools: ToolCache, call: Call = NO_CALL
-) -> tuple[Ask, NextStep]:
+def next_step(cascade: CascadeRuntime, request: CascadeRequest, ask: Ask) -> NextStep:
     """Decide one step.
 
     Raises
@@ -75,7 +71,6 @@ def next_step(
     ScorerUnavailableError
         If a graph fails.
     """
-    ask = read_ask(request, tools, call=call)
     attempts = [
         Attempt(
             candidate=a.candidate,
@@ -87,7 +82,7 @@ def next_step(
         )
         for a in request.answers
     ]
-    return ask, cascade.next(ask.query, attempts, ask.limits, max_depth=request.max_depth)
+    return cascade.next(ask.query, attempts, ask.limits, max_depth=request.max_depth)
 
 
 def to_response(

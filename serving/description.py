@@ -29,6 +29,8 @@ def describe(router: Router) -> RouterInfo:
                 provider=table.provider[k],
                 input_usd_per_mtok=prices[name]["input_usd_per_mtok"],
                 output_usd_per_mtok=prices[name]["output_usd_per_mtok"],
+                cached_input_usd_per_mtok=prices[name].get("cached_input_usd_per_mtok"),
+                cache_write_usd_per_mtok=prices[name].get("cache_write_usd_per_mtok"),
                 context_window=int(table.context_window[k]),
                 max_output_tokens=int(table.max_output_tokens[k]),
                 capabilities=sorted(table.capabilities[k]),

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import hashlib
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -33,15 +34,23 @@ class Feedback:
     ----------
     telemetry : counts
     text : what is kept of answers
+    told : is given what was recorded
 
     Attributes
     ----------
     log : ``None`` = there is none, and feedback is refused
     """
 
-    def __init__(self, *, telemetry: Telemetry, text: LoggedText) -> None:
+    def __init__(
+        self,
+        *,
+        telemetry: Telemetry,
+        text: LoggedText,
+        told: Callable[[FeedbackRequest, Call], None] = lambda given, call: None,
+    ) -> None:
         self.telemetry = telemetry
         self.text = text
+        self.told = told
         self.log: DecisionLog | None = None
         self._encode = msgspec.json.Encoder().encode
         self._decode = msgspec.json.Decoder(FeedbackRequest).decode
@@ -85,6 +94,7 @@ class Feedback:
         if not unchanged:
             self.telemetry.learned("quality", given.quality)
             self.telemetry.learned("cost_usd", given.cost_usd)
+            self.told(given, call)
         return self._encode(answer)
 
     async def _write(self, row: FeedbackRow, text: dict[str, Any], size: int) -> None:

@@ -13,6 +13,7 @@ route    ``/v1/route``, ``/v1/route/batch``, ``/v1/cascade/next``, ``/v1/decisio
          ``/v1/systemone``, ``/v1/router``
 feedback ``/v1/feedback``, of decisions that the same name asked for
 label    ``/v1/feedback`` of anybody's decisions
+health   ``/v1/health-events``
 admin    everything
 ======== ==================================================================
 """
@@ -33,9 +34,9 @@ import msgspec
 
 from router_ml.errors import ConfigError
 
-Scope = Literal["route", "feedback", "label", "admin"]
-SCOPES: Final[tuple[Scope, ...]] = ("route", "feedback", "label", "admin")
-_FROM_VARIABLE: Final[tuple[Scope, ...]] = ("route", "feedback")
+Scope = Literal["route", "feedback", "label", "health", "admin"]
+SCOPES: Final[tuple[Scope, ...]] = ("route", "feedback", "label", "health", "admin")
+_FROM_VARIABLE: Final[tuple[Scope, ...]] = ("route", "feedback", "health")
 
 
 class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -47,6 +48,7 @@ class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     sha256 : of the key, 64 hexadecimal digits
     scopes : what it allows
     tenant : on whose behalf it calls; stands in the decision log
+    sets_tenant : whether a request may name another tenant: a gateway's key
     candidates : the only ones it may be routed to; ``None`` = all
     expires : with an offset from UTC; ``None`` = never
     """
@@ -55,6 +57,7 @@ class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
     scopes: Annotated[tuple[Scope, ...], msgspec.Meta(min_length=1)]
     tenant: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] | None = None
+    sets_tenant: bool = False
     candidates: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] | None = None
     expires: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
 

@@ -9,7 +9,10 @@ from typing import Any, Final
 from router_ml.errors import InvalidRequestError
 from router_ml.features.query import Query, parse_query
 from router_ml.runtime.constraints import NO_CONSTRAINTS, Constraints, requiring
+from serving.control.sessions import Conversation
+from serving.control.turn import Turn
 from serving.http.call import NO_CALL, Call
+from serving.http.errors import HttpError
 from serving.schemas import Limits, RouteRequest
 from serving.tool_cache import ToolCache
 
@@ -26,6 +29,9 @@ class Ask:
     ----------
     tools : as they were given
     call : that brought it
+    tenant : on whose behalf it is made
+    conversation : whose turn it is, where that is priced
+    turn : what the service keeps of it until its feedback comes
     """
 
     request: RouteRequest
@@ -33,6 +39,15 @@ class Ask:
     limits: Constraints
     tools: Any
     call: Call = NO_CALL
+    tenant: str | None = None
+    conversation: Conversation | None = None
+    turn: Turn | None = None
+
+    @property
+    def session_id(self) -> str | None:
+        """As the caller names it."""
+        request = self.request
+        return request.session_id if request.session is None else request.session.id
 
 
 def read_ask(
@@ -47,7 +62,9 @@ def read_ask(
     Raises
     ------
     InvalidRequestError
-        If there is no text or two, a limit stands twice, or its value is out of range.
+        If there is no text or two, a limit or the session stands twice, or a value is out of range.
+    HttpError
+        403 if the key may not name a tenant.
     """
     if (request.query is None) == (request.messages is None):
         raise InvalidRequestError("expected either query or messages")
@@ -62,7 +79,18 @@ def read_ask(
         raise InvalidRequestError(
             "expected text that a person asked: a non-empty query, or a message of role user"
         )
-    return Ask(request, query, _limits(request, call).of(query), given, call)
+    if request.session is not None and None not in (request.session.id, request.session_id):
+        raise InvalidRequestError("expected either session.id or session_id")
+    limits = _limits(request, call).of(query)
+    return Ask(request, query, limits, given, call, _tenant(request, call))
+
+
+def _tenant(request: RouteRequest, call: Call) -> str | None:
+    if request.tenant is None or request.tenant == call.tenant:
+        return call.tenant
+    if call.key is not None and not call.key.sets_tenant:
+        raise HttpError(403, "this key may not name a tenant; see sets_tenant of the keys file")
+    return request.tenant
 
 
 def _check_size(messages: list[Any], most: int) -> None:

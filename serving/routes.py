@@ -36,6 +36,10 @@ def routes(service: Service) -> list[Route]:
             name="feedback", handler=service.feedback.take, scopes=("feedback", "label"),
             max_body_bytes=one, status=202,
         )),
+        route("/v1/health-events", "POST", endpoint(
+            name="health_events", handler=service.health_events.take, scopes=("health",),
+            max_body_bytes=one, status=202,
+        )),
         route("/v1/route/batch", "POST", endpoint(
             name="route_batch", handler=service.route_batch, scopes=("route",),
             max_body_bytes=many,

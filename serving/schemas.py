@@ -23,6 +23,7 @@ class Limits(Struct, forbid_unknown_fields=True, kw_only=True, gc=False):
     candidates: list[Name] | None = None
     max_cost_usd: float | None = None
     max_latency_ms: float | None = None
+    max_ttft_ms: float | None = None
     min_quality: float | None = None
     cost_weight: float | None = None
     max_output_tokens: Annotated[int, Meta(ge=1, le=100_000_000)] | None = None
@@ -35,12 +36,25 @@ class ResponseFormat(Struct, kw_only=True, gc=False):
     type: Literal["text", "json_object", "json_schema"]
 
 
+class Session(Struct, forbid_unknown_fields=True, kw_only=True, gc=False):
+    """The conversation that a request belongs to, so that a switch costs what it costs.
+
+    ``previous_candidate`` answered the turn before and its provider has ``cached_tokens`` of this
+    prompt in its cache; the service remembers both of an ``id`` where they are not given.
+    """
+
+    id: Name | None = None
+    previous_candidate: Name | None = None
+    cached_tokens: Tokens | None = None
+
+
 class RouteRequest(Limits, forbid_unknown_fields=True, kw_only=True, gc=False):
     """What to route: ``query`` or ``messages``, and limits at the top or in ``constraints``.
 
     ``tools`` is a tool or a list of tools; :class:`serving.tool_cache.ToolCache` reads it.
     ``response_format`` and ``reasoning_effort`` are as in a chat request: they need a candidate
-    that can do it.
+    that can do it. ``session_id`` is short for ``session.id``. ``tenant`` is on whose behalf the
+    request is made; a key must be allowed to say so.
     """
 
     query: str | None = None
@@ -53,6 +67,8 @@ class RouteRequest(Limits, forbid_unknown_fields=True, kw_only=True, gc=False):
     reasoning_effort: Name | None = None
     request_id: Name | None = None
     session_id: Name | None = None
+    session: Session | None = None
+    tenant: Name | None = None
     tags: dict[str, str] | list[str] | None = None
 
 
@@ -73,7 +89,9 @@ class RouteResponse(Struct, gc=False):
     """The decision; ``propensity`` is the probability with which ``candidate`` was drawn.
 
     ``removed`` are the candidates that are not in ``ranking``, each with its reason; ``unchecked``
-    is what the request needs and no candidate of the catalogue declares.
+    is what the request needs and no candidate of the catalogue declares. ``fallbacks`` are the
+    candidates to ask when ``candidate`` fails, in that order: the best of every other provider
+    first.
     """
 
     decision_id: str
@@ -86,6 +104,7 @@ class RouteResponse(Struct, gc=False):
     request_id: str | None = None
     removed: tuple[Removal, ...] = ()
     unchecked: tuple[str, ...] = ()
+    fallbacks: tuple[str, ...] = ()
 
 
 class BatchResponse(Struct):
@@ -106,7 +125,9 @@ class FeedbackRequest(Struct, forbid_unknown_fields=True, kw_only=True):
     output_tokens: Tokens | None = None
     cost_usd: Annotated[float, Meta(ge=0)] | None = None
     latency_ms: Annotated[float, Meta(ge=0)] | None = None
+    ttft_ms: Annotated[float, Meta(ge=0)] | None = None
     status: Name | None = None
+    error_class: Name | None = None
     answer: str | None = None
 
 
@@ -118,6 +139,28 @@ class FeedbackResponse(Struct):
     status: Literal["recorded", "unchanged"]
 
 
+class HealthEvent(Struct, forbid_unknown_fields=True, kw_only=True):
+    """How one call of a candidate went, without a decision.
+
+    ``status`` is ``success`` or ``failure``; ``error_class`` an exception's class or an HTTP
+    status, by which failures that are the caller's fault are told apart.
+    """
+
+    candidate: Name
+    status: Name | None = None
+    error_class: Name | None = None
+    latency_ms: Annotated[float, Meta(ge=0)] | None = None
+    ttft_ms: Annotated[float, Meta(ge=0)] | None = None
+
+
+class HealthAnswer(Struct):
+    """What the service makes of it: ``outcome``, and the state of the candidate's breaker."""
+
+    candidate: str
+    outcome: Literal["success", "failure", "client_error"] | None
+    breaker: Literal["closed", "open", "half-open"]
+
+
 class CandidateInfo(Struct):
     """A candidate and its price in force."""
 
@@ -125,6 +168,8 @@ class CandidateInfo(Struct):
     provider: str
     input_usd_per_mtok: float
     output_usd_per_mtok: float
+    cached_input_usd_per_mtok: float | None
+    cache_write_usd_per_mtok: float | None
     context_window: int
     max_output_tokens: int
     capabilities: list[str]

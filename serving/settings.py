@@ -30,6 +30,8 @@ _AT_LEAST: Final = {
     "max_connections": 1,
     "max_waiting": 1,
     "load_memory_mb": 64,
+    "breaker_failures": 0,
+    "session_bytes": 0,
 }
 _SECONDS: Final = (
     "poll_interval_s",
@@ -39,7 +41,10 @@ _SECONDS: Final = (
     "idle_timeout_s",
     "shutdown_s",
     "load_timeout_s",
+    "breaker_pause_s",
+    "session_ttl_s",
 )
+_REDIS_SCHEMES: Final = ("redis://", "rediss://", "unix://")
 _MILLISECONDS: Final = ("deadline_ms", "slow_deadline_ms", "batch_deadline_ms")
 
 
@@ -87,6 +92,16 @@ class Settings:
     slow_deadline_ms : the same where the router takes milliseconds (a transformer), and cascades
     batch_deadline_ms : the same for batches
     baseline : candidate that predicted savings are measured against in ``/metrics``; ``""`` = none
+    budgets_file : caps on spending; see :mod:`serving.control.budget_file`
+    redis_url : where several processes share spending, conversations and health, such as
+        ``redis://host:6379/0``; ``""`` = nothing is shared
+    breaker_failures : failures of a candidate in a row, as reported, until it is avoided; 0 = never
+    breaker_pause_s : until a request may try it again; doubled while that fails, up to ten times
+    ttft_quantile : of the reported times to first token that ``max_ttft_ms`` is held against
+    session_bytes : memory for what providers have cached of conversations; 0 = none is kept
+    session_ttl_s : how long a provider keeps a prompt that is not read again
+    derive_sessions : requests without a session id belong to a conversation by caller, tenant,
+        system message and first user message
     arm : stands in every decision row, so that deployments side by side can be told apart
     random_state : seeds draws of randomising policies; ``None`` = fresh entropy
 
@@ -135,6 +150,14 @@ class Settings:
     slow_deadline_ms: float = 1_000.0
     batch_deadline_ms: float = 10_000.0
     baseline: str = ""
+    budgets_file: Path | None = None
+    redis_url: str = field(default="", repr=False)
+    breaker_failures: int = 5
+    breaker_pause_s: float = 30.0
+    ttft_quantile: float = 0.95
+    session_bytes: int = 32_000_000
+    session_ttl_s: float = 300.0
+    derive_sessions: bool = True
     arm: str = "default"
     random_state: int | None = None
 
@@ -150,6 +173,7 @@ class Settings:
             for name in names:
                 if not 0 < getattr(self, name) < 1e6:
                     raise ConfigError(f"{name} must be {unit} above 0, got {getattr(self, name)}")
+        self._check_control()
         if self.log_fsync not in ("never", "interval", "always"):
             raise ConfigError(f"log_fsync must be never, interval or always, got {self.log_fsync}")
         if not (self.has_keys or self.allow_anonymous or is_loopback(self.host)):
@@ -157,6 +181,17 @@ class Settings:
                 f"without keys the service listens on loopback only, got host {self.host}: set "
                 f"{PREFIX}KEYS_FILE or {PREFIX}API_KEYS, or {PREFIX}ALLOW_ANONYMOUS=true to let "
                 "everybody who reaches the port route and send feedback"
+            )
+
+    def _check_control(self) -> None:
+        if not 0.0 < self.ttft_quantile < 1.0:
+            raise ConfigError(f"ttft_quantile must be in (0, 1), got {self.ttft_quantile}")
+        if self.redis_url and not self.redis_url.startswith(_REDIS_SCHEMES):
+            raise ConfigError(f"redis_url must begin with {' or '.join(_REDIS_SCHEMES)}")
+        if self.budgets_file is not None and self.workers > 1 and not self.redis_url:
+            raise ConfigError(
+                f"budgets of {self.workers} workers are counted in Redis: set {PREFIX}REDIS_URL, "
+                "or workers=1"
             )
 
     @property

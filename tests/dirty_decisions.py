@@ -62,7 +62,9 @@ def feedback(i: int, **changes: Any) -> dict[str, Any]:
         output_tokens=10,
         cost_usd=None,
         latency_ms=500.0,
+        ttft_ms=None,
         status="success",
+        error_class=None,
     )
     built: dict[str, Any] = msgspec.to_builtins(row)
     return built | changes

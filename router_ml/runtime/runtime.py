@@ -87,6 +87,8 @@ class Runtime:
         )
         self.policy: Policy = from_dict(bundle.policy if policy is None else policy)
         self.override_digest = _digest(policy, prices)
+        self.prices_caches = self.candidates.prices_caches
+        self.provider_of = self.candidates.provider_of
         self.positions = {name: k for k, name in enumerate(self.candidates.names)}
         self._tokenizer = QueryTokenizer(
             tokenizer_json=bundle.files[TOKENIZER].decode(),
@@ -130,6 +132,7 @@ class Runtime:
             other.policy = from_dict(policy)
         if prices is not None:
             other.candidates = candidates_from(self.manifest.candidates, prices)
+            other.prices_caches = other.candidates.prices_caches
         other.override_digest = _digest(policy, prices)
         return other
 

@@ -110,6 +110,12 @@ class CandidateTable:
         )
 
     @property
+    def provider_of(self) -> dict[str, str]:
+        """Candidate to provider, of those that have one; empty where all have the same."""
+        known = {name: p for name, p in zip(self.names, self.provider, strict=True) if p}
+        return known if len(set(known.values())) > 1 else {}
+
+    @property
     def prices_caches(self) -> bool:
         """Whether some candidate has a price for tokens read from, or written to, a cache."""
         known = ~np.isnan(self.cached_input_usd_per_mtok) | ~np.isnan(self.cache_write_usd_per_mtok)

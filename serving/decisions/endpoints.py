@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from router_ml.types.decisions import Decision
+from router_ml.types.predictions import Predictions
 from serving.decisions.answers import Answer, Answering
 from serving.decisions.schemas import (
     DecisionRequest,
@@ -33,6 +34,7 @@ class DecisionEndpoints:
     aliases : label to candidate
     router : the router in service, for a call that may still wait
     read_ask : from a route request and its call to what is scored
+    choose : decides for an ask whose predictions are known, and gives it back with what held
     record : logs and counts a decision, and gives its id
     """
 
@@ -42,11 +44,13 @@ class DecisionEndpoints:
         aliases: Mapping[str, str],
         router: Callable[[Call], Router],
         read_ask: Callable[[RouteRequest, Call], Ask],
+        choose: Callable[[Router, Ask, Predictions], tuple[Ask, Decision]],
         record: Callable[[Router, Ask, Decision], str],
     ) -> None:
         self.aliases = aliases
         self._router = router
         self._read_ask = read_ask
+        self._choose = choose
         self._record = record
         self._encode = msgspec.json.Encoder().encode
         self._decisions = msgspec.json.Decoder(DecisionRequest).decode
@@ -82,8 +86,8 @@ class DecisionEndpoints:
 
         def decide(candidates: tuple[str, ...]) -> tuple[str, Decision]:
             limits = replace(ask.limits, candidates=candidates)
-            decision = router.runtime.choose(predictions, limits)
-            return self._record(router, ask, decision), decision
+            asked, decision = self._choose(router, replace(ask, limits=limits), predictions)
+            return self._record(router, asked, decision), decision
 
         return Answering(router, predictions, cost_usd[0].tolist(), self.aliases, decide)
 

@@ -29,7 +29,7 @@ class Operation:
     status: int = 200
 
 
-_POST: Final = (400, 401, 403, 408, 413, 415, 421, 422, 431, 503)
+_POST: Final = (400, 401, 403, 408, 413, 415, 421, 422, 429, 431, 503)
 _GET: Final = (401, 403, 421, 503)
 
 OPERATIONS: Final = (
@@ -44,6 +44,10 @@ OPERATIONS: Final = (
     Operation(
         "/v1/feedback", "post", "Say what became of a decision",
         schemas.FeedbackRequest, schemas.FeedbackResponse, _POST, 202,
+    ),
+    Operation(
+        "/v1/health-events", "post", "Say how a call of a candidate went",
+        schemas.HealthEvent, schemas.HealthAnswer, _POST, 202,
     ),
     Operation(
         "/v1/cascade/next", "post", "Accept an answer, or ask whom next",

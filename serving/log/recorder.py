@@ -41,7 +41,7 @@ class Recorder:
             decision_id=decision_id,
             time=now(),
             request_id=request.request_id,
-            session_id=request.session_id,
+            session_id=ask.session_id,
             tags=request.tags,
             arm=self.arm,
             router=router.name.name,
@@ -58,7 +58,7 @@ class Recorder:
             limits=ask.limits.to_dict(),
             draw=decision.draw,
             key=ask.call.key_name,
-            tenant=ask.call.tenant,
+            tenant=ask.tenant,
         )
         said = text.keep(query=request.query, messages=request.messages, tools=ask.tools)
         self.log.append(row, said, size=text.size(ask.call.body))
@@ -78,7 +78,7 @@ class Recorder:
             decision_id=answer.decision_id,
             time=now(),
             request_id=request.request_id,
-            session_id=request.session_id,
+            session_id=ask.session_id,
             tags=request.tags,
             arm=self.arm,
             router=router.name.name,
@@ -97,7 +97,7 @@ class Recorder:
             candidates=runtime.candidates.names,
             action_probs=None if decision is None else decision.action_probs,
             key=ask.call.key_name,
-            tenant=ask.call.tenant,
+            tenant=ask.tenant,
         )
         said = text.keep(
             query=request.query,

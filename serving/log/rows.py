@@ -95,7 +95,9 @@ class FeedbackRow(msgspec.Struct, tag="feedback", tag_field="kind"):
     output_tokens: int | None
     cost_usd: float | None
     latency_ms: float | None
+    ttft_ms: float | None
     status: str | None
+    error_class: str | None
     key: str | None = None
     labels_others: bool = True
     previous: str = ""

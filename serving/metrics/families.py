@@ -26,6 +26,13 @@ _COUNTERS: Final = (
     ("router_realised_reports", "Reports in that sum", "realised_n", ("what",)),
     ("router_stage_seconds", "Time of requests by stage", "stage_seconds", ("stage",)),
     ("router_stage_requests", "Requests in that time", "stage_n", ("stage",)),
+    ("router_candidate_reports", "Reports of calls of candidates", "health_reports",
+     ("candidate", "outcome")),
+    ("router_breaker_opened", "Times that a breaker opened", "breaker_opened", ("candidate",)),
+    ("router_budget_refused", "Requests refused for a budget that is spent", "budget_refused",
+     ("budget",)),
+    ("router_budget_cheapest", "Requests sent to the cheapest for a budget that is spent",
+     "budget_cheapest", ("budget",)),
     ("router_loads", "Routers put in service", "loads", ()),
     ("router_load_failures", "Attempts to load that failed", "load_failures", ()),
 )  # fmt: skip
@@ -46,6 +53,18 @@ _GAUGES: Final = (
     ("router_decision_log_waiting_rows", "Not written yet", "waiting_rows"),
     ("router_decision_log_waiting_bytes", "Not written yet", "waiting_bytes"),
 )
+
+
+_LABELLED: Final = (
+    ("router_breaker_state", "0 closed, 0.5 half-open, 1 open", "breaker_state", ("candidate",)),
+    ("router_candidate_milliseconds", "Quantiles of the latest reported times", "candidate_ms",
+     ("candidate", "what", "quantile")),
+    ("router_budget_spent_usd", "Spent in the window under way", "budget_spent",
+     ("budget", "scope")),
+    ("router_budget_cap_usd", "Cap of each scope", "budget_cap", ("budget",)),
+    ("router_sessions", "Conversations that are remembered", "sessions", ()),
+    ("router_session_bytes", "Memory that they take, estimated", "session_bytes", ()),
+)  # fmt: skip
 
 
 class Families:
@@ -94,6 +113,7 @@ class Families:
         for name, text, gauge in _GAUGES:
             if gauge in s.gauges:
                 yield GaugeMetricFamily(name, text, value=s.gauges[gauge])
+        yield from self._labelled()
         yield from self._seconds()
         yield from self._background()
         info = GaugeMetricFamily(
@@ -102,6 +122,16 @@ class Families:
         if s.router is not None:
             info.add_metric(s.router, 1.0)
         yield info
+
+    def _labelled(self) -> Iterator[Any]:
+        from prometheus_client.core import GaugeMetricFamily
+
+        for name, text, family, labels in _LABELLED:
+            if found := self.snapshot.labelled.get(family):
+                gauge = GaugeMetricFamily(name, text, labels=labels)
+                for values, value in sorted(found.items()):
+                    gauge.add_metric(labels_of(values) if labels else (), value)
+                yield gauge
 
     def _seconds(self) -> Iterator[Any]:
         from prometheus_client.core import HistogramMetricFamily

@@ -8,12 +8,14 @@ ended stay in the sum, so that no total goes back; its gauges do not.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from serving.control.control import Control
 from serving.heartbeat import Heartbeat
 from serving.loading.loader import Loader
 from serving.log.decision_log import DecisionLog
@@ -22,6 +24,10 @@ from serving.telemetry import Telemetry
 Counts = dict[str, float]
 _FILE: Final = "metrics-{pid}.json"
 _SEPARATOR: Final = "\x1f"
+_MOST_ACCOUNTS: Final = 1_000
+"""Accounts of budgets that are shown; names of tags are made by callers."""
+QUANTILES: Final = (0.5, 0.95, 0.99)
+STATES: Final = {"closed": 0.0, "half-open": 0.5, "open": 1.0}
 
 
 class Beat(msgspec.Struct, gc=False):
@@ -40,6 +46,7 @@ class Snapshot(msgspec.Struct, kw_only=True):
     histograms: dict[str, list[int]] = {}
     seconds: Counts = {}
     gauges: Counts = {}
+    labelled: dict[str, Counts] = {}
     beats: dict[str, Beat] = {}
     router: tuple[str, str, str] | None = None
 
@@ -61,6 +68,10 @@ class Snapshot(msgspec.Struct, kw_only=True):
         for name, value in other.gauges.items():
             known = self.gauges.get(name, 0.0)
             self.gauges[name] = known + value if "waiting" in name else max(known, value)
+        for family, values in other.labelled.items():
+            gauge = self.labelled.setdefault(family, {})
+            for label, value in values.items():
+                gauge[label] = max(gauge.get(label, value), value)
         for loop, beat in other.beats.items():
             mine = self.beats.get(loop)
             if mine is None:
@@ -74,7 +85,11 @@ class Snapshot(msgspec.Struct, kw_only=True):
 
 
 def snapshot(
-    telemetry: Telemetry, loader: Loader, log: DecisionLog | None, heartbeats: Iterable[Heartbeat]
+    telemetry: Telemetry,
+    loader: Loader,
+    log: DecisionLog | None,
+    heartbeats: Iterable[Heartbeat],
+    control: Control,
 ) -> Snapshot:
     """The process as it is now."""
     counters: dict[str, Counts] = {
@@ -92,6 +107,10 @@ def snapshot(
         "stage_n": {name: total[1] for name, total in telemetry.stages.items()},
         "loads": {"": loader.swaps},
         "load_failures": {"": loader.failures},
+        "health_reports": {key(*labels): n for labels, n in control.health.reports.items()},
+        "breaker_opened": {name: b.opened for name, b in control.health.breakers.items()},
+        "budget_refused": dict(control.budgets.refused),
+        "budget_cheapest": dict(control.budgets.cheapest),
     }
     gauges: Counts = {"reload_failing": float(loader.error is not None)}
     if log is not None:
@@ -105,6 +124,7 @@ def snapshot(
         histograms={name: list(buckets) for name, buckets in telemetry.buckets.items()},
         seconds=dict(telemetry.seconds),
         gauges=gauges,
+        labelled=_labelled(control),
         beats={
             beat.name.replace(" ", "_"): Beat(beat.age_s, beat.problem is not None, beat.failures)
             for beat in heartbeats
@@ -113,6 +133,29 @@ def snapshot(
         if router is None
         else (router.name.name, router.name.version, router.runtime.manifest.bundle_id),
     )
+
+
+def _labelled(control: Control) -> dict[str, Counts]:
+    """Gauges by label values: breakers, times of candidates, budgets."""
+    health, budgets = control.health, control.budgets
+    caps = {budget.name: budget.usd for budget in budgets.budgets}
+    now = time.time()
+    spent = {
+        key(name, scope): account.spent
+        for (name, scope), account in [*budgets.accounts.items()][:_MOST_ACCOUNTS]
+        if name in caps and account.end > now
+    }
+    return {
+        "breaker_state": {name: STATES[b.state] for name, b in health.breakers.items()},
+        "candidate_ms": {
+            key(name, what.removesuffix("_ms"), level): value
+            for (name, what, level), value in health.quantiles(*QUANTILES).items()
+        },
+        "budget_spent": spent,
+        "budget_cap": caps,
+        "sessions": {} if control.sessions is None else {"": float(len(control.sessions))},
+        "session_bytes": {} if control.sessions is None else {"": float(control.sessions.size)},
+    }
 
 
 def key(*labels: object) -> str:

@@ -36,7 +36,7 @@ from serving.settings import Settings
 service = create_app(Settings(bundle=sys.argv[1])).state.service
 service.start()
 answer = asyncio.run(service.route(Call(b'{"query": "Mix blue and yellow paint."}')))
-service.close()
+asyncio.run(service.close())
 print(json.dumps([json.loads(answer)["candidate"], sorted(sys.modules)]))
 """
 

@@ -24,7 +24,7 @@ assert not [name for name in absent if importlib.util.find_spec(name)]
 service = create_app(Settings(bundle=sys.argv[1])).state.service
 service.start()
 print(json.loads(asyncio.run(service.route(Call(b'{"query": "Mix blue."}'))))["candidate"])
-service.close()
+asyncio.run(service.close())
 """
 
 

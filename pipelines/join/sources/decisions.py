@@ -14,6 +14,7 @@ from pipelines.join.sources.files import Record, expand
 from pipelines.join.sources.requests import CANONICAL, Fields, request_rows
 from pipelines.join.sources.values import UnreadableError, convert, to_time
 from router_ml.data.schemas import FEEDBACK
+from router_ml.types.failures import bare, status_word
 
 DECISIONS: Final = "decisions"
 TORN: Final = "torn_line"
@@ -107,4 +108,9 @@ def _feedback(record: Record, file: Path) -> dict[str, Any]:
         except UnreadableError as error:
             row |= {"problem": f"unreadable_{column.name}", "detail": str(error)}
             row["raw"] = record.text
+    if row.get("error_class") is not None:
+        row["error_class"] = bare(row["error_class"])
+        row["status"] = row.get("status") or "failure"
+    if row.get("status") is not None:
+        row["status"] = status_word(row["status"])
     return row

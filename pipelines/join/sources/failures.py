@@ -7,53 +7,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from pipelines.join.sources.values import find
+from router_ml.types.failures import KNOWN_ERRORS, bare
 
-CLIENT_ERRORS: Final = (
-    "authenticationerror",
-    "permissiondeniederror",
-    "budgetexceedederror",
-    "contextwindowexceedederror",
-    "badrequesterror",
-    "invalidrequesterror",
-    "unprocessableentityerror",
-    "unsupportedparamserror",
-    "notfounderror",
-    "clientdisconnect",
-    "clientdisconnected",
-    "clientdisconnectederror",
-    "cancellederror",
-    "guardrailraisedexception",
-    "blockedpiientityerror",
-    "insufficientquotaerror",
-    "400",
-    "401",
-    "402",
-    "403",
-    "404",
-    "405",
-    "413",
-    "415",
-    "422",
-    "499",
-)
-"""Classes and HTTP statuses of failures that say nothing of the candidate: a wrong key, an
-exhausted budget, a caller that hung up, a request that no such candidate can take."""
-
-_CANDIDATE_ERRORS: Final = frozenset(
-    {
-        "apiconnectionerror",
-        "apierror",
-        "apiresponsevalidationerror",
-        "contentpolicyviolationerror",
-        "internalservererror",
-        "jsonschemavalidationerror",
-        "midstreamfallbackerror",
-        "ratelimiterror",
-        "serviceunavailableerror",
-        "timeout",
-    }
-)
-_KNOWN: Final = frozenset(CLIENT_ERRORS) | _CANDIDATE_ERRORS
 _NAME: Final = re.compile(r"\b(?:\w+\.)*([A-Z]\w*(?:Error|Exception|Exceeded|Disconnect\w*))\b")
 _SAYS: Final = (
     (re.compile(r"insufficient[_ ]quota|budget has been exceeded|exceeded.{0,20}budget", re.I),
@@ -68,7 +23,7 @@ def error_class(values: Mapping[str, Any], fields: Mapping[str, tuple[str, ...]]
     """Class of a failure in lower case, or its HTTP status where the class tells nothing."""
     name = _bare(find(values, fields["error_class"]))
     code = _code(find(values, fields["error_code"]))
-    if name in _KNOWN:
+    if name in KNOWN_ERRORS:
         return name
     said = str(find(values, fields["error_text"]) or "")[:2_000]
     return _said(said) or code or name
@@ -76,7 +31,7 @@ def error_class(values: Mapping[str, Any], fields: Mapping[str, tuple[str, ...]]
 
 def _bare(value: Any) -> str | None:
     """A class name without its module."""
-    return str(value).rsplit(".", 1)[-1].strip().lower() or None if value else None
+    return bare(str(value)) or None if value else None
 
 
 def _code(value: Any) -> str | None:
@@ -91,7 +46,7 @@ def _said(text: str) -> str | None:
         if pattern.search(text):
             return name
     for found in _NAME.finditer(text):
-        if (name := found[1].lower()) in _KNOWN:
+        if (name := found[1].lower()) in KNOWN_ERRORS:
             return name
     code = _SAYS[2][0].search(text)
     return code[1] if code else None

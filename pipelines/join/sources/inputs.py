@@ -15,7 +15,6 @@ from pipelines.join.engine import DuckDBEngine, scan
 from pipelines.join.sources import decisions as decision_source
 from pipelines.join.sources import labels as label_source
 from pipelines.join.sources import requests as request_source
-from pipelines.join.sources.failures import CLIENT_ERRORS
 from pipelines.join.sources.files import (
     Progress,
     Record,
@@ -43,6 +42,7 @@ from router_ml.data.schemas import (
     Table,
 )
 from router_ml.errors import SchemaError
+from router_ml.types.failures import CLIENT_ERRORS
 
 Fields = Mapping[str, tuple[str, ...]]
 Rows = Callable[[Iterable[Record], Fields, Path], Iterator[dict[str, Any]]]

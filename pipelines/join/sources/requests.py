@@ -31,6 +31,7 @@ from router_ml.errors import ConfigError, InvalidRequestError
 from router_ml.features.query import group_id, parse_query, query_id
 from router_ml.features.tools import parse_tools
 from router_ml.types.answers import Answer
+from router_ml.types.failures import status_word
 
 Fields = Mapping[str, tuple[str, ...]]
 
@@ -139,23 +140,6 @@ CHAT_CALLS: Final = frozenset(
     {"completion", "acompletion", "responses", "aresponses", "anthropic_messages"}
     | {"generate_content", "agenerate_content", "text_completion", "atext_completion"}
 )
-_STATUS: Final = {
-    **dict.fromkeys(
-        (
-            "ok",
-            "succeeded",
-            "completed",
-            "complete",
-            "status_code_ok",
-            "unset",
-            "default",
-            "debug",
-            "warning",
-        ),
-        "success",
-    ),
-    **dict.fromkeys(("failed", "error", "errored", "status_code_error"), "failure"),
-}
 _SERVICE_TIERS: Final = {
     **dict.fromkeys(("batch", "batches"), "batch"),
     "flex": "flex",
@@ -288,8 +272,7 @@ def _status(value: Any) -> str:
     """``success`` where nothing says otherwise; the join refuses words it does not know."""
     if value is None:
         return "success"
-    word = str(value).strip().lower()
-    return _STATUS.get(word, word)
+    return status_word(str(value))
 
 
 def _service_tier(value: Any) -> str | None:

@@ -32,10 +32,12 @@ LEFT JOIN label_ranks k ON k.source = f.source
 -- step: feedback_ranks, keep
 -- Of one decision and name the latest quality holds, and the latest report without one.
 SELECT row_id, decision_id, coalesce(name, 'quality') AS name, source, time, quality,
-       candidate_served, input_tokens, output_tokens, cost_usd, latency_ms, status, answer,
+       candidate_served, input_tokens, output_tokens, cost_usd, latency_ms, ttft_ms, status,
+       error_class, answer,
        coalesce(candidate_served, status, answer) IS NOT NULL
            OR coalesce(input_tokens, output_tokens) IS NOT NULL
-           OR coalesce(cost_usd, latency_ms) IS NOT NULL AS reports,
+           OR coalesce(cost_usd, latency_ms, ttft_ms) IS NOT NULL
+           OR error_class IS NOT NULL AS reports,
        row_number() OVER (PARTITION BY decision_id, coalesce(name, 'quality'), quality IS NULL
                           ORDER BY time DESC, row_id DESC) AS age,
        max(time) OVER (PARTITION BY decision_id, coalesce(name, 'quality'), quality IS NULL)
@@ -52,7 +54,9 @@ SELECT decision_id,
        max_by(output_tokens, CASE WHEN output_tokens IS NOT NULL THEN time END) AS output_tokens,
        max_by(cost_usd, CASE WHEN cost_usd IS NOT NULL THEN time END) AS cost_usd,
        max_by(latency_ms, CASE WHEN latency_ms IS NOT NULL THEN time END) AS latency_ms,
+       max_by(ttft_ms, CASE WHEN ttft_ms IS NOT NULL THEN time END) AS ttft_ms,
        max_by(status, CASE WHEN status IS NOT NULL THEN time END) AS status,
+       max_by(error_class, CASE WHEN error_class IS NOT NULL THEN time END) AS error_class,
        max_by(answer, CASE WHEN answer IS NOT NULL THEN time END) AS answer
 FROM feedback_ranks
 WHERE age = 1 AND reports
@@ -91,7 +95,8 @@ WHERE copy = 1 AND NOT disagree
 -- step: current_decisions
 SELECT d.*, u.candidate_served AS reported_candidate, u.input_tokens AS reported_input_tokens,
        u.output_tokens AS reported_output_tokens, u.cost_usd AS reported_cost_usd,
-       u.latency_ms AS reported_latency_ms, u.status AS reported_status,
+       u.latency_ms AS reported_latency_ms, u.ttft_ms AS reported_ttft_ms,
+       u.status AS reported_status, u.error_class AS reported_error_class,
        u.answer AS reported_answer
 FROM decisions d
 JOIN decision_ranks k ON k.row_id = d.row_id AND k.age = 1
@@ -131,7 +136,9 @@ SELECT r.request_id, coalesce(d.decision_id, r.decision_id) AS decision_id, r.ti
        r.service_tier,
        coalesce(r.cost_usd, d.reported_cost_usd) AS cost_usd,
        coalesce(r.latency_ms, d.reported_latency_ms) AS latency_ms,
-       r.ttft_ms, coalesce(r.status, d.reported_status) AS status, r.error_class,
+       coalesce(r.ttft_ms, d.reported_ttft_ms) AS ttft_ms,
+       coalesce(r.status, d.reported_status) AS status,
+       coalesce(r.error_class, d.reported_error_class) AS error_class,
        r.finish_reason, r.cache_hit,
        r.row_id, r.source_file, r.source_line, r.problem, r.detail, r.exclusion, r.repair,
        r.zoneless, r.raw, r.origin
@@ -145,7 +152,8 @@ SELECT coalesce(d.request_id, d.decision_id), d.decision_id, d.time, d.query_id,
        d.action_probs, d.policy_version, d.query, d.messages, d.tools, d.reported_answer,
        nullif(d.reported_input_tokens, 0), d.reported_output_tokens, d.cached_input_tokens,
        d.cache_write_tokens, d.audio_input_tokens, d.audio_output_tokens, d.service_tier,
-       d.reported_cost_usd, d.reported_latency_ms, d.ttft_ms, d.reported_status, d.error_class,
+       d.reported_cost_usd, d.reported_latency_ms, d.reported_ttft_ms, d.reported_status,
+       d.reported_error_class,
        d.finish_reason, d.cache_hit, d.row_id, d.source_file, d.source_line, d.problem, d.detail, d.exclusion,
        d.repair, d.zoneless, d.raw, d.origin
 FROM current_decisions d

@@ -15,6 +15,8 @@ from router_ml.runtime.constraints import NO_CONSTRAINTS, Constraints
 from router_ml.runtime.runtime import Runtime
 from router_ml.types.decisions import Decision
 from serving.batching import Batcher, BatchWindow
+from serving.control.control import Control
+from serving.control.decider import Decider
 from serving.http.errors import OverloadError
 from tests.bundles import make_bundle
 
@@ -33,11 +35,15 @@ def router(runtime: Any) -> Any:
 
 
 def ask(text: str, limits: Constraints = NO_CONSTRAINTS) -> Any:
-    return SimpleNamespace(query=Query(text), limits=limits)
+    return SimpleNamespace(query=Query(text), limits=limits, conversation=None)
 
 
 def deciding() -> Batcher[Decision]:
-    return Batcher(answer=lambda router, ask, decision: decision)
+    return Batcher(decide=each(lambda router, ask, decision: decision))
+
+
+def each(answer: Any) -> Any:
+    return Decider(control=Control(), answer=answer).each
 
 
 async def gather(batcher: Batcher[Decision], asked: list[tuple[Any, Any]]) -> list[Any]:
@@ -129,7 +135,7 @@ def test_an_answer_that_fails_is_heard_of_by_its_asker(runtime: Runtime) -> None
         return decision
 
     asked = [(router(runtime), ask(text)) for text in TEXTS[:3]]
-    first, second, third = asyncio.run(gather(Batcher(answer=answer), asked))
+    first, second, third = asyncio.run(gather(Batcher(decide=each(answer)), asked))
     assert isinstance(second, RuntimeError)
     assert same(first, runtime.decide(Query(TEXTS[0])))
     assert same(third, runtime.decide(Query(TEXTS[2])))
@@ -196,9 +202,8 @@ def test_a_caller_who_went_away_is_shed_in_any_case(runtime: Runtime) -> None:
 
 
 def test_more_than_may_wait_are_refused_at_once(runtime: Runtime) -> None:
-    batcher: Batcher[Decision] = Batcher(
-        answer=lambda router, ask, decision: decision, max_waiting=2
-    )
+    decide = each(lambda router, ask, decision: decision)
+    batcher: Batcher[Decision] = Batcher(decide=decide, max_waiting=2)
 
     async def window() -> list[Any]:
         here = router(runtime)

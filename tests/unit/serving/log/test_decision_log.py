@@ -33,7 +33,9 @@ def row(number: int) -> FeedbackRow:
         output_tokens=None,
         cost_usd=None,
         latency_ms=None,
+        ttft_ms=None,
         status=None,
+        error_class=None,
     )
 
 

@@ -1,31 +1,30 @@
-"""Reads the keys file again when it changes, and keeps the former keys when it is wrong."""
+"""Reads a file again when it changes, and keeps what it said before when it is wrong."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from router_ml.errors import ConfigError
 from serving.heartbeat import Heartbeat
-from serving.keys import Keyring, read_keys
 from serving.reasons import full_reason, public_reason
 
 _LOG: Final = logging.getLogger(__name__)
 _State = tuple[int, int, int]
 
 
-class KeyFile:
-    """Follows a keys file in a thread.
+class WatchedFile:
+    """Follows a file in a thread.
 
     Parameters
     ----------
+    what : such as ``keys file``, in messages and metrics
     path : of the file
-    api_keys : of the variable, in force beside it
     poll_interval_s : seconds between looks
-    put_in_force : is given every new keyring
+    read : reads it and puts it in force; raises when it is wrong
 
     Attributes
     ----------
@@ -33,22 +32,17 @@ class KeyFile:
     """
 
     def __init__(
-        self,
-        *,
-        path: Path,
-        api_keys: Sequence[str],
-        poll_interval_s: float,
-        put_in_force: Callable[[Keyring], None],
+        self, *, what: str, path: Path, poll_interval_s: float, read: Callable[[], None]
     ) -> None:
+        self.what = what
         self.path = path
-        self.api_keys = tuple(api_keys)
         self.poll_interval_s = poll_interval_s
-        self.put_in_force = put_in_force
-        self.heartbeat = Heartbeat("keys file", 3 * poll_interval_s + 30.0)
+        self.read = read
+        self.heartbeat = Heartbeat(what, 3 * poll_interval_s + 30.0)
         self._state: _State | None = None
         self._stop = threading.Event()
         self._wake = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="keys-file", daemon=True)
+        self._thread = threading.Thread(target=self._work, name=what.replace(" ", "-"), daemon=True)
 
     def start(self) -> None:
         """Read the file now, and follow it.
@@ -56,7 +50,7 @@ class KeyFile:
         Raises
         ------
         ConfigError
-            If it is wrong: without keys the service would refuse or admit everybody.
+            If it is wrong: nothing was in force before.
         """
         self._read()
         self._thread.start()
@@ -82,8 +76,8 @@ class KeyFile:
                 self._read()
             except Exception as error:
                 if self.heartbeat.reason is None:
-                    _LOG.error("the former keys stay in force: %s", full_reason(error))
-                self.heartbeat.fail(f"{public_reason(error)}; the former keys stay in force")
+                    _LOG.error("the former %s stays in force: %s", self.what, full_reason(error))
+                self.heartbeat.fail(f"{public_reason(error)}; the former one stays in force")
             else:
                 self.heartbeat.beat()
 
@@ -91,10 +85,10 @@ class KeyFile:
         try:
             there = self.path.stat()
         except OSError as error:
-            raise ConfigError(f"expected a keys file at {self.path}: {error}") from error
+            raise ConfigError(f"expected a {self.what} at {self.path}: {error}") from error
         state = (there.st_mtime_ns, there.st_size, there.st_ino)
         if state != self._state:
-            self.put_in_force(read_keys(self.path, self.api_keys))
+            self.read()
             if self._state is not None:
-                _LOG.info("the keys file was read again")
+                _LOG.info("the %s was read again", self.what)
             self._state = state

@@ -1,0 +1,1 @@
+"""What the service keeps between requests: sessions, health of candidates, budgets."""

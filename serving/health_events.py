@@ -1,0 +1,46 @@
+"""``POST /v1/health-events``: how calls of candidates went, without a decision."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from router_ml.errors import InvalidRequestError
+from serving.control.control import Control
+from serving.http.bodies import read_json
+from serving.http.call import Call
+from serving.loading.loader import Router
+from serving.schemas import HealthAnswer, HealthEvent
+
+
+class HealthEvents:
+    """Takes events into the health of the candidates.
+
+    Parameters
+    ----------
+    control : keeps it
+    router : the router in service, which knows the candidates
+    """
+
+    def __init__(self, *, control: Control, router: Callable[[], Router]) -> None:
+        self.control = control
+        self._router = router
+        self._encode = msgspec.json.Encoder().encode
+        self._decode = msgspec.json.Decoder(HealthEvent).decode
+
+    async def take(self, call: Call) -> bytes:
+        """Answer one call.
+
+        Raises
+        ------
+        InvalidRequestError
+            If the router does not know the candidate.
+        """
+        given = read_json(self._decode, call.body)
+        names = self._router().runtime.candidates.names
+        if given.candidate not in names:
+            raise InvalidRequestError(f"unknown candidate; the router knows {list(names)}")
+        outcome = self.control.health_event(given.candidate, given)
+        state = self.control.health.state(given.candidate)
+        return self._encode(HealthAnswer(given.candidate, outcome, state))
