@@ -32,6 +32,7 @@ _SUFFIXES: Final[Mapping[str, str]] = {
 }
 _UNITS: Final[Mapping[str, str]] = {
     "alpha": "probability",
+    "breaker_failures": "failures",
     "delta": "probability",
     "dearer": "factor",
     "dims": "dimensions",
@@ -57,6 +58,7 @@ _UNITS: Final[Mapping[str, str]] = {
     "threads": "threads",
     "tolerance": "share, 0 to 1",
     "trial": "probability",
+    "ttft_quantile": "probability",
     "trial_labels": "labels",
     "version": "version number",
     "workers": "processes",
