@@ -12,15 +12,15 @@ from typing import Final, Literal
 import numpy as np
 
 from router_ml.errors import ConfigError
-from router_ml.features.distill import DEFAULT_MODEL, distill_static, export_transformer
+from router_ml.features.distill import DEFAULT_MODEL, distill_static
 from router_ml.features.encoder import Encoder
+from router_ml.features.sentence_encoder import SentenceEncoder
 from router_ml.features.static_encoder import StaticEncoder
 from router_ml.features.tokenizer import QueryTokenizer
-from router_ml.features.transformer_encoder import TransformerEncoder
 from router_ml.types.arrays import FloatArray
 from router_ml.types.queries import Tokens
 
-EncoderKind = Literal["static", "transformer"]
+EncoderKind = Literal["static", "sentence"]
 _RECIPE: Final = "1"
 """Raise it when distillation or export changes, so that old encoders are not found again."""
 _CHUNK: Final = 500
@@ -32,49 +32,59 @@ def get_encoder(
     kind: EncoderKind = "static",
     model: str = DEFAULT_MODEL,
     dims: int = 256,
-    max_tokens: int = 256,
+    max_tokens: int = 128,
 ) -> Encoder:
     """Distil or export an encoder, or load the one that was made before.
 
     Parameters
     ----------
     cache : folder for encoders and embeddings; deleting it is always safe
-    kind : ``static`` (distilled; fast; the default) or ``transformer`` (the model itself in ONNX)
-    model : any sentence-transformers model, by name or path
-    dims : of a static encoder
-    max_tokens : of a transformer encoder
+    kind : ``static`` (microseconds; the default), or ``sentence``: a frozen sentence encoder's
+        embedding beside the default static one's (milliseconds)
+    model : any sentence-transformers model, by name or path: what is distilled, or the frozen one
+    dims : of the static encoder
+    max_tokens : that the frozen encoder reads
     """
-    if kind not in ("static", "transformer"):
-        raise ConfigError(f"encoder must be 'static' or 'transformer', got {kind!r}")
-    size = dims if kind == "static" else max_tokens
+    if kind not in ("static", "sentence"):
+        raise ConfigError(f"encoder must be 'static' or 'sentence', got {kind!r}")
+    size = f"{dims}" if kind == "static" else f"{dims}|{max_tokens}"
     key = hashlib.sha256(f"{_RECIPE}|{kind}|{model}|{size}".encode()).hexdigest()[:16]
     folder = cache / "encoders" / f"{kind}-{key}"
     if not (folder / "layout.json").is_file():
-        made: StaticEncoder | TransformerEncoder
+        made: StaticEncoder | SentenceEncoder
         if kind == "static":
             made = distill_static(model, dims=dims)
         else:
-            made = export_transformer(model, max_tokens=max_tokens)
+            made = _sentence_encoder(model, cache=cache, dims=dims, max_tokens=max_tokens)
         partial = folder.with_suffix(".partial")
         shutil.rmtree(partial, ignore_errors=True)
         made.save(partial)
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
     encoder = load_encoder(kind, folder)
-    if isinstance(encoder, TransformerEncoder):
+    if isinstance(encoder, SentenceEncoder):
         return CachedEncoder(encoder=encoder, path=cache / "embeddings.sqlite")
     return encoder
 
 
-def load_encoder(kind: EncoderKind, folder: Path) -> StaticEncoder | TransformerEncoder:
+def _sentence_encoder(model: str, *, cache: Path, dims: int, max_tokens: int) -> SentenceEncoder:
+    from router_ml.features.sentence_export import export_sentence_encoder
+
+    static = get_encoder(cache=cache, dims=dims)
+    if not isinstance(static, StaticEncoder):
+        raise ConfigError(f"expected a static encoder in {cache}, got {static.kind}")
+    return export_sentence_encoder(model, static, max_tokens=max_tokens)
+
+
+def load_encoder(kind: EncoderKind, folder: Path) -> StaticEncoder | SentenceEncoder:
     """Read what ``encoder.save(folder)`` wrote."""
-    return StaticEncoder.load(folder) if kind == "static" else TransformerEncoder.load(folder)
+    return StaticEncoder.load(folder) if kind == "static" else SentenceEncoder.load(folder)
 
 
 class CachedEncoder:
     """An encoder that remembers embeddings on disk, by hash of encoder and token ids.
 
-    Static embeddings cost less than a look-up, so only transformers are wrapped.
+    Static embeddings cost less than a look-up, so only sentence encoders are wrapped.
 
     Parameters
     ----------
@@ -82,7 +92,7 @@ class CachedEncoder:
     path : SQLite file, made when needed; several processes may share it
     """
 
-    def __init__(self, *, encoder: TransformerEncoder, path: Path) -> None:
+    def __init__(self, *, encoder: SentenceEncoder, path: Path) -> None:
         self.inner = encoder
         self.kind = encoder.kind
         self.tokenizer: QueryTokenizer = encoder.tokenizer

@@ -26,6 +26,7 @@ _TRAINING_KEYS: Final = (
     "changes",
     "fingerprint",
     "training_id",
+    "budgets",
 )
 
 

@@ -38,5 +38,5 @@ def describe(router: Router) -> RouterInfo:
             for k, name in enumerate(table.names)
         ],
         calibration=dict(manifest.calibration),
-        training=dict(manifest.training),
+        training={k: v for k, v in manifest.training.items() if k != "budgets"},
     )

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Final, Self
 
 import numpy as np
 
 from router_ml.data.full_information import FullInformation
 from router_ml.data.groups import group_folds
-from router_ml.errors import ConfigError
 from router_ml.estimators.base import Estimator
 from router_ml.estimators.cross_fitting import out_of_fold
 from router_ml.estimators.router import Outcomes
 from router_ml.evaluation.hull import HULL_SHARES, Gain, Hull, hull_gain
 from router_ml.evaluation.intervals import bootstrap_mean, simultaneous_means
 from router_ml.evaluation.metrics import Metrics
+from router_ml.learning.budgets import solve_budgets
 from router_ml.learning.held_out import fit_router
-from router_ml.learning.targets import evidence_of
+from router_ml.learning.targets import Evidence, evidence_of
 from router_ml.learning.training_set import TrainingSet
-from router_ml.policies.budget import BudgetPolicy
 from router_ml.policies.constant import best_constant, constant_probs
 from router_ml.types.arrays import FloatArray, IntArray
 from router_ml.types.candidates import CandidateTable
@@ -131,7 +129,7 @@ def play(
         truth,
         hull=hull,
         reference_usd=reference,
-        floored=partial(known.floored, inside, data.candidates) if floored else None,
+        evidence=known if floored else None,
     )
     return router.quality, outside, played
 
@@ -144,7 +142,7 @@ def play_budgets(
     *,
     hull: Hull,
     reference_usd: float,
-    floored: Callable[[BudgetPolicy], BudgetPolicy] | None = None,
+    evidence: Evidence | None = None,
 ) -> Played:
     """Solve every budget on predictions of the training rows, and play it on the test rows.
 
@@ -154,18 +152,19 @@ def play_budgets(
     truth : of the test rows
     hull : constants of the training rows
     reference_usd : what the best constant costs there; budgets are shares of it
-    floored : what gives a budget policy its floor
+    evidence : of the training rows, for floors
     """
-    gains = []
-    for share in SHARES:
-        try:
-            policy = BudgetPolicy.solve(inside, candidates, budget_usd=share * reference_usd)
-        except ConfigError:  # no candidate is so cheap: the cheapest vertex
-            probs = constant_probs(len(truth), len(candidates), int(hull.vertices[0]))
-        else:
-            policy = policy if floored is None else floored(policy)
-            probs = policy.action_probs(outside, candidates)
-        gains.append(hull.gain(probs, truth.quality, truth.cost_usd))
+    budgets = [share * reference_usd for share in SHARES]
+    # Where no candidate is so cheap, the cheapest vertex.
+    cheapest = constant_probs(len(truth), len(candidates), int(hull.vertices[0]))
+    gains = [
+        hull.gain(
+            cheapest if policy is None else policy.action_probs(outside, candidates),
+            truth.quality,
+            truth.cost_usd,
+        )
+        for policy in solve_budgets(inside, candidates, budgets, evidence)
+    ]
     return Played.of(gains)
 
 

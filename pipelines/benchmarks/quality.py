@@ -49,6 +49,11 @@ from router_ml.estimators.base import Estimator
 from router_ml.estimators.specs import Spec
 from router_ml.estimators.stacked import DEFAULT_MEMBERS
 from router_ml.evaluation import metrics
+from router_ml.evaluation.ceiling import (
+    corrected_gap,
+    reachable_by_expectation,
+    reachable_by_repeats,
+)
 from router_ml.evaluation.intervals import Estimate
 from router_ml.evaluation.two_candidates import apgr_rows, two_candidates
 from router_ml.export.encoders import add_encoder
@@ -291,7 +296,35 @@ class _Bench:
             table[method] = {key: value for key, value in row.items() if key not in drop}
         for method, lead in leads(rows, FAST, self.groups[self._tested()]).items():
             table[method]["fast_lead"] = lead
+        self._correct_gaps(table, drawings)
         return table, drawings
+
+    def _correct_gaps(
+        self, table: dict[str, metrics.Metrics], predictions: Mapping[str, FloatArray]
+    ) -> None:
+        """Beside every raw share of the oracle's gap, those of what is not luck.
+
+        By repeats of all rows, tested or not, where there are; and by the expected maximum under
+        the predictions of the lowest Brier score.
+        """
+        known = [name for name in predictions if "brier" in table.get(name, {})]
+        if not known:
+            return
+        truth = self.tested_truth()
+        sharpest = min(known, key=lambda name: table[name]["brier"].value)
+        reachable = {
+            "expected": reachable_by_expectation(
+                truth.quality, predictions[sharpest], truth.groups
+            ),
+            "repeats": reachable_by_repeats(self.truth.quality, self.truth.query_id.tolist()),
+        }
+        for kind, share in reachable.items():
+            if share is None:
+                continue
+            table["oracle"][f"reachable_gap_{kind}"] = share
+            for row in table.values():
+                if "oracle_gap_closed" in row:
+                    row[f"gap_closed_{kind}"] = corrected_gap(row["oracle_gap_closed"], share)
 
     def _decided(self, parts: Sequence[Scored]) -> FloatArray:
         """What a method's decisions gain on every row, in the unit of the workload's own metric."""
@@ -453,7 +486,13 @@ def _print(name: str, table: Mapping[str, metrics.Metrics]) -> None:
         "fast_lead",
     )
     shown = {
-        LLMROUTER: ("routed_quality", "difference_to_best_single", "oracle_gap_closed"),
+        LLMROUTER: (
+            "routed_quality",
+            "oracle_gap_closed",
+            "gap_closed_expected",
+            "gap_closed_repeats",
+            "fast_lead",
+        ),
         **dict.fromkeys((BFCL, MIX, JUDGE, *LOGS), priced),
     }.get(name, ("apgr", "cpt50", "cpt80"))
     columns = (*shown, "ece", "brier", "score_ms")

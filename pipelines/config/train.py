@@ -20,10 +20,11 @@ class TrainConfig:
     ----------
     joined : folder that ``join`` wrote
     output : folder to write to; replaced if it is there
-    encoder : ``static`` (microseconds; the default) or ``transformer`` (milliseconds)
-    encoder_model : any sentence-transformers model, by name or path
-    dims : dimensions of a static encoder
-    max_tokens : tokens that a transformer encoder reads
+    encoder : ``static`` (microseconds; the default, tier ``fast``), or ``sentence``: a frozen
+        sentence encoder beside it (milliseconds; tier ``balanced``)
+    encoder_model : any sentence-transformers model, by name or path: what is distilled, or frozen
+    dims : dimensions of the static encoder
+    max_tokens : tokens that a sentence encoder reads
     quality : estimator of quality, ``{"name": ..., **arguments}``
     learning : what it is fitted to: ``naive``, the labels as they are; ``ipw``, labels weighted by
         the inverse of the probability that the log shows them; ``dr``, doubly robust
@@ -42,10 +43,10 @@ class TrainConfig:
 
     joined: Path
     output: Path
-    encoder: Literal["static", "transformer"] = "static"
+    encoder: Literal["static", "sentence"] = "static"
     encoder_model: str = "sentence-transformers/all-MiniLM-L6-v2"
     dims: int = 256
-    max_tokens: int = 256
+    max_tokens: int = 128
     quality: Mapping[str, Any] = field(default_factory=lambda: {"name": "stacked"})
     learning: Literal["naive", "ipw", "dr"] = "ipw"
     candidates: tuple[str, ...] = ()

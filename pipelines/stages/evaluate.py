@@ -25,10 +25,16 @@ from router_ml.errors import DataError
 from router_ml.estimators.router import count_bias
 from router_ml.evaluation import metrics
 from router_ml.evaluation.calibration import ece_estimate, reliability
+from router_ml.evaluation.ceiling import (
+    corrected_gap,
+    reachable_by_expectation,
+    reachable_by_repeats,
+)
 from router_ml.evaluation.comparison import (
+    Table,
     as_dict,
     budget_curve,
-    budget_policies,
+    budget_name,
     full_information_table,
     today_sentence,
     verdict,
@@ -40,7 +46,10 @@ from router_ml.evaluation.off_policy.propensities import with_propensities
 from router_ml.evaluation.off_policy.today import TODAY
 from router_ml.evaluation.today_on_matrix import today_on_matrix
 from router_ml.evaluation.two_candidates import two_candidates
+from router_ml.learning.budgets import budget_policies
+from router_ml.policies.base import Policy
 from router_ml.policies.constant import best_constant
+from router_ml.policies.registry import from_dict
 from router_ml.runtime.runtime import Runtime
 from router_ml.types.candidates import CandidateTable
 from router_ml.types.predictions import Predictions
@@ -94,7 +103,7 @@ def _on_matrix(
     reference = float(truth.cost_usd[:, best_constant(truth.quality, truth.cost_usd)].mean())
     policies = {
         POLICY: runtime.policy,
-        **budget_policies(predictions, table, reference_usd=reference, shares=config.budget_shares),
+        **_budgets(config, bundle, predictions, table, reference),
     }
     probs = {name: policy.action_probs(predictions, table) for name, policy in policies.items()}
     routers = list(probs)
@@ -114,6 +123,8 @@ def _on_matrix(
     if today is not None:
         sentence += " " + today_sentence(result, POLICY)
     console.print(sentence)
+    ceiling = _ceiling(truth, predictions, result)
+    console.print(ceiling["sentence"], highlight=False)
     figure = figures.cost_quality(
         {
             name: (result[name]["quality"], result[name]["cost_usd"])
@@ -159,6 +170,7 @@ def _on_matrix(
         "curve": {
             name: value.as_dict() for name, value in _curve(predictions, table, truth).items()
         },
+        "ceiling": ceiling,
         "verdict": sentence,
     }
     if run is not None:
@@ -167,6 +179,64 @@ def _on_matrix(
             "latency_ms": float(run.latency_ms.mean()),
         }
     return _write(config.output, summary)
+
+
+def _budgets(
+    config: EvaluateConfig,
+    bundle: Bundle,
+    predictions: Predictions,
+    candidates: CandidateTable,
+    reference_usd: float,
+) -> dict[str, Policy]:
+    """Policies at shares of the best constant's cost, as training solved and floored them.
+
+    Shares that training has not solved are solved on the predictions of these queries, without a
+    floor, and a sentence says so.
+    """
+    trained = bundle.manifest.training.get("budgets", {})
+    found: dict[str, Policy] = {
+        budget_name(share): from_dict(trained[f"{share:g}"])
+        for share in config.budget_shares
+        if f"{share:g}" in trained
+    }
+    others = [share for share in config.budget_shares if budget_name(share) not in found]
+    solved = budget_policies(predictions, candidates, reference_usd=reference_usd, shares=others)
+    if solved:
+        console.print(
+            f"{', '.join(solved)}: not solved in training; here on the predictions of these "
+            "queries, without the hull as a floor",
+            highlight=False,
+        )
+    return {**found, **solved}
+
+
+def _ceiling(truth: FullInformation, predictions: Predictions, result: Table) -> dict[str, Any]:
+    """What of the oracle's lead is not the luck of single labels, and how much of it is closed.
+
+    By repeated queries where there are enough of them, else by the expected maximum under the
+    bundle's probabilities; quality alone counts here, at whatever cost.
+    """
+    reachable = reachable_by_repeats(truth.quality, truth.query_id.astype(str).tolist())
+    kind, by = "repeats", "labels of the same query, taken apart,"
+    if reachable is None:
+        reachable = reachable_by_expectation(truth.quality, predictions.quality, truth.groups)
+        kind, by = "expected", "the expected maximum under the router's own probabilities"
+    choice = predictions.quality.argmax(axis=1)
+    raw = metrics.best_of_all(choice, truth.quality, truth.groups)["oracle_gap_closed"]
+    closed = corrected_gap(raw, reachable)
+    lead = result["oracle"]["quality_difference"].value
+    return {
+        "kind": kind,
+        "reachable_gap": reachable.as_dict(),
+        "oracle_gap_closed": raw.as_dict(),
+        f"gap_closed_{kind}": closed.as_dict(),
+        "sentence": (
+            f"The oracle is {100 * lead:.1f} points above the best constant; {by} say that "
+            f"{reachable.value:.0%} [{reachable.low:.0%}, {reachable.high:.0%}] of that can be "
+            f"reached, the rest may be luck. Choosing by quality alone closes {raw.value:.0%} of "
+            f"the raw gap, {closed.value:.0%} [{closed.low:.0%}, {closed.high:.0%}] of what can be."
+        ),
+    }
 
 
 def _curve(predictions: Predictions, candidates: CandidateTable, truth: FullInformation) -> Metrics:

@@ -31,15 +31,19 @@ from router_ml.data.outcomes import TrainingTable
 from router_ml.errors import SchemaError
 from router_ml.estimators.registry import make_estimator
 from router_ml.estimators.router import RouterEstimator, count_bias
+from router_ml.evaluation.comparison import BUDGET_SHARES
 from router_ml.features.encoder import Encoder
 from router_ml.features.lexical import NAMES
+from router_ml.learning.budgets import solve_budgets
 from router_ml.learning.changes import find_changes, query_features
 from router_ml.learning.few_labels import learnable
 from router_ml.learning.held_out import fit_router, hold_out, training_predictions
 from router_ml.learning.solve_policy import solve_policy
 from router_ml.learning.targets import evidence_for, training_targets
 from router_ml.learning.training_set import TrainingSet, training_set
+from router_ml.policies.constant import best_constant
 from router_ml.types.arrays import BoolArray
+from router_ml.types.predictions import Predictions
 
 
 def run(config: TrainConfig) -> Path:
@@ -139,6 +143,7 @@ def save_trained(
         "prices": prices_to_dict(data.candidates),
         "policy": policy.to_dict(),
         "policy_learning": learned,
+        "budgets": _budgets(data, router, predictions),
         "reference": reference_statistics(data),
         **report,
     }
@@ -157,6 +162,28 @@ def save_trained(
         written.report.write_text(json.dumps(head, indent=1), encoding="utf-8")
         dump_config(config, written.config)
     return config.output
+
+
+def _budgets(
+    data: TrainingSet, router: RouterEstimator, predictions: Predictions
+) -> dict[str, dict[str, Any]]:
+    """Policies at round budgets, by share of what the best constant costs: what evaluation shows.
+
+    They are solved here, where nothing of the evaluation's prompts is known.
+    """
+    cost_usd = data.candidates.cost_usd(predictions.input_tokens, predictions.output_tokens)
+    reference = float(cost_usd[:, best_constant(predictions.quality, cost_usd)].mean())
+    solved = solve_budgets(
+        predictions,
+        data.candidates,
+        [share * reference for share in BUDGET_SHARES],
+        evidence_for({"name": "budget"}, data, router),
+    )
+    return {
+        f"{share:g}": policy.to_dict()
+        for share, policy in zip(BUDGET_SHARES, solved, strict=True)
+        if policy is not None
+    }
 
 
 def _untold(data: TrainingSet) -> list[str]:

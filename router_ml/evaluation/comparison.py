@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -14,7 +14,6 @@ from router_ml.evaluation.gate.gate import DEFAULT_MARGIN
 from router_ml.evaluation.hull import Hull
 from router_ml.evaluation.intervals import Estimate, bootstrap, bootstrap_mean
 from router_ml.evaluation.metrics import METRICS, expected, policy_metrics
-from router_ml.policies.base import Policy
 from router_ml.policies.budget import BudgetPolicy
 from router_ml.policies.constant import best_constant, constant_probs
 from router_ml.types.arrays import FloatArray, IntArray
@@ -68,32 +67,6 @@ def shown_name(name: str, ratio: Estimate) -> str:
         if not ratio.low <= int(share) / 100.0 <= ratio.high:
             return f"{ROUTER}, budget {share}%, costs {ratio.value:.0%}"
     return name
-
-
-def budget_policies(
-    predictions: Predictions,
-    candidates: CandidateTable,
-    *,
-    reference_usd: float,
-    shares: Sequence[float] = BUDGET_SHARES,
-    floored: Callable[[BudgetPolicy], BudgetPolicy] | None = None,
-) -> dict[str, Policy]:
-    """Budget policies at shares of a reference cost, those below the cheapest candidate left out.
-
-    Parameters
-    ----------
-    predictions : of training queries, shape (n, K); the budgets are solved on them
-    reference_usd : mean dollars a request, such as the best constant's
-    floored : mixes each with constants where held-out evidence for it is missing
-    """
-    policies: dict[str, Policy] = {}
-    for share in shares:
-        try:
-            policy = BudgetPolicy.solve(predictions, candidates, budget_usd=share * reference_usd)
-        except ConfigError:
-            continue
-        policies[budget_name(share)] = policy if floored is None else floored(policy)
-    return policies
 
 
 def curve_budgets(predictions: Predictions, candidates: CandidateTable) -> list[float]:

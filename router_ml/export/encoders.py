@@ -11,8 +11,8 @@ from router_ml.errors import ExportError
 from router_ml.export.graph import FeatureTensors, GraphBuilder
 from router_ml.export.inputs import add_input, row_sum
 from router_ml.features.encoder import Encoder
+from router_ml.features.sentence_encoder import SentenceEncoder
 from router_ml.features.static_encoder import StaticEncoder
-from router_ml.features.transformer_encoder import TransformerEncoder
 
 _DOUBLE: Final = int(onnx.TensorProto.DOUBLE)
 
@@ -28,9 +28,11 @@ def add_encoder(graph: GraphBuilder, encoder: Encoder) -> FeatureTensors:
     lexical = add_input(graph, "lexical")
     if isinstance(encoder, StaticEncoder):
         embedding = _static_embedding(graph, encoder)
-    elif isinstance(encoder, TransformerEncoder):
+    elif isinstance(encoder, SentenceEncoder):
         input_ids = add_input(graph, "input_ids")
-        embedding = graph.add_model(encoder.model(), {"input_ids": input_ids}, "embedding")
+        sentence = graph.add_model(encoder.model(), {"input_ids": input_ids}, "embedding")
+        both = graph.op("Concat", _static_embedding(graph, encoder.static), sentence, axis=1)
+        embedding = graph.op("Mul", both, graph.constant(np.float32(0.5**0.5)))
     else:
         raise ExportError(f"no graph form for an encoder of kind {encoder.kind!r}")
     return FeatureTensors(embedding=embedding, lexical=lexical)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,8 +12,9 @@ from router_ml.data.full_information import FullInformation
 from router_ml.data.groups import N_FOLDS, hash_folds
 from router_ml.estimators.base import Estimator
 from router_ml.estimators.router import RouterEstimator
-from router_ml.evaluation.comparison import BUDGET_SHARES, budget_policies
+from router_ml.evaluation.comparison import BUDGET_SHARES
 from router_ml.features.query import Query
+from router_ml.learning.budgets import budget_policies
 from router_ml.learning.held_out import fit_router, training_predictions
 from router_ml.learning.targets import evidence
 from router_ml.learning.training_set import TrainingSet
@@ -76,13 +76,12 @@ def cross_fit(
         predictions = ship(f, router, fold_data)(truth.take(rows).queries)
         cost = data.candidates.cost_usd(inside.input_tokens, inside.output_tokens)
         reference = float(cost[:, baseline].mean())
-        known = None if router.quality.oof_ is None else evidence(fold_data, router)
         policies = budget_policies(
             inside,
             data.candidates,
             reference_usd=reference,
             shares=shares,
-            floored=None if known is None else partial(known.floored, inside, data.candidates),
+            evidence=None if router.quality.oof_ is None else evidence(fold_data, router),
         )
         probs = {
             name: policy.action_probs(predictions, data.candidates)

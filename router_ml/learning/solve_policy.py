@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from router_ml.errors import ConfigError
 from router_ml.evaluation.off_policy.direct import learn_budget_policy
+from router_ml.learning.budgets import solve_budgets
 from router_ml.learning.targets import Evidence
 from router_ml.policies.base import Policy
 from router_ml.policies.budget import BudgetPolicy
@@ -17,6 +18,9 @@ from router_ml.policies.registry import from_dict
 from router_ml.types.arrays import FloatArray
 from router_ml.types.candidates import CandidateTable
 from router_ml.types.predictions import Predictions
+
+_SMALLER: Final = 8
+"""Smaller budgets that a budget is compared with."""
 
 
 def solve_policy(
@@ -65,7 +69,12 @@ def solve_policy(
         policy = BudgetPolicy.solve(predictions, candidates, budget_usd=budget)
         if evidence is None:
             return policy, told
-        policy = evidence.floored(predictions, candidates, policy)
+        cost_usd = candidates.cost_usd(predictions.input_tokens, predictions.output_tokens)
+        least = max(float(cost_usd.min(axis=1).mean()), 1e-12)
+        smaller = np.geomspace(least, max(budget, least), _SMALLER)[:-1]
+        policy = solve_budgets(predictions, candidates, [*smaller, budget], evidence)[-1] or policy
+        if policy.budget_usd < budget * (1.0 - 1e-9):
+            told = {**told, "note": _spends_less(policy.budget_usd, budget)}
         return policy, {**told, "floor_share": policy.floor_share}
     if evidence is None:
         raise ConfigError("direct: true needs a log to learn from; there is none here")
@@ -78,6 +87,13 @@ def solve_policy(
         group_id=evidence.group_id,
     )
     return found.policy, {**found.as_dict(), **told}
+
+
+def _spends_less(solved: float, budget: float) -> str:
+    return (
+        f"the router spends ${solved:.3g} a request where ${budget:.3g} are allowed: on held-out "
+        "rows of the training data more buys no quality"
+    )
 
 
 def _budget(

@@ -49,6 +49,18 @@ class Evidence:
         means: FloatArray = np.average(self.pseudo, axis=0, weights=self.requests)
         return means
 
+    def value(self, action_probs: FloatArray) -> float:
+        """DR mean quality of a policy, from its distribution, shape (n, K)."""
+        gained = np.sum(action_probs * self.judged, axis=1)
+        return float(np.average(gained, weights=self.requests))
+
+    @property
+    def judged(self) -> FloatArray:
+        """Pseudo-outcomes, shape (n, K); candidates that nobody has rated have the least of all."""
+        if self.rated.all() or not self.rated.any():
+            return self.pseudo
+        return np.where(self.rated, self.pseudo, self.pseudo[:, self.rated].min())
+
     def standard_errors(self) -> FloatArray:
         """Standard error of every candidate's DR mean quality, shape (K,); 1 without a label."""
         share = self.requests / self.requests.mean()
@@ -65,12 +77,11 @@ class Evidence:
         """
         if not self.rated.any():
             return policy
-        rated = np.where(self.rated, self.pseudo, self.pseudo[:, self.rated].min())
         return with_floor(
             policy,
             predictions,
             candidates,
-            rated,
+            self.judged,
             requests=self.requests,
             group_id=self.group_id,
             contrast_z=self.contrast_z,

@@ -96,8 +96,10 @@ class Runtime:
         )
         self._session = _session(bundle.files[GRAPH])
         self._inputs = [value.name for value in self._session.get_inputs()]
-        # An int8 transformer scales by the whole batch's activations: one query at a time there.
-        self._batch = 1 if manifest.features.encoder.get("kind") == "transformer" else _BATCH
+        kind = manifest.features.encoder.get("kind")
+        # The int8 transformers of earlier bundles scale by the whole batch's activations.
+        self._batch = 1 if kind == "transformer" else _BATCH
+        self._slow = kind in ("transformer", "sentence")
         self._outputs = list(PARTS)
         if "quality_std" in {out.name for out in self._session.get_outputs()}:
             self._outputs.append("quality_std")
@@ -106,8 +108,8 @@ class Runtime:
 
     @property
     def is_slow(self) -> bool:
-        """Whether one query takes milliseconds: a transformer, not a static encoder."""
-        return self._batch == 1
+        """Whether one query takes milliseconds: a sentence encoder, not a static one alone."""
+        return self._slow
 
     @classmethod
     def from_folder(cls, folder: Path, **options: Any) -> Runtime:

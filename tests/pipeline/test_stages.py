@@ -92,6 +92,17 @@ def test_evaluation_on_the_matrix_leaves_training_prompts_out(
     assert 0.0 < curve["aiq"]["value"] <= oracle
     assert curve["cost_share_at_best_single_less_1pt"]["value"] <= 1.0
     assert "apgr" not in curve  # that is of two candidates
+    ceiling = summary["ceiling"]
+    assert ceiling["kind"] == "expected"  # no query of the matrix stands there twice
+    assert 0.0 < ceiling["reachable_gap"]["value"] < 1.0
+    assert ceiling["sentence"] in " ".join(output.split())
+    # Budgets are those that training solved and floored, not solved anew on what is tested.
+    trained = read_bundle(stages / "export" / "bundle").manifest.training["budgets"]
+    assert {f"router at {float(share):.0%} of its cost" for share in trained} <= set(
+        summary["policies"]
+    )
+    assert all("floor_share" in policy for policy in trained.values())
+    assert "not solved in training" not in output
 
 
 def test_evaluation_on_the_log_reports_effective_sample_size(stages: Path) -> None:

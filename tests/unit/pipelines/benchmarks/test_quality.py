@@ -123,13 +123,60 @@ def test_unknown_workload_and_tier_are_refused(tmp_path: Path) -> None:
         quality.run(tmp_path, tmp_path / "out.json", workloads=["mt-bench"])
 
 
-def test_run_writes_the_schema_and_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def use_small_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No MiniLM: sixteen random dimensions."""
     text = wordpiece().to_str()
     tokenizer = QueryTokenizer(tokenizer_json=text, layout=TokenLayout(pad_id=0, separator_id=0))
     rows = Tokenizer.from_str(text).get_vocab_size()
     table = np.random.default_rng(0).standard_normal((rows, 16))
     encoder = StaticEncoder(table=table.astype(np.float32), tokenizer=tokenizer)
     monkeypatch.setattr(quality, "get_encoder", lambda *, cache: encoder)
+
+
+def test_a_test_folder_in_another_order_is_the_same_and_repeats_say_what_is_luck(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_small_encoder(monkeypatch)
+    rng = np.random.default_rng(0)
+    topic = rng.integers(0, 3, 240)
+    words = np.array(["integral", "poem", "weather"])
+    prompts = [f"{words[t]} question number {i}" for i, t in enumerate(topic)]
+    chance = rng.choice([0.2, 0.8], (240, 3))
+    names = ["c", "a", "b"]
+
+    def folder(name: str, rows: int, order: list[str]) -> Path:
+        labels = np.random.default_rng(rows).random((rows, 3)) < chance[:rows]
+        frame = pd.DataFrame({"prompt": prompts[:rows], **dict(zip(names, labels.T, strict=True))})
+        path = tmp_path / name / "llmrouter/train.parquet"
+        path.parent.mkdir(parents=True)
+        frame[["prompt", *order]].to_parquet(path)
+        return tmp_path / name
+
+    data = folder("train", 240, names)
+    methods = {name: {"name": name} for name in ("linear", "constant")}
+    found = []
+    for name, order in (("same", names), ("other", ["a", "b", "c"])):
+        test, out = folder(name, 80, order), tmp_path / f"{name}.json"
+        quality.run(
+            data, out, test_data=test, workloads=[LLMROUTER], cache=tmp_path / name, methods=methods
+        )
+        result = json.loads(out.read_text())["workloads"][LLMROUTER]["methods"]
+        found.append({m: {k: v for k, v in row.items() if k != "score_ms"}
+                      for m, row in result.items()})  # fmt: skip
+    assert found[0] == found[1]
+    oracle = found[0]["oracle"]
+    # Each of 80 prompts stands twice, with labels of their own.
+    assert oracle["reachable_gap_repeats"]["n"] == 160
+    assert 0.0 < oracle["reachable_gap_repeats"]["value"] < 0.8
+    assert oracle["oracle_gap_closed"]["value"] == 1.0
+    assert oracle["gap_closed_repeats"]["value"] > 1.0  # a part is luck
+    # Nothing was learned here, so that predictions expect nothing of the best choice.
+    assert oracle["gap_closed_expected"]["value"] is None
+    assert {"gap_closed_repeats", "gap_closed_expected"} <= set(found[0]["linear"])
+
+
+def test_run_writes_the_schema_and_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_small_encoder(monkeypatch)
     words = np.array(["integral", "poem", "weather", "python", "paint"])
     rng = np.random.default_rng(0)
     topic = rng.integers(0, 5, 300)

@@ -7,8 +7,9 @@ import pytest
 
 from pipelines.console import print_table
 from router_ml.errors import ConfigError
-from router_ml.evaluation.comparison import budget_policies, cheapest_not_worse, verdict
+from router_ml.evaluation.comparison import cheapest_not_worse, verdict
 from router_ml.evaluation.intervals import Estimate
+from router_ml.learning.budgets import budget_policies
 from router_ml.learning.solve_policy import solve_policy
 from router_ml.policies.budget import BudgetPolicy
 from router_ml.policies.constant import best_constant

@@ -1,10 +1,7 @@
-"""Static and transformer encoders: the maths, the disk, and the graph they end up in."""
+"""Static encoders: the maths, the disk, and the graph they end up in."""
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -21,29 +18,6 @@ from router_ml.runtime.session import open_session
 from router_ml.types.arrays import FloatArray
 from router_ml.types.queries import Tokens
 from tests.bundles import wordpiece
-
-# Exports MiniLM and compares it with sentence-transformers, in a process of its own: their
-# warnings are theirs, and tests take every warning for an error.
-_TRANSFORMER = """
-import json, sys
-from pathlib import Path
-from sentence_transformers import SentenceTransformer
-from pipelines.encoders import get_encoder
-from router_ml.features.distill import DEFAULT_MODEL, resolve_model
-from router_ml.features.query import Query
-from router_ml.types.queries import Tokens
-
-texts = ["How do I mix blue and yellow?", "x", "Prove that 2 + 2 = 4. " * 8, "Wie spät ist es?"]
-encoder = get_encoder(cache=Path(sys.argv[1]), kind="transformer", max_tokens=128)
-tokens = Tokens.from_rows(encoder.tokenizer.rows([Query(text) for text in texts]))
-ours, again = encoder.encode(tokens), encoder.encode(tokens)
-model = SentenceTransformer(resolve_model(DEFAULT_MODEL), device="cpu")
-theirs = model.encode(texts, normalize_embeddings=True)
-print(json.dumps({
-    "cosine": (ours * theirs).sum(axis=1).tolist(), "cached": bool((ours == again).all()),
-    "dims": encoder.dims,
-}))
-"""
 
 
 def encoder() -> StaticEncoder:
@@ -117,14 +91,3 @@ def test_rows_of_many_are_rows_of_one() -> None:
     queries = [Query("mix blue"), Query(""), Query("x" * 50_000)]
     for row, query in zip(tokenizer.rows(queries), queries, strict=True):
         assert np.array_equal(row, tokenizer.row(query))
-
-
-@pytest.mark.slow
-def test_the_transformer_is_its_model_but_for_int8(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", _TRANSFORMER, str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    result = json.loads(done.stdout.splitlines()[-1])
-    assert min(result["cosine"]) > 0.97  # per-tensor int8 would cost 0.05
-    assert result["cached"]
-    assert result["dims"] == 384

@@ -1,0 +1,82 @@
+"""Budgets solved on training predictions: floored by the hull, never spending more to do worse."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from router_ml.errors import ConfigError
+from router_ml.evaluation.comparison import BUDGET_SHARES, budget_name
+from router_ml.learning.targets import Evidence
+from router_ml.policies.budget import BudgetPolicy
+from router_ml.types.candidates import CandidateTable
+from router_ml.types.predictions import Predictions
+
+
+def solve_budgets(
+    predictions: Predictions,
+    candidates: CandidateTable,
+    budgets_usd: Sequence[float],
+    evidence: Evidence | None,
+) -> list[BudgetPolicy | None]:
+    """A policy for every budget; ``None`` where the cheapest candidates cost more.
+
+    With evidence each has the hull as a floor, and its held-out value is at least that of every
+    smaller budget here: where it is not, the smaller one's policy takes its place, since a budget
+    is the most that may be spent, not what has to be.
+
+    Parameters
+    ----------
+    predictions : of training queries, out of fold, arrays of shape (n, K)
+    budgets_usd : mean dollars a request
+    evidence : of the same queries
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> table = CandidateTable.from_prices({"a": (1.0, 1.0), "b": (10.0, 10.0)})
+    >>> tokens = np.full((5, 2), 100.0)
+    >>> predictions = Predictions(np.tile([0.5, 0.9], (5, 1)), tokens, tokens, tokens)
+    >>> found = solve_budgets(predictions, table, [0.0001, 0.001], None)
+    >>> found[0], found[1].budget_usd
+    (None, 0.001)
+    """
+    solved: list[BudgetPolicy | None] = [None] * len(budgets_usd)
+    best: BudgetPolicy | None = None
+    most = 0.0
+    for i in sorted(range(len(budgets_usd)), key=budgets_usd.__getitem__):
+        try:
+            policy = BudgetPolicy.solve(predictions, candidates, budget_usd=budgets_usd[i])
+        except ConfigError:
+            continue
+        if evidence is not None:
+            policy = evidence.floored(predictions, candidates, policy)
+            value = evidence.value(policy.action_probs(predictions, candidates))
+            if best is not None and value < most:
+                policy, value = best, most
+            best, most = policy, value
+        solved[i] = policy
+    return solved
+
+
+def budget_policies(
+    predictions: Predictions,
+    candidates: CandidateTable,
+    *,
+    reference_usd: float,
+    shares: Sequence[float] = BUDGET_SHARES,
+    evidence: Evidence | None = None,
+) -> dict[str, BudgetPolicy]:
+    """Budget policies at shares of a reference cost, those below the cheapest candidate left out.
+
+    Parameters
+    ----------
+    predictions : of training queries, shape (n, K); the budgets are solved on them
+    reference_usd : mean dollars a request, such as the best constant's
+    """
+    budgets = [share * reference_usd for share in shares]
+    solved = solve_budgets(predictions, candidates, budgets, evidence)
+    return {
+        budget_name(share): policy
+        for share, policy in zip(shares, solved, strict=True)
+        if policy is not None
+    }
