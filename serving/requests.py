@@ -13,12 +13,39 @@ from serving.control.sessions import Conversation
 from serving.control.turn import Turn
 from serving.http.call import NO_CALL, Call
 from serving.http.errors import HttpError
+from serving.loading.loader import Router
 from serving.schemas import Limits, RouteRequest
 from serving.tool_cache import ToolCache
 
 _LIMITS: Final = Limits.__struct_fields__
 _WITHOUT_TEXT: Final = frozenset({"vision", "audio", "video", "documents"})
 """What may be asked about without a word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """An experiment, and the arm of it that a request belongs to.
+
+    Parameters
+    ----------
+    experiment : its name
+    share : of units that the challenger serves
+    unit : hash of what is assigned as a whole
+    champion, challenger : in service when the request came
+    is_challenger : whether the unit is the challenger's
+    """
+
+    experiment: str
+    share: float
+    unit: str
+    champion: Router
+    challenger: Router
+    is_challenger: bool
+
+    @property
+    def router(self) -> Router:
+        """Who decides."""
+        return self.challenger if self.is_challenger else self.champion
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +59,7 @@ class Ask:
     tenant : on whose behalf it is made
     conversation : whose turn it is, where that is priced
     turn : what the service keeps of it until its feedback comes
+    trial : the experiment that it is part of
     """
 
     request: RouteRequest
@@ -42,6 +70,7 @@ class Ask:
     tenant: str | None = None
     conversation: Conversation | None = None
     turn: Turn | None = None
+    trial: Trial | None = None
 
     @property
     def session_id(self) -> str | None:

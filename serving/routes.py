@@ -32,6 +32,10 @@ def routes(service: Service) -> list[Route]:
         route("/v1/route", "POST", endpoint(
             name="route", handler=service.route, scopes=("route",), max_body_bytes=one,
         )),
+        route("/v1/route/preview", "POST", endpoint(
+            name="preview", handler=service.previews.preview, scopes=("route",),
+            max_body_bytes=one,
+        )),
         route("/v1/feedback", "POST", endpoint(
             name="feedback", handler=service.feedback.take, scopes=("feedback", "label"),
             max_body_bytes=one, status=202,
@@ -41,7 +45,7 @@ def routes(service: Service) -> list[Route]:
             max_body_bytes=one, status=202,
         )),
         route("/v1/route/batch", "POST", endpoint(
-            name="route_batch", handler=service.route_batch, scopes=("route",),
+            name="route_batch", handler=service.batches.route, scopes=("route",),
             max_body_bytes=many,
         )),
         route("/v1/cascade/next", "POST", endpoint(

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Raw, Struct, field
 
+from router_ml.runtime.explanation import Explanation
 from router_ml.types.decisions import RankedCandidate, Removal
 
 Name = Annotated[str, Meta(min_length=1, max_length=256)]
@@ -54,7 +55,8 @@ class RouteRequest(Limits, forbid_unknown_fields=True, kw_only=True, gc=False):
     ``tools`` is a tool or a list of tools; :class:`serving.tool_cache.ToolCache` reads it.
     ``response_format`` and ``reasoning_effort`` are as in a chat request: they need a candidate
     that can do it. ``session_id`` is short for ``session.id``. ``tenant`` is on whose behalf the
-    request is made; a key must be allowed to say so.
+    request is made; a key must be allowed to say so. ``router`` names one of the service's routers;
+    ``explain`` asks for the reasons, which take some milliseconds more.
     """
 
     query: str | None = None
@@ -70,6 +72,8 @@ class RouteRequest(Limits, forbid_unknown_fields=True, kw_only=True, gc=False):
     session: Session | None = None
     tenant: Name | None = None
     tags: dict[str, str] | list[str] | None = None
+    router: Name | None = None
+    explain: bool = False
 
 
 class BatchRequest(Struct, forbid_unknown_fields=True):
@@ -105,6 +109,7 @@ class RouteResponse(Struct, gc=False):
     removed: tuple[Removal, ...] = ()
     unchecked: tuple[str, ...] = ()
     fallbacks: tuple[str, ...] = ()
+    explanation: Explanation | None = None
 
 
 class BatchResponse(Struct):

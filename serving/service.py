@@ -5,25 +5,26 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
 from router_ml.cascade.runtime.next_step import NextStep
-from router_ml.errors import InvalidRequestError, ScorerUnavailableError
+from router_ml.errors import InvalidRequestError, RouterError, ScorerUnavailableError
 from router_ml.runtime.fallbacks import fallback_chain
 from router_ml.types.decisions import Decision
-from router_ml.types.predictions import Predictions
 from serving.batching import Batcher
 from serving.cascade import CascadeRequest, next_step, to_response
+from serving.clock import now
 from serving.control.build import build_control, watch_budgets
 from serving.control.decider import Decider
 from serving.control.link import Event
 from serving.decisions.endpoints import DecisionEndpoints
 from serving.decisions.labels import read_aliases
 from serving.description import describe
+from serving.experiment import Experiment, Made, Recording
 from serving.feedback import Feedback
 from serving.health_events import HealthEvents
 from serving.heartbeat import Heartbeat
@@ -33,16 +34,17 @@ from serving.http.call import NO_CALL, Call
 from serving.http.errors import HttpError, OverloadError
 from serving.keys import read_keys
 from serving.loading.loader import Loader, Router
+from serving.loading.routers import Routers, loader_of
 from serving.log.decision_log import DecisionLog
 from serving.log.ids import DecisionIds
-from serving.log.recorder import Recorder
+from serving.log.recorder import CHALLENGER, Recorder
 from serving.log.text import LoggedText
 from serving.metrics.shared import FOLDER_VARIABLE, SharedMetrics
 from serving.metrics.snapshot import Snapshot, snapshot
+from serving.preview import Previews
 from serving.requests import Ask, read_ask
+from serving.route_batch import Batches
 from serving.schemas import (
-    BatchRequest,
-    BatchResponse,
     FeedbackRequest,
     Readiness,
     RouteRequest,
@@ -52,9 +54,6 @@ from serving.settings import Settings
 from serving.telemetry import Telemetry
 from serving.tool_cache import ToolCache
 from serving.watched_file import WatchedFile
-
-_BATCHES: Final = 16
-"""Batches that may wait while one is scored."""
 
 
 class Service:
@@ -78,6 +77,8 @@ class Service:
         )
         self._text = LoggedText(settings.log_text)
         self.control = build_control(settings)
+        self.routers = Routers(settings=settings, default=loader)
+        self.experiment: Experiment | None = None
         self.feedback = Feedback(telemetry=telemetry, text=self._text, told=self._told)
         self.health_events = HealthEvents(control=self.control, router=self._router)
         self._files: list[WatchedFile] = []
@@ -86,13 +87,21 @@ class Service:
         self.metrics = SharedMetrics(folder=Path(folder) if folder else None, take=self._snapshot)
         self._decider = Decider(control=self.control, answer=self._answer_bytes)
         self._batcher = Batcher(decide=self._decider.each, max_waiting=settings.max_waiting)
-        self._batches = 0
-        self._one_batch = asyncio.Semaphore(1)
+        self.previews = Previews(
+            control=self.control, read_ask=self._read_ask, router=self.routers.find
+        )
+        self.batches = Batches(
+            settings=settings,
+            read_ask=self._read_ask,
+            router=self.routers.find,
+            decider=self._decider,
+            answer=self._answer,
+            patience=self._patience,
+        )
         self._tools = ToolCache(max_tools=settings.max_tools)
         self._ids = DecisionIds()
         self._encode = msgspec.json.Encoder().encode
         self._route = msgspec.json.Decoder(RouteRequest).decode
-        self._batch = msgspec.json.Decoder(BatchRequest).decode
         self._cascade = msgspec.json.Decoder(CascadeRequest).decode
         self.decisions = DecisionEndpoints(
             aliases=read_aliases(settings.aliases_file),
@@ -130,7 +139,10 @@ class Service:
                 queue_bytes=settings.log_queue_bytes,
             )
             self._recorder = Recorder(log=self.log, arm=settings.arm, text=self._text)
-        self.loader.start()
+            if settings.challenger:
+                self.experiment = self._experiment(self._recorder)
+                self.experiment.start()
+        self.routers.start()
         self.metrics.start()
         if (link := self.control.link) is not None:
             link.told = self._told_by_others
@@ -141,7 +153,9 @@ class Service:
         """Stop following source and files, and hand in what is not written yet."""
         for file in self._files:
             file.close()
-        self.loader.close()
+        self.routers.close()
+        if self.experiment is not None:
+            self.experiment.close()
         if self.control.link is not None and self._linking is not None:
             self._linking.cancel()
             await self.control.link.close(self.control.budgets, self.control.sessions)
@@ -158,7 +172,10 @@ class Service:
 
     def heartbeats(self) -> Iterator[Heartbeat]:
         """Of every loop that runs in the background."""
-        yield self.loader.heartbeat
+        yield from self.routers.heartbeats()
+        if self.experiment is not None:
+            yield self.experiment.loader.heartbeat
+            yield self.experiment.heartbeat
         if self.log is not None:
             yield self.log.heartbeat
         for file in self._files:
@@ -168,49 +185,53 @@ class Service:
 
     async def route(self, call: Call) -> bytes:
         """``POST /v1/route``."""
-        router = self._router()
-        slow = router.runtime.is_slow
-        default_ms = self.settings.slow_deadline_ms if slow else self.settings.deadline_ms
-        wait_s = (call.deadline_ms or default_ms) / 1e3 - call.waited_s
         begun = time.perf_counter()
-        ask = self._read_ask(read_json(self._route, call.body), call)
+        request = read_json(self._route, call.body)
+        router = self.routers.find(request.router)
+        ask = self._read_ask(request, call)
+        if self.experiment is not None and request.router is None:
+            ask = self.experiment.enrol(ask, router)
         if self.control.looks(router):
             ask = await self.control.begin(router, ask)
         read = time.perf_counter()
-        firm = call.deadline_ms is not None
-        answer = await self._batcher.decide(router, ask, wait_s=wait_s, firm=firm)
+        answer = await (self._explained if request.explain else self._decided)(router, ask)
         self.telemetry.stage("wait", call.waited_s)
         self.telemetry.stage("read", read - begun)
         self.telemetry.stage("score", time.perf_counter() - read)
         return answer
 
-    async def route_batch(self, call: Call) -> bytes:
-        """``POST /v1/route/batch``; scored in a thread, one at a time, so that others go on."""
-        router = self._router()
-        wait_s = self._patience(call, self.settings.batch_deadline_ms)
-        if self._batches > _BATCHES:
-            raise OverloadError("queue", "too many batches wait; try again")
-        requests = read_json(self._batch, call.body).requests
-        if len(requests) > self.settings.max_batch:
-            raise HttpError(
-                422, f"expected at most {self.settings.max_batch} requests, got {len(requests)}"
-            )
-        self._batches += 1
-        try:
-            async with asyncio.timeout(wait_s) as patience, self._one_batch:
-                patience.reschedule(None)
-                answers = await self._decide_all(router, requests, call)
-        except TimeoutError as error:
-            raise OverloadError("deadline", "the batch waited too long; try again") from error
-        finally:
-            self._batches -= 1
-        return self._encode(BatchResponse(answers))
+    async def _decided(self, router: Router, ask: Ask) -> bytes:
+        """Decide together with whoever asks now; a challenger that cannot leaves it to the rest."""
+        if ask.trial is not None and ask.trial.is_challenger:
+            try:
+                return await self._in_batch(ask.trial.challenger, ask)
+            except (InvalidRequestError, ScorerUnavailableError):
+                self.telemetry.experiment["fell_back"] += 1
+        return await self._in_batch(router, ask)
+
+    def _in_batch(self, router: Router, ask: Ask) -> asyncio.Future[bytes]:
+        call, slow = ask.call, router.runtime.is_slow
+        default_ms = self.settings.slow_deadline_ms if slow else self.settings.deadline_ms
+        wait_s = (call.deadline_ms or default_ms) / 1e3 - call.waited_s
+        firm = call.deadline_ms is not None
+        return self._batcher.decide(router, ask, wait_s=wait_s, firm=firm)
+
+    async def _explained(self, router: Router, ask: Ask) -> bytes:
+        """Decide and say why; what is explained is the router that the unit belongs to."""
+        if ask.trial is not None:
+            router = ask.trial.router
+        ask, decision = self._decider.choose(router, ask, router.runtime.predict_one(ask.query))
+        answer = self._answer(router, ask, decision)
+        answer.explanation = await self.previews.explain(router, ask, decision)
+        return self._encode(answer)
 
     async def cascade_next(self, call: Call) -> bytes:
         """``POST /v1/cascade/next``."""
-        router = self._router()
         self._patience(call, self.settings.slow_deadline_ms)
         request = read_json(self._cascade, call.body)
+        if request.explain:
+            raise InvalidRequestError("explain is for /v1/route, its batch and its preview")
+        router = self.routers.find(request.router)
         ask = read_ask(request, self._tools, call=call)
         if self.control.looks(router):
             ask = await self.control.begin(router, ask)
@@ -249,14 +270,13 @@ class Service:
     def problems(self) -> list[str]:
         """What does not work, in sentences for everybody, while decisions go on."""
         found = [text for beat in self.heartbeats() if (text := beat.problem) is not None]
-        if self.loader.error is not None and self.loader.heartbeat.reason is None:
-            found.append(f"router source: {self.loader.error}")
-        if self.loader.from_cache:
-            found.append("router source: the last good bundle is in service, unconfirmed")
-        return found + self.control.health.problems()
+        return [*found, *self.routers.problems(), *self.control.health.problems()]
 
     def _snapshot(self) -> Snapshot:
-        return snapshot(self.telemetry, self.loader, self.log, self.heartbeats(), self.control)
+        loaders = [*self.routers.loaders()]
+        if self.experiment is not None:
+            loaders.append(self.experiment.loader)
+        return snapshot(self.telemetry, loaders, self.log, self.heartbeats(), self.control)
 
     def _put_keys_in_force(self) -> None:
         self.access.keys = read_keys(self.settings.keys_file, self.settings.api_keys)
@@ -280,10 +300,7 @@ class Service:
         return read_ask(request, self._tools, call=call, max_messages=self.settings.max_messages)
 
     def _router(self) -> Router:
-        router = self.loader.current
-        if router is None:
-            raise ScorerUnavailableError("no router is loaded")
-        return router
+        return self.routers.find()
 
     def _router_for(self, call: Call) -> Router:
         """The router, for a call that has not waited too long."""
@@ -301,7 +318,7 @@ class Service:
         # The longest part of the answer and of the row: written once.
         ranking: Any = msgspec.Raw(self._encode(decision.ranking))
         if self._recorder is not None:
-            self._recorder.decision(decision_id, router, ask, decision, ranking)
+            self._record(self._recorder, Made(decision_id, now(), router, ask, decision, ranking))
         return RouteResponse(
             decision_id,
             decision.candidate,
@@ -331,22 +348,35 @@ class Service:
             self.control.chosen(ask, step.candidate, step.expected_cost_usd, step.decision)
         return ask, step
 
-    async def _decide_all(
-        self, router: Router, requests: Sequence[RouteRequest], call: Call
-    ) -> list[RouteResponse]:
-        """All or none; reading and scoring take place in a thread, so that others go on."""
-        part = Call(call.body[: len(call.body) // len(requests)], call.key)
+    def _record(self, recorder: Recorder, made: Made) -> None:
+        trial = made.ask.trial
+        if trial is None or self.experiment is None:
+            recorder.decision(made)
+            return
+        self.telemetry.experiment[CHALLENGER if trial.is_challenger else "champion"] += 1
+        if not trial.share:
+            recorder.decision(made)
+        self.experiment.take(made)
 
-        def read_and_predict() -> tuple[list[Ask], Predictions]:
-            asks: list[Ask] = []
-            try:
-                asks.extend(self._read_ask(request, part) for request in requests)
-            except InvalidRequestError as error:
-                raise InvalidRequestError(f"requests[{len(asks)}]: {error}") from error
-            return asks, router.runtime.predict([ask.query for ask in asks])
+    def _experiment(self, recorder: Recorder) -> Experiment:
+        settings, counts = self.settings, self.telemetry.experiment
 
-        asks, predictions = await asyncio.to_thread(read_and_predict)
-        if self.control.looks(router):
-            asks = [await self.control.begin(router, ask) for ask in asks]
-        chosen = await self._decider.choose_all(router, asks, predictions)
-        return [self._answer(router, ask, decision) for ask, decision in chosen]
+        def shadow(made: Made, other: Router, result: Decision | RouterError) -> None:
+            recorder.shadow(made, other, result)
+            if not isinstance(result, Decision):
+                counts["shadow_failed"] += 1
+            else:
+                agreed = result.candidate == made.decision.candidate
+                counts["shadow_agreed" if agreed else "shadow_differed"] += 1
+
+        def dropped() -> None:
+            counts["shadow_dropped"] += 1
+
+        return Experiment(
+            name=settings.experiment,
+            share=settings.challenger_share,
+            loader=loader_of(
+                settings, settings.challenger, CHALLENGER, prices=settings.prices_file
+            ),
+            recording=Recording(recorder.decision, shadow, dropped),
+        )

@@ -62,6 +62,11 @@ class Settings:
     allow_anonymous : without keys, listen on other addresses than loopback all the same
     allowed_hosts : names that a request's ``Host`` may have where no key is set, beside ``host``,
         ``localhost`` and addresses; ``*`` = any
+    routers : further routers, ``name=source`` each, chosen by a request's field ``router``
+    challenger : bundle folder or registry address of a router that is tried beside ``bundle``;
+        ``""`` = none
+    challenger_share : of sessions that the challenger serves; 0 = it decides in the shadow alone
+    experiment : names the trial of the challenger; another name assigns sessions anew
     policy_file, prices_file : replace the bundle's ``policy.json`` and ``prices.json``
     aliases_file : labels of ``/v1/decisions`` and ``/v1/systemone`` to candidates, JSON
     poll_interval_s : seconds between looks at the alias, folder or keys file, > 0
@@ -119,6 +124,10 @@ class Settings:
     keys_file: Path | None = None
     allow_anonymous: bool = False
     allowed_hosts: tuple[str, ...] = ()
+    routers: tuple[str, ...] = ()
+    challenger: str = ""
+    challenger_share: float = 0.0
+    experiment: str = "experiment"
     policy_file: Path | None = None
     prices_file: Path | None = None
     aliases_file: Path | None = None
@@ -174,6 +183,7 @@ class Settings:
                 if not 0 < getattr(self, name) < 1e6:
                     raise ConfigError(f"{name} must be {unit} above 0, got {getattr(self, name)}")
         self._check_control()
+        self._check_routers()
         if self.log_fsync not in ("never", "interval", "always"):
             raise ConfigError(f"log_fsync must be never, interval or always, got {self.log_fsync}")
         if not (self.has_keys or self.allow_anonymous or is_loopback(self.host)):
@@ -194,10 +204,38 @@ class Settings:
                 "or workers=1"
             )
 
+    def _check_routers(self) -> None:
+        if not 0.0 <= self.challenger_share < 1.0:
+            raise ConfigError(f"challenger_share must be in [0, 1), got {self.challenger_share}")
+        if self.challenger and self.decision_log is None:
+            raise ConfigError(f"an experiment needs a log: set {PREFIX}DECISION_LOG")
+        if not self.challenger and self.challenger_share:
+            raise ConfigError(f"challenger_share needs a challenger: set {PREFIX}CHALLENGER")
+        _ = self.sources  # raises where they are wrong
+
     @property
     def from_registry(self) -> bool:
         """Whether ``bundle`` is a registry address."""
         return self.bundle.startswith(REGISTRY_SCHEME)
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """Sources of the further routers by name.
+
+        Examples
+        --------
+        >>> Settings(bundle="out", routers=("deep=models:/deep@champion",)).sources
+        {'deep': 'models:/deep@champion'}
+        """
+        found: dict[str, str] = {}
+        for text in self.routers:
+            name, gap, source = text.partition("=")
+            if not (name and gap and source) or name in found or name == "challenger":
+                raise ConfigError(
+                    f"routers must be name=source, each name once and not challenger, got {text!r}"
+                )
+            found[name] = source
+        return found
 
     @property
     def has_keys(self) -> bool:

@@ -33,6 +33,7 @@ class Telemetry:
         self.feedback: Counter[str] = Counter()
         self.shed: Counter[tuple[str, str]] = Counter()
         self.refused: Counter[str] = Counter()
+        self.experiment: Counter[str] = Counter()
         self.stages: dict[str, list[float]] = {}
         self.predicted: dict[str, float] = {"quality": 0.0, "cost_usd": 0.0}
         self.compared: dict[str, float] = {}

@@ -102,6 +102,19 @@ class Control:
         )
         return replace(ask, limits=replace(ask.limits, conditions=conditions), turn=turn)
 
+    def look_ahead(self, ask: Ask) -> Ask:
+        """The same for a request that nobody will answer: it takes no turn to probe.
+
+        Raises
+        ------
+        HttpError
+            As :meth:`prepare`.
+        """
+        ask = self.prepare(ask)
+        if ask.turn is not None and ask.turn.probed:
+            self.health.settle(ask.turn.probed, "")
+        return ask
+
     def chosen(self, ask: Ask, candidate: str, usd: float, decision: Decision | None) -> None:
         """Book what was decided, before the next request is."""
         turn = ask.turn

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from serving import cascade, schemas
+from serving import cascade, preview, schemas
 from serving.decisions import schemas as decisions
 from serving.http.errors import MEDIA_TYPE
 from serving.http.refined import refine
@@ -40,6 +40,10 @@ OPERATIONS: Final = (
     Operation(
         "/v1/route/batch", "post", "Choose a candidate for each of several requests",
         schemas.BatchRequest, schemas.BatchResponse, _POST,
+    ),
+    Operation(
+        "/v1/route/preview", "post", "What would be decided otherwise, without a row in the log",
+        preview.PreviewRequest, preview.PreviewResponse, _POST,
     ),
     Operation(
         "/v1/feedback", "post", "Say what became of a decision",

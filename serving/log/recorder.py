@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Final
 
 import msgspec
 
 from router_ml.cascade.runtime.next_step import NextStep
+from router_ml.errors import RouterError
 from router_ml.types.decisions import Decision
 from serving.cascade import CascadeRequest, CascadeResponse
 from serving.clock import now
+from serving.experiment import Made, Mixture
 from serving.loading.loader import Router
 from serving.log.decision_log import DecisionLog
-from serving.log.rows import CascadeRow, DecisionRow
+from serving.log.rows import CascadeRow, DecisionRow, ShadowRow
 from serving.log.text import LoggedText
 from serving.requests import Ask
+
+CHALLENGER: Final = "challenger"
+"""The arm of a challenger's decisions."""
 
 
 class Recorder:
@@ -32,36 +37,76 @@ class Recorder:
         self.arm = arm
         self.text = text
 
-    def decision(
-        self, decision_id: str, router: Router, ask: Ask, decision: Decision, ranking: Any
-    ) -> None:
-        """Queue the row of a decision; ``ranking`` is encoded already."""
-        runtime, request, text = router.runtime, ask.request, self.text
+    def decision(self, made: Made, mixture: Mixture | None = None) -> None:
+        """Queue the row of a decision.
+
+        Parameters
+        ----------
+        mixture : of an experiment's arms
+        """
+        decision_id, time, router, ask, decision, ranking = made
+        runtime, request, text, trial = router.runtime, ask.request, self.text, ask.trial
+        names, probs = runtime.candidates.names, decision.action_probs
+        propensity = decision.propensity
+        if mixture is not None:
+            names, probs = mixture
+            propensity = probs[names.index(decision.candidate)]
         row = DecisionRow(
             decision_id=decision_id,
-            time=now(),
+            time=time,
             request_id=request.request_id,
             session_id=ask.session_id,
             tags=request.tags,
-            arm=self.arm,
+            arm=self.arm if trial is None or not trial.is_challenger else CHALLENGER,
             router=router.name.name,
             router_version=router.name.version,
             bundle_id=runtime.manifest.bundle_id,
             override_digest=runtime.override_digest,
             policy=decision.policy,
             candidate=decision.candidate,
-            propensity=decision.propensity,
-            candidates=runtime.candidates.names,
-            action_probs=decision.action_probs,
+            propensity=propensity,
+            candidates=names,
+            action_probs=probs,
             ranking=ranking,
             removed=decision.removed,
             limits=ask.limits.to_dict(),
             draw=decision.draw,
+            experiment=None if trial is None else trial.experiment,
+            unit=None if trial is None else trial.unit,
+            challenger_share=None if trial is None else trial.share,
+            arm_probs=None if mixture is None else decision.action_probs,
             key=ask.call.key_name,
             tenant=ask.tenant,
         )
         said = text.keep(query=request.query, messages=request.messages, tools=ask.tools)
         self.log.append(row, said, size=text.size(ask.call.body))
+
+    def shadow(self, made: Made, other: Router, result: Decision | RouterError) -> None:
+        """Queue the row of what the challenger would have done."""
+        trial, runtime, request = made.ask.trial, other.runtime, made.ask.request
+        if trial is None:
+            return
+        row = ShadowRow(
+            decision_id=made.decision_id,
+            time=made.time,
+            request_id=request.request_id,
+            session_id=made.ask.session_id,
+            arm=CHALLENGER,
+            experiment=trial.experiment,
+            unit=trial.unit,
+            router=other.name.name,
+            router_version=other.name.version,
+            bundle_id=runtime.manifest.bundle_id,
+            override_digest=runtime.override_digest,
+        )
+        if isinstance(result, Decision):
+            row.policy, row.candidate = result.policy, result.candidate
+            row.propensity, row.action_probs = result.propensity, result.action_probs
+            row.candidates = runtime.candidates.names
+            row.ranking = tuple(map(msgspec.to_builtins, result.ranking))
+        else:
+            row.error = type(result).__name__
+        self.log.append(row)
 
     def cascade(
         self,

@@ -17,6 +17,10 @@ class DecisionRow(msgspec.Struct, tag="decision", tag_field="kind", gc=False):
 
     ``limits`` are those in force, the caller's and the service's; ``draw`` is the uniform number
     that a randomising policy drew. With bundle and text they give the decision again, bit for bit.
+
+    In an experiment ``candidates`` and ``action_probs`` are those of both arms together, mixed by
+    ``challenger_share``, and ``arm_probs`` those of the router that decided alone; ``unit`` is a
+    hash of what was assigned as a whole.
     """
 
     decision_id: str
@@ -38,8 +42,37 @@ class DecisionRow(msgspec.Struct, tag="decision", tag_field="kind", gc=False):
     removed: tuple[Any, ...] = ()
     limits: dict[str, Any] = {}
     draw: float | None = None
+    experiment: str | None = None
+    unit: str | None = None
+    challenger_share: float | None = None
+    arm_probs: tuple[float, ...] | None = None
     key: str | None = None
     tenant: str | None = None
+    previous: str = ""
+    text_sha256: str = ""
+
+
+class ShadowRow(msgspec.Struct, tag="shadow", tag_field="kind", gc=False):
+    """What a challenger in the shadow would have done; ``error`` where it would have failed."""
+
+    decision_id: str
+    time: str
+    request_id: str | None
+    session_id: str | None
+    arm: str
+    experiment: str
+    unit: str
+    router: str
+    router_version: str
+    bundle_id: str
+    override_digest: str
+    error: str | None = None
+    policy: str | None = None
+    candidate: str | None = None
+    propensity: float | None = None
+    candidates: tuple[str, ...] = ()
+    action_probs: tuple[float, ...] = ()
+    ranking: tuple[Any, ...] = ()
     previous: str = ""
     text_sha256: str = ""
 
@@ -104,4 +137,4 @@ class FeedbackRow(msgspec.Struct, tag="feedback", tag_field="kind"):
     text_sha256: str = ""
 
 
-Row = DecisionRow | CascadeRow | FeedbackRow
+Row = DecisionRow | ShadowRow | CascadeRow | FeedbackRow

@@ -33,6 +33,8 @@ _COUNTERS: Final = (
      ("budget",)),
     ("router_budget_cheapest", "Requests sent to the cheapest for a budget that is spent",
      "budget_cheapest", ("budget",)),
+    ("router_experiment", "Requests of the experiment by arm, shadows by outcome", "experiment",
+     ("outcome",)),
     ("router_loads", "Routers put in service", "loads", ()),
     ("router_load_failures", "Attempts to load that failed", "load_failures", ()),
 )  # fmt: skip
@@ -119,8 +121,8 @@ class Families:
         info = GaugeMetricFamily(
             "router_info", "The router in service", labels=("name", "version", "bundle_id")
         )
-        if s.router is not None:
-            info.add_metric(s.router, 1.0)
+        for router in dict.fromkeys(s.routers):
+            info.add_metric(router, 1.0)
         yield info
 
     def _labelled(self) -> Iterator[Any]:

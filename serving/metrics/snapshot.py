@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -48,7 +48,7 @@ class Snapshot(msgspec.Struct, kw_only=True):
     gauges: Counts = {}
     labelled: dict[str, Counts] = {}
     beats: dict[str, Beat] = {}
-    router: tuple[str, str, str] | None = None
+    routers: tuple[tuple[str, str, str], ...] = ()
 
     def add_ended(self, other: Snapshot) -> None:
         """Add a worker's counters alone: it has ended."""
@@ -86,7 +86,7 @@ class Snapshot(msgspec.Struct, kw_only=True):
 
 def snapshot(
     telemetry: Telemetry,
-    loader: Loader,
+    loaders: Sequence[Loader],
     log: DecisionLog | None,
     heartbeats: Iterable[Heartbeat],
     control: Control,
@@ -105,19 +105,20 @@ def snapshot(
         "realised_n": {name: total[1] for name, total in telemetry.realised.items()},
         "stage_seconds": {name: total[0] for name, total in telemetry.stages.items()},
         "stage_n": {name: total[1] for name, total in telemetry.stages.items()},
-        "loads": {"": loader.swaps},
-        "load_failures": {"": loader.failures},
+        "loads": {"": sum(loader.swaps for loader in loaders)},
+        "load_failures": {"": sum(loader.failures for loader in loaders)},
+        "experiment": dict(telemetry.experiment),
         "health_reports": {key(*labels): n for labels, n in control.health.reports.items()},
         "breaker_opened": {name: b.opened for name, b in control.health.breakers.items()},
         "budget_refused": dict(control.budgets.refused),
         "budget_cheapest": dict(control.budgets.cheapest),
     }
-    gauges: Counts = {"reload_failing": float(loader.error is not None)}
+    gauges: Counts = {"reload_failing": float(any(loader.error is not None for loader in loaders))}
     if log is not None:
         outcomes = {"written": log.written, "dropped": log.dropped, "failed": log.failed}
         counters["log_rows"] = dict(outcomes)
         gauges |= {"waiting_rows": log.waiting_rows, "waiting_bytes": log.waiting_bytes}
-    router = loader.current
+    routers = [loader.current for loader in loaders if loader.current is not None]
     return Snapshot(
         pid=os.getpid(),
         counters=counters,
@@ -129,9 +130,10 @@ def snapshot(
             beat.name.replace(" ", "_"): Beat(beat.age_s, beat.problem is not None, beat.failures)
             for beat in heartbeats
         },
-        router=None
-        if router is None
-        else (router.name.name, router.name.version, router.runtime.manifest.bundle_id),
+        routers=tuple(
+            (router.name.name, router.name.version, router.runtime.manifest.bundle_id)
+            for router in routers
+        ),
     )
 
 

@@ -193,7 +193,7 @@ def test_the_route_endpoint(bundle: Path, policy: Mapping[str, Any], expected: l
 def test_the_batch_endpoint(bundle: Path, policy: Mapping[str, Any], expected: list[Any]) -> None:
     able = [i for i, result in enumerate(expected) if not isinstance(result, str)]
     service = a_service(bundle, policy)
-    answer = over_http(service.route_batch, {"requests": [REQUESTS[i] for i in able]})
+    answer = over_http(service.batches.route, {"requests": [REQUESTS[i] for i in able]})
     got = [(row["candidate"], pytest.approx(row["propensity"])) for row in answer.decisions]
     assert got == [expected[i] for i in able]
 

@@ -19,6 +19,7 @@ from router_ml.types.failures import bare, status_word
 DECISIONS: Final = "decisions"
 TORN: Final = "torn_line"
 CASCADE: Final = "cascade_step"
+SHADOW: Final = "shadow_decision"
 FILES: Final = "decisions-*.jsonl*"
 _NOWHERE: Final = ("answer", "status", "input_tokens", "output_tokens", "cost_usd", "latency_ms")
 _FIELDS: Final[Fields] = {
@@ -65,6 +66,8 @@ def _decision(record: Record, kind: Any, file: Path) -> dict[str, Any]:
             row["exclusion"] = TORN
     elif kind == "cascade":
         row["exclusion"] = CASCADE
+    elif kind == "shadow":
+        row["exclusion"] = SHADOW
     elif kind != "decision":
         row |= {"problem": "unknown_kind", "detail": f"kind is {kind!r}", "raw": record.text}
     else:
@@ -93,7 +96,8 @@ def _offered(values: Mapping[str, Any]) -> tuple[list[str], list[float]]:
     if not names or probs is None or len(names) != len(probs):
         raise UnreadableError("expected candidates and as many action_probs")
     ranked = {line["candidate"] for line in values.get("ranking") or ()} or set(names)
-    pairs = [pair for pair in zip(names, probs, strict=True) if pair[0] in ranked]
+    # Of an experiment's two arms, one ranked what the other may have chosen.
+    pairs = [(name, p) for name, p in zip(names, probs, strict=True) if name in ranked or p > 0.0]
     return [name for name, _ in pairs], [prob for _, prob in pairs]
 
 
