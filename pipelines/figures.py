@@ -89,6 +89,66 @@ def cost_quality(
     return figure
 
 
+def contest(
+    points: Points,
+    routers: Mapping[str, Sequence[tuple[Estimate, Estimate]]],
+    *,
+    zero_router: Curve,
+    baseline: str,
+    oracle: tuple[Estimate, Estimate] | None = None,
+    title: str = "Quality against cost, on prompts not learned from",
+) -> Figure:
+    """Several routers at every budget, against constants, their hull and a baseline.
+
+    Parameters
+    ----------
+    points : (quality, cost_usd) of constants, and of ``today``
+    routers : (quality, cost_usd) of each operating point, by router
+    zero_router : hull of the constants
+    baseline : of ``points``, drawn through the figure
+    oracle : (quality, cost_usd), optional
+    """
+    figure = Figure(figsize=(8.0, 5.0), layout="tight")
+    axes = figure.add_subplot()
+    for name, (q, c) in points.items():
+        _cross(axes, q, c, color=TODAY if name == "today" else MUTED)
+    cost = [c.value for _, c in points.values()]
+    if zero_router.hull().cost_usd[0] > 0.0:
+        axes.set_xscale("log")
+        spend = np.geomspace(zero_router.hull().cost_usd[0], max(cost), 200)
+    else:
+        spend = np.linspace(0.0, max(cost), 200)
+    hull = [zero_router.quality_at_cost(usd) for usd in spend]
+    axes.plot(spend * THOUSAND, hull, color=BASELINE, lw=1.2, ls="--", label="hull of constants")
+    for colour, (name, found) in zip(_cycle(len(routers)), routers.items(), strict=True):
+        line = sorted(found, key=lambda point: point[1].value)
+        x = np.array([c.value for _, c in line]) * THOUSAND
+        axes.fill_between(
+            x, [q.low for q, _ in line], [q.high for q, _ in line], color=colour, alpha=0.12, lw=0
+        )
+        axes.plot(x, [q.value for q, _ in line], "o-", color=colour, ms=3, lw=1.4, label=name)
+    quality, price = points[baseline]
+    for draw, at in ((axes.axhline, quality.value), (axes.axvline, price.value * THOUSAND)):
+        draw(at, color=TODAY if baseline == "today" else INK, lw=0.7, ls=":")
+    labels = [(name, c.value * THOUSAND, q.value) for name, (q, c) in points.items()]
+    if oracle is not None:
+        q, c = oracle
+        axes.scatter([c.value * THOUSAND], [q.value], marker="*", s=140, color=ORACLE, zorder=4)
+        labels.append(("oracle", c.value * THOUSAND, q.value))
+    axes.set_xlabel("mean cost, US dollars per 1,000 requests")
+    axes.set_ylabel("mean quality")
+    axes.legend(loc="lower right", frameon=False, fontsize=8)
+    _finish(axes, title)
+    _label_apart(axes, labels, {"oracle": ORACLE, "today": TODAY})
+    return figure
+
+
+def _cycle(n: int) -> list[str]:
+    """Colours of n lines, told apart also by who sees few of them (Okabe and Ito)."""
+    palette = (ROUTER, "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+    return [palette[i % len(palette)] for i in range(n)]
+
+
 def _cross(axes: Axes, quality: Estimate, cost_usd: Estimate, *, color: str) -> None:
     """A point with its intervals."""
     x, y = cost_usd.value * THOUSAND, quality.value

@@ -12,14 +12,17 @@ from typing import TYPE_CHECKING, Any, Final
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from pipelines.api.comparison import Comparison, compare
     from pipelines.api.evaluation import Evaluation, evaluate
     from pipelines.api.explanation import Explanation
     from pipelines.api.fitting import fit, fit_scores, load
     from pipelines.api.log import Log, inspect, read_log
     from pipelines.api.policies import Budget
     from pipelines.api.registry import Registered, promote, rollback
+    from pipelines.api.regressor import QualityRegressor
     from pipelines.api.router import Router
     from pipelines.api.samples import sample, sample_log, sample_scores
+    from pipelines.api.scores import read_scores
     from router_ml.policies.constant import ConstantPolicy as Constant
     from router_ml.policies.cost_aware import CostAwarePolicy as CostAware
     from router_ml.policies.exploration import BoltzmannPolicy as Boltzmann
@@ -31,6 +34,7 @@ _POLICIES: Final = "router_ml.policies."
 _HOMES: Final[dict[str, str]] = {
     "Boltzmann": f"{_POLICIES}exploration:BoltzmannPolicy",
     "Budget": f"{_API}policies:Budget",
+    "Comparison": f"{_API}comparison:Comparison",
     "Constant": f"{_POLICIES}constant:ConstantPolicy",
     "CostAware": f"{_POLICIES}cost_aware:CostAwarePolicy",
     "EpsilonGreedy": f"{_POLICIES}exploration:EpsilonGreedyPolicy",
@@ -38,8 +42,10 @@ _HOMES: Final[dict[str, str]] = {
     "Explanation": f"{_API}explanation:Explanation",
     "Log": f"{_API}log:Log",
     "QualityFloor": f"{_POLICIES}quality_floor:QualityFloorPolicy",
+    "QualityRegressor": f"{_API}regressor:QualityRegressor",
     "Registered": f"{_API}registry:Registered",
     "Router": f"{_API}router:Router",
+    "compare": f"{_API}comparison:compare",
     "evaluate": f"{_API}evaluation:evaluate",
     "fit": f"{_API}fitting:fit",
     "fit_scores": f"{_API}fitting:fit_scores",
@@ -47,6 +53,7 @@ _HOMES: Final[dict[str, str]] = {
     "load": f"{_API}fitting:load",
     "promote": f"{_API}registry:promote",
     "read_log": f"{_API}log:read_log",
+    "read_scores": f"{_API}scores:read_scores",
     "rollback": f"{_API}registry:rollback",
     "sample": f"{_API}samples:sample",
     "sample_log": f"{_API}samples:sample_log",
@@ -57,6 +64,7 @@ _HOMES: Final[dict[str, str]] = {
 __all__ = [
     "Boltzmann",
     "Budget",
+    "Comparison",
     "Constant",
     "CostAware",
     "EpsilonGreedy",
@@ -64,8 +72,10 @@ __all__ = [
     "Explanation",
     "Log",
     "QualityFloor",
+    "QualityRegressor",
     "Registered",
     "Router",
+    "compare",
     "evaluate",
     "fit",
     "fit_scores",
@@ -73,6 +83,7 @@ __all__ = [
     "load",
     "promote",
     "read_log",
+    "read_scores",
     "rollback",
     "sample",
     "sample_log",

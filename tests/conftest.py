@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,20 +10,6 @@ import pytest
 from router_ml.data.synthetic_log import write_world
 
 REPOSITORY = Path(__file__).parents[1]
-
-
-@pytest.fixture(scope="session")
-def encoder_cache() -> Path:
-    """The repository's own cache, with the default encoder distilled once (half a minute)."""
-    cache = REPOSITORY / ".cache"
-    # In a process of its own: distillation imports torch and transformers, whose warnings are
-    # theirs, and tests take every warning for an error.
-    code = (
-        "from pathlib import Path; from pipelines.encoders import get_encoder; "
-        f"get_encoder(cache=Path({str(cache)!r}))"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
-    return cache
 
 
 @pytest.fixture(scope="session")

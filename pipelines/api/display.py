@@ -7,6 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from pipelines.api.comparison import Comparison
     from pipelines.api.evaluation import Evaluation
     from pipelines.api.explanation import Explanation
     from pipelines.api.log import Log
@@ -159,6 +160,41 @@ def evaluation_html(evaluation: Evaluation) -> str:
         line(evaluation.verdict),
         table(columns, rows),
     )
+
+
+def comparison_html(comparison: Comparison) -> str:
+    """Gain over the hull by estimator, and the table at three budgets."""
+    summary = [
+        (
+            str(row["method"]),
+            interval(row, "hull_gain", 2, 100.0),
+            interval(row, "hull_gain_worst", 2, 100.0),
+            interval(row, "lead", 2, 100.0) if "lead" in row else "–",
+        )
+        for row in comparison.summary.to_dict("records")
+    ]
+    rows = [
+        (
+            _at_budget(row),
+            interval(row, "quality", 3),
+            interval(row, "cost_usd", 3, 1e3),
+            interval(row, "today_difference", 1, 100.0),
+            "yes" if row["judged"] else f"no: {row['unsupported']:.0%} unsupported",
+        )
+        for row in comparison.table((0.1, 0.25, 0.5)).to_dict("records")
+    ]
+    basis = "every outcome known" if comparison.known else "doubly robust, from the log"
+    return block(
+        head(f"{len(comparison.contest.truth):,} rows, {basis}; none judged by what learned it"),
+        table(("estimator", "above hull, points", "at its worst budget", "behind the first"),
+              summary),
+        table(("policy", "quality", "$ per 1,000", "against today, points", "judged"), rows),
+    )  # fmt: skip
+
+
+def _at_budget(row: Mapping[Any, Any]) -> str:
+    budget = row["budget"]
+    return str(row["method"]) if budget != budget else f"{row['method']}, budget {budget:.0%}"
 
 
 def interval(row: Mapping[Any, Any], name: str, digits: int, scale: float = 1.0) -> str:

@@ -131,7 +131,7 @@ def evaluate(
     >>> import router_ml as rm
     >>> router = rm.fit(rm.sample_log(), estimator="linear")
     >>> rm.evaluate(router).table()["policy"].tolist()
-    ['today', 'atlas-nano', 'atlas-medium', 'delta-max', 'random', 'router', 'hull']
+    ['today', 'atlas-medium', 'atlas-nano', 'delta-max', 'random', 'router', 'hull']
     """
     if router.unavailable:
         raise ConfigError("an outage is not evaluated; see router.traffic(log)")

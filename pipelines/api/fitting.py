@@ -61,7 +61,7 @@ def fit(
     >>> import router_ml as rm
     >>> router = rm.fit(rm.sample_log(), estimator="linear", policy=rm.Budget(cost_share=0.5))
     >>> router.candidates.names
-    ('atlas-nano', 'atlas-medium', 'delta-max')
+    ('atlas-medium', 'atlas-nano', 'delta-max')
     """
     log = as_log(log)
     keep = Workspace(output)
@@ -115,11 +115,11 @@ def fit_scores(
     Examples
     --------
     >>> import router_ml as rm
-    >>> table = rm.sample_scores()
-    >>> router = rm.fit_scores(table["prompt"], table.filter(like="atlas"),
-    ...     {"atlas-nano": 0.00004, "atlas-medium": 0.0002}, estimator="linear")
+    >>> table, names = rm.sample_scores(), ["atlas-nano", "delta-max"]
+    >>> router = rm.fit_scores(table["prompt"], table[names],
+    ...     {"atlas-nano": 0.00005, "delta-max": 0.0023}, estimator="linear")
     >>> router.predict(["Prove it rigorously."])["candidate"].tolist()
-    ['atlas-nano', 'atlas-medium']
+    ['atlas-nano', 'delta-max']
     """
     keep = Workspace(output)
     with bars():

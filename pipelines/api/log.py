@@ -43,9 +43,9 @@ class Log:
     >>> log = rm.read_log(rm.sample("export.csv"), mapping=rm.sample("mapping.yaml"),
     ...     labels=[rm.sample("thumbs.csv")], prices=rm.sample("prices.csv"))
     >>> len(log), log.candidates.names
-    (400, ('atlas-nano', 'atlas-medium', 'delta-max'))
+    (750, ('atlas-medium', 'atlas-nano', 'delta-max'))
     >>> log.coverage[["candidate", "requests", "labelled"]].head(1).to_dict("records")
-    [{'candidate': 'atlas-nano', 'requests': 130, 'labelled': 76}]
+    [{'candidate': 'atlas-medium', 'requests': 259, 'labelled': 157}]
     """
 
     def __init__(self, folder: Path | str, *, matrix: Path | str | None = None) -> None:

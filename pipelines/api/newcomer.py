@@ -11,6 +11,7 @@ import pandas as pd
 
 from pipelines.api.log import Log
 from pipelines.api.sources import price_pair
+from pipelines.api.specs import AnyEstimator, estimator_spec
 from pipelines.api.workspace import Workspace, bars
 from pipelines.artifacts import JoinedFolder, TrainedFolder
 from pipelines.config import JoinConfig
@@ -30,8 +31,9 @@ _KEPT: Final = ("encoder", "encoder_model", "dims", "max_tokens", "quality", "le
 def with_newcomer(
     router: Router,
     name: str,
-    labels: pd.DataFrame,
+    labels: pd.DataFrame | None,
     price: tuple[float, float],
+    card: tuple[float, float] | None,
     log: Log,
     options: Mapping[str, Any],
 ) -> Router:
@@ -48,7 +50,7 @@ def with_newcomer(
         config = read_yaml(TrainedFolder(router.trained).config)
     known = {key: config[key] for key in _KEPT if config.get(key) is not None}
     known |= options
-    estimator = known.pop("quality", "stacked")
+    estimator = _pooled(known.pop("quality", {"name": "stacked"}), name, card)
     policy = router.asked if router.asked is not None else known.get("policy")
     known.pop("policy", None)
     return fit(
@@ -60,14 +62,26 @@ def with_newcomer(
     )
 
 
-def extended(log: Log, name: str, labels: pd.DataFrame, price: tuple[float, float]) -> Log:
+def _pooled(estimator: AnyEstimator, name: str, card: tuple[float, float] | None) -> dict[str, Any]:
+    """The router's estimator with the newcomer as a mixture of the candidates that it knows."""
+    spec = estimator_spec(estimator)
+    pooled: dict[str, Any] = spec if spec["name"] == "pooled" else {"name": "pooled", "base": spec}
+    cards = {**(pooled.get("card") or {}), **({} if card is None else {name: card})}
+    return {
+        **pooled,
+        "newcomers": [*pooled.get("newcomers", ()), name],
+        **({"card": cards} if cards else {}),
+    }
+
+
+def extended(log: Log, name: str, labels: pd.DataFrame | None, price: tuple[float, float]) -> Log:
     """A log with further answers of a candidate that it may not know; rows as they are otherwise.
 
     Parameters
     ----------
     labels : a row an answer: ``prompt`` (text, or chat messages) and ``quality`` in [0, 1];
         ``input_tokens``, ``output_tokens`` and ``latency_ms`` where they are known. Without output
-        tokens those of the log's mean answer are taken
+        tokens those of the log's mean answer are taken; ``None``: only its price is known
     price : (input, output), US dollars per million tokens
 
     Raises
@@ -75,11 +89,13 @@ def extended(log: Log, name: str, labels: pd.DataFrame, price: tuple[float, floa
     SchemaError
         If a column is missing, or a quality is not in [0, 1].
     """
-    _check(name, labels)
     keep = Workspace()
-    requests, rated = _rows(log, name, labels)
-    requests.to_parquet(keep.path / "requests.parquet")
-    rated.to_parquet(keep.path / "labels.parquet")
+    new: dict[str, tuple[str, ...]] = {"requests": (), "labels": ()}
+    if labels is not None:
+        _check(name, labels)
+        for part, frame in zip(new, _rows(log, name, labels), strict=True):
+            frame.to_parquet(keep.path / f"{part}.parquet")
+            new[part] = (str(keep.path / f"{part}.parquet"),)
     first, second = price_pair(name, price)
     frame = pd.DataFrame({"candidate": [name], "input_usd_per_mtok": first,
                           "output_usd_per_mtok": second})  # fmt: skip
@@ -93,8 +109,8 @@ def extended(log: Log, name: str, labels: pd.DataFrame, price: tuple[float, floa
         JoinConfig,
         overrides={
             **kept,
-            "requests": (str(there.outcomes), str(keep.path / "requests.parquet")),
-            "labels": (str(keep.path / "former_labels.parquet"), str(keep.path / "labels.parquet")),
+            "requests": (str(there.outcomes), *new["requests"]),
+            "labels": (str(keep.path / "former_labels.parquet"), *new["labels"]),
             "prices": (str(there.prices), str(keep.path / "prices.parquet")),
             "exclude": (),
             "check_costs": "report",

@@ -62,10 +62,10 @@ class Router:
     --------
     >>> import router_ml as rm
     >>> router = rm.fit(rm.sample_log(), estimator="linear")
-    >>> router.route("Basic hints on dough will do.").candidate
-    'atlas-nano'
-    >>> router.without("atlas-nano").route("Basic hints on dough will do.").candidate
+    >>> router.without("delta-max", "atlas-nano").route("Basic hints on dough will do.").candidate
     'atlas-medium'
+    >>> router.predict(["Basic hints will do.", "Prove it rigorously."])["chosen"].sum()
+    np.int64(2)
     """
 
     def __init__(
@@ -306,19 +306,26 @@ class Router:
         self,
         name: str,
         *,
-        labels: pd.DataFrame,
         price: tuple[float, float],
+        labels: pd.DataFrame | None = None,
+        card: tuple[float, float] | None = None,
         log: Log | Path | str | None = None,
         **options: Any,
     ) -> Router:
-        """A router that knows one more candidate, learned again with a few outcomes of it.
+        """A router that knows one more candidate, learned again with what is known of it.
+
+        It is taken for a mixture of the candidates that are there, those of a similar price first;
+        its own outcomes outweigh that as they come
+        (:class:`router_ml.estimators.pooled.PooledQuality`).
 
         Parameters
         ----------
         name : of the new candidate
         labels : its outcomes, a row an answer: ``prompt`` (text, or chat messages) and ``quality``
-            in [0, 1]; ``input_tokens``, ``output_tokens`` and ``latency_ms`` where they are known
+            in [0, 1]; ``input_tokens``, ``output_tokens`` and ``latency_ms`` where they are known.
+            Default: none
         price : (input, output), US dollars per million tokens
+        card : mean quality that is believed of it beforehand, and its standard error, optional
         log : that the router was learned from, for one that was loaded
         options : further keys of the training
 
@@ -328,10 +335,20 @@ class Router:
             If the router's log is not known, or there is such a candidate already.
         SchemaError
             If ``labels`` lacks a column, or a quality is not in [0, 1].
+
+        Examples
+        --------
+        >>> import router_ml as rm
+        >>> router = rm.fit(rm.sample_log(), estimator="linear")
+        >>> few = rm.sample_scores()[["prompt", "delta-max"]].head(100)
+        >>> few = few.rename(columns={"delta-max": "quality"})
+        >>> wider = router.add_candidate("new-model", labels=few, price=(1.0, 3.0))
+        >>> wider.candidates.names
+        ('atlas-medium', 'atlas-nano', 'delta-max', 'new-model')
         """
         from pipelines.api.newcomer import with_newcomer
 
-        return with_newcomer(self, name, labels, price, self._log(log), options)
+        return with_newcomer(self, name, labels, price, card, self._log(log), options)
 
     @cached_property
     def held_out(self) -> HeldOut | None:

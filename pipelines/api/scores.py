@@ -11,6 +11,7 @@ import orjson
 import pandas as pd
 
 from pipelines.api.log import Log
+from pipelines.api.workspace import Workspace
 from pipelines.config import JoinConfig
 from router_ml.errors import SchemaError
 from router_ml.features.query import parse_query, query_id
@@ -31,8 +32,8 @@ def read_scores(
     scores: pd.DataFrame,
     costs: Costs,
     *,
-    output: Path | str,
     test_share: float = 0.2,
+    output: Path | str | None = None,
 ) -> Log:
     """The log that a table of scores is: every known cell a request, chosen at random.
 
@@ -41,20 +42,28 @@ def read_scores(
     prompts : n texts, or chat messages each
     scores : shape (n, K), a column a candidate, in [0, 1], NaN where unknown
     costs : US dollars: shape (n, K), or one mean a candidate
-    output : folder to write the join to
     test_share : share of the prompts that is kept for judging, in [0, 1)
+    output : folder to write the join to; default: a temporary one
 
     Raises
     ------
     SchemaError
         If shapes or candidates disagree, a score is not in [0, 1], or a cost is not >= 0.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import router_ml as rm
+    >>> scores = pd.DataFrame({"small": [1.0, 0.0], "large": [1.0, 1.0]})
+    >>> rm.read_scores(["Add 2 and 3.", "Prove it."], scores, {"small": 0.001, "large": 0.01})
+    Log(4 requests, 4 labelled, 2 candidates, $0.02)
     """
     names = tuple(map(str, scores.columns))
     quality = _checked_scores(prompts, scores)
     cost_usd = _checked_costs(costs, scores, names)
     row, column = np.nonzero(np.isfinite(quality))
-    work = Path(output)
-    work.mkdir(parents=True, exist_ok=True)
+    keep = Workspace(output)
+    work = keep.path
     texts = list(prompts)
     plain = [isinstance(text, str) for text in texts]
     ids = [f"row-{i:06d}-{names[k]}" for i, k in zip(row, column, strict=True)]
@@ -86,7 +95,7 @@ def read_scores(
     if np.isfinite(quality).all():
         matrix = work / "scores.matrix.parquet"
         _write_matrix(matrix, texts, names, quality, cost_usd)
-    return Log.join(
+    log = Log.join(
         JoinConfig(
             requests=(str(work / "scores.requests.parquet"),),
             labels=(str(work / "scores.labels.parquet"),),
@@ -97,6 +106,8 @@ def read_scores(
         ),
         matrix=matrix,
     )
+    log.kept = (keep,)
+    return log
 
 
 def _checked_scores(prompts: Prompts, scores: pd.DataFrame) -> FloatArray:

@@ -11,7 +11,6 @@ import numpy as np
 import orjson
 
 from pipelines.benchmarks.baselines import ClusterTable
-from pipelines.benchmarks.decisions import Played, play_budgets
 from pipelines.benchmarks.workloads import MIX, Split, cross_validation, read_workload
 from pipelines.console import progress
 from pipelines.encoders import get_encoder
@@ -23,6 +22,7 @@ from router_ml.estimators.specs import Spec, as_estimator
 from router_ml.evaluation.hull import Hull
 from router_ml.evaluation.intervals import Estimate, simultaneous_means
 from router_ml.features.featurizer import Featurizer
+from router_ml.learning.decisions import Played, play_budgets
 from router_ml.types.arrays import BoolArray, FloatArray, IntArray
 from router_ml.types.predictions import Predictions
 from router_ml.types.queries import QueryBatch

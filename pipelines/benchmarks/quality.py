@@ -17,13 +17,6 @@ from typing import Any, Final, Self
 import numpy as np
 
 from pipelines.benchmarks.baselines import BASELINES, Baseline
-from pipelines.benchmarks.decisions import (
-    Played,
-    budget_metrics,
-    full_training_set,
-    leads,
-    play,
-)
 from pipelines.benchmarks.kept import described, kept
 from pipelines.benchmarks.quality_figures import draw, draw_learning_curve
 from pipelines.benchmarks.workloads import (
@@ -63,6 +56,13 @@ from router_ml.export.router import load_heads
 from router_ml.features.encoder import Encoder
 from router_ml.features.featurizer import Featurizer
 from router_ml.features.lexical import lexical_features
+from router_ml.learning.decisions import (
+    Played,
+    budget_metrics,
+    full_training_set,
+    leads,
+    play,
+)
 from router_ml.learning.training_set import TrainingSet
 from router_ml.runtime.inputs import graph_inputs
 from router_ml.runtime.session import open_session

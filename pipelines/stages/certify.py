@@ -19,6 +19,7 @@ from router_ml.data.outcomes import TrainingTable, all_candidates, read_outcomes
 from router_ml.errors import ConfigError, DataError
 from router_ml.evaluation.guarantee import Certificate, certify
 from router_ml.evaluation.off_policy.constants import best_logged
+from router_ml.evaluation.off_policy.estimators import constant_rows
 from router_ml.evaluation.off_policy.log_feedback import feedback, largest_weight
 from router_ml.evaluation.off_policy.propensities import with_propensities
 from router_ml.policies.base import Policy
@@ -157,12 +158,7 @@ def _on_log(config: CertifyConfig, runtime: Runtime, table: TrainingTable) -> Ca
     quality, _ = feedback(table, estimate=True)
     _, first, code = np.unique(np.array(table.query_id), return_index=True, return_inverse=True)
     predictions = score(runtime, tuple(table.queries[i] for i in first)).take(code)
-    # Row values of DR for every constant; any policy's are their mean under its probabilities.
-    rows = np.clip(predictions.quality.astype(float), 0.0, 1.0)
-    mine = np.flatnonzero(quality.action < rows.shape[1])
-    served = (mine, quality.action[mine])
-    weight = (quality.labelled / (quality.propensity * quality.label_prob))[mine]
-    rows[served] += weight * (quality.filled[mine] - rows[served])
+    rows = constant_rows(quality, np.clip(predictions.quality.astype(float), 0.0, 1.0))
     return Calibration(
         predictions=predictions,
         quality=rows,

@@ -133,6 +133,30 @@ def effective_sample_size(weights: FloatArray) -> float:
     return float(np.sum(weights)) ** 2 / square if square > 0 else 0.0
 
 
+def constant_rows(log: LoggedFeedback, predicted: FloatArray) -> FloatArray:
+    r"""DR row values of every constant, shape (n, K): any policy's are their mean under it.
+
+    .. math:: \hat q_{ik} + 1[a_i = k] \frac{l_i}{p_i e_i} (y_i - \hat q_{ik})
+
+    Parameters
+    ----------
+    predicted : float array, shape (n, K), cross-fitted; a column that the log never chose, or a
+        choice that has no column, is left as predicted
+
+    Examples
+    --------
+    >>> log = LoggedFeedback(np.array([0, 1]), np.array([0.5, 0.5]), np.array([1.0, 0.0]))
+    >>> constant_rows(log, np.full((2, 2), 0.5)).tolist()
+    [[1.5, 0.5], [0.5, -0.5]]
+    """
+    rows = predicted.astype(float)
+    mine = np.flatnonzero((log.action >= 0) & (log.action < rows.shape[1]))
+    served = (mine, log.action[mine])
+    weight = (log.labelled / (log.propensity * log.label_prob))[mine]
+    rows[served] += weight * (log.filled[mine] - rows[served])
+    return rows
+
+
 def direct_method(
     log: LoggedFeedback, action_probs: FloatArray, predicted: FloatArray
 ) -> RowValues:

@@ -27,9 +27,11 @@ from router_ml.types.predictions import Predictions
 from router_ml.types.queries import QueryBatch
 
 INNER_FOLDS: Final = 4
-REPORTED: Final = (0.05, 0.06, 0.12, 0.25, 0.5, 1.0)
+REPORTED: Final = (0.05, 0.06, 0.1, 0.12, 0.25, 0.5, 1.0)
 SHARES: Final[FloatArray] = np.unique(np.append(HULL_SHARES, REPORTED))
 """Budgets that are played: those of ``hull_gain``, and round ones to be reported."""
+OnPolicy = Callable[[float, FloatArray], None]
+"""Told a budget, as a share, and the action probabilities that it came to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,7 @@ def play(
     batch: QueryBatch,
     *,
     floored: bool,
+    on_policy: OnPolicy | None = None,
 ) -> tuple[Estimator, Predictions, Played]:
     """Fit, solve every budget on the training rows, and play it on the test rows.
 
@@ -105,6 +108,7 @@ def play(
     quality : unfitted
     truth, batch : of the test rows
     floored : whether budgets have the hull as a floor
+    on_policy : told every budget's action probabilities on the test rows, shape (n, K)
 
     Returns
     -------
@@ -130,6 +134,7 @@ def play(
         hull=hull,
         reference_usd=reference,
         evidence=known if floored else None,
+        on_policy=on_policy,
     )
     return router.quality, outside, played
 
@@ -143,6 +148,7 @@ def play_budgets(
     hull: Hull,
     reference_usd: float,
     evidence: Evidence | None = None,
+    on_policy: OnPolicy | None = None,
 ) -> Played:
     """Solve every budget on predictions of the training rows, and play it on the test rows.
 
@@ -153,18 +159,18 @@ def play_budgets(
     hull : constants of the training rows
     reference_usd : what the best constant costs there; budgets are shares of it
     evidence : of the training rows, for floors
+    on_policy : told every budget's action probabilities on the test rows, shape (n, K)
     """
     budgets = [share * reference_usd for share in SHARES]
     # Where no candidate is so cheap, the cheapest vertex.
     cheapest = constant_probs(len(truth), len(candidates), int(hull.vertices[0]))
-    gains = [
-        hull.gain(
-            cheapest if policy is None else policy.action_probs(outside, candidates),
-            truth.quality,
-            truth.cost_usd,
-        )
-        for policy in solve_budgets(inside, candidates, budgets, evidence)
-    ]
+    gains = []
+    policies = solve_budgets(inside, candidates, budgets, evidence)
+    for share, policy in zip(SHARES.tolist(), policies, strict=True):
+        probs = cheapest if policy is None else policy.action_probs(outside, candidates)
+        if on_policy is not None:
+            on_policy(share, probs)
+        gains.append(hull.gain(probs, truth.quality, truth.cost_usd))
     return Played.of(gains)
 
 

@@ -6,14 +6,6 @@ import numpy as np
 import pytest
 
 from pipelines.benchmarks.baselines import BASELINES, Baseline, ClusterTable
-from pipelines.benchmarks.decisions import (
-    SHARES,
-    Played,
-    budget_metrics,
-    full_training_set,
-    leads,
-    play,
-)
 from router_ml.checks.examples import example_batch, example_candidates, example_labels
 from router_ml.data.full_information import FullInformation
 from router_ml.errors import ConfigError
@@ -21,6 +13,14 @@ from router_ml.estimators.base import State
 from router_ml.estimators.constant import ConstantEstimator
 from router_ml.estimators.extra_trees import ExtraTreesEstimator
 from router_ml.features.query import Query
+from router_ml.learning.decisions import (
+    SHARES,
+    Played,
+    budget_metrics,
+    full_training_set,
+    leads,
+    play,
+)
 
 N = 240
 TABLE = example_candidates(3)

@@ -1,0 +1,362 @@
+"""Estimators side by side: what each would earn at every budget, beside today and the hull."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from pipelines import figures
+from pipelines.api import display
+from pipelines.api.log import Log, as_log
+from pipelines.api.scores import is_scores
+from pipelines.api.specs import AnyEstimator, named_specs
+from pipelines.api.workspace import bars, cache_folder
+from pipelines.console import progress
+from pipelines.encoders import get_encoder
+from router_ml.data.outcomes import to_matrices
+from router_ml.errors import ConfigError
+from router_ml.estimators.registry import make_estimator
+from router_ml.evaluation.curves import zero_router
+from router_ml.evaluation.hull import Hull, hull_gain
+from router_ml.evaluation.intervals import Estimate, bootstrap_mean
+from router_ml.evaluation.off_policy.today import TODAY
+from router_ml.evaluation.today_on_matrix import today_on_matrix
+from router_ml.learning.contest import Contest, Entry, enter, groups_of, joined
+from router_ml.learning.decisions import SHARES, leads
+from router_ml.learning.training_set import training_set
+from router_ml.types.arrays import FloatArray, IntArray
+
+BUDGETS: Final = (0.05, 0.1, 0.25, 0.5, 1.0)
+"""Budgets of a table, as shares of what the best constant costs."""
+MAX_UNSUPPORTED: Final = 0.05
+HULL: Final = "hull"
+ORACLE: Final = "oracle"
+_RESAMPLES: Final = 1_000
+
+
+class Comparison:
+    """What :func:`compare` found; every row was judged by routers that had not seen its prompt.
+
+    Parameters
+    ----------
+    contest : rows and their outcomes
+    entries : by estimator
+    """
+
+    def __init__(self, contest: Contest, entries: Mapping[str, Entry]) -> None:
+        self.contest = contest
+        self.entries = dict(entries)
+
+    @property
+    def known(self) -> bool:
+        """Whether every outcome was seen; else they are doubly robust estimates from the log."""
+        return self.contest.known
+
+    def table(self, budgets: Sequence[float] = BUDGETS) -> pd.DataFrame:
+        """A row for every constant, today, hull and oracle, and for each estimator and budget.
+
+        Parameters
+        ----------
+        budgets : shares of what the best constant costs; the nearest that was played is taken
+
+        Returns
+        -------
+        Columns: ``method``; ``kind`` (``constant``, ``today``, ``hull``, ``oracle``,
+        ``estimator``); ``budget``, NaN where there is none; ``quality``; ``cost_usd``, dollars a
+        request; ``hull_gain``, quality above what constants reach at the same cost;
+        ``today_difference``, quality less today's; each with ``_low`` and ``_high``, its 95 %
+        interval, all from the same rows; ``unsupported``, the share of requests that go where the
+        log says too little: rows above 5 % are not to be leaned on, and ``judged`` is false
+        """
+        return pd.DataFrame([self._row(*policy) for policy in self._policies(budgets)])
+
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """A row an estimator, the best first.
+
+        Columns: ``method``; ``hull_gain``, the mean over budgets of quality above the hull, and
+        ``hull_gain_worst``, that of the worst budget; ``lead``, by how much the first is ahead of
+        it in ``hull_gain``, paired and simultaneous over estimators; with intervals
+        """
+        groups = groups_of(self.contest)
+        gains = {name: entry.played.gains for name, entry in self.entries.items()}
+        order = sorted(gains, key=lambda name: -float(gains[name].mean()))
+        apart = leads({name: g.mean(axis=1) for name, g in gains.items()}, order[0], groups)
+        rows = []
+        for name in order:
+            row: dict[str, Any] = {"method": name}
+            found = {**hull_gain(gains[name], groups)}
+            if name in apart:
+                found["lead"] = apart[name]
+            for metric, estimate in found.items():
+                row |= _spread(metric, estimate)
+            rows.append(row)
+        return pd.DataFrame(rows)
+
+    @property
+    def best(self) -> str:
+        """The estimator with the highest gain over the hull."""
+        return str(self.summary["method"].iloc[0])
+
+    def rows(self, method: str, budget: float = 0.25) -> pd.DataFrame:
+        """Row by row at one budget, for a look at where a method loses.
+
+        Columns: ``query`` (text), ``group_id``; ``quality`` and ``cost_usd`` of the method's
+        choice, expected over its draws; ``hull`` (quality of the hull at the same mean cost);
+        ``chosen`` (the likeliest candidate) and ``predicted`` (quality that it was given)
+
+        Raises
+        ------
+        ConfigError
+            If there is no such method.
+        """
+        if method not in self.entries:
+            raise ConfigError(f"no method {method}; there are {', '.join(self.entries)}")
+        entry, at = self.entries[method], _nearest(budget)
+        probs = entry.probs[float(SHARES[at])]
+        choice = probs.argmax(axis=1)
+        names = np.array(self.contest.data.candidates.names)
+        return pd.DataFrame({
+            "query": [query.text for query in self.contest.truth.queries],
+            "group_id": self.contest.truth.group_id,
+            "quality": entry.played.quality[:, at],
+            "cost_usd": entry.played.cost_usd[:, at],
+            "hull": entry.played.hull[:, at],
+            "chosen": names[choice],
+            "predicted": entry.predictions.quality[np.arange(len(choice)), choice],
+        })  # fmt: skip
+
+    def plot(self, baseline: str = TODAY, *, budgets: Sequence[float] | None = None) -> Figure:
+        """Quality against cost: a curve an estimator, the constants, their hull and the baseline.
+
+        Parameters
+        ----------
+        baseline : ``today``, or a candidate, whose cost and quality are drawn through the figure
+        budgets : shares of what the best constant costs; default: all that were played
+
+        Raises
+        ------
+        ConfigError
+            If there is no such baseline.
+        """
+        shown = SHARES if budgets is None else np.array(budgets)
+        found: dict[str, list[tuple[Estimate, Estimate]]] = {name: [] for name in self.entries}
+        points: dict[str, tuple[Estimate, Estimate]] = {}
+        for name, kind, _, quality, cost, _ in self._policies(shown.tolist()):
+            pair = (self._mean(quality), self._mean(cost))
+            if kind == "estimator":
+                found[name].append(pair)
+            elif kind in ("constant", TODAY, ORACLE):
+                points[name] = pair
+        if baseline not in points:
+            named = ", ".join(name for name in points if name != ORACLE)
+            raise ConfigError(f"no baseline {baseline}; there are {named}")
+        oracle = points.pop(ORACLE, None)
+        truth = self.contest.truth
+        return figures.contest(
+            points,
+            found,
+            zero_router=zero_router(truth.cost_usd, truth.quality),
+            baseline=baseline,
+            oracle=oracle,
+        )
+
+    def __repr__(self) -> str:
+        first = self.summary.iloc[0]
+        return (
+            f"Comparison({', '.join(self.entries)}: {first['method']} leads, hull gain "
+            f"{100 * first['hull_gain']:+.1f} points)"
+        )
+
+    def _repr_html_(self) -> str:
+        return display.comparison_html(self)
+
+    def _policies(self, budgets: Sequence[float]) -> Iterator[_Policy]:
+        """Every contender: name, kind, budget, row values of quality and cost, probabilities."""
+        truth = self.contest.truth
+        k = truth.quality.shape[1]
+        for j, name in enumerate(truth.candidates.names):
+            probs = np.tile(np.eye(k)[j], (len(truth), 1))
+            yield name, "constant", np.nan, truth.quality[:, j], truth.cost_usd[:, j], probs
+        if self.contest.today is not None:
+            yield TODAY, TODAY, np.nan, *self.contest.today, None
+        means = truth.quality.mean(axis=0), truth.cost_usd.mean(axis=0)
+        hull = Hull.of(*means)
+        for budget in budgets:
+            spent = budget * float(means[1][int(np.argmax(means[0]))])
+            if spent >= means[1][hull.vertices[0]]:
+                mix = np.tile(hull.shares(means[1], spent), (len(truth), 1))
+                quality, cost = (np.sum(mix * x, axis=1) for x in (truth.quality, truth.cost_usd))
+                yield HULL, HULL, budget, quality, cost, mix
+        if self.known:
+            order = np.lexsort((truth.cost_usd, -truth.quality), axis=1)[:, :1]
+            quality, cost = (
+                np.take_along_axis(x, order, axis=1)[:, 0] for x in (truth.quality, truth.cost_usd)
+            )
+            yield ORACLE, ORACLE, np.nan, quality, cost, None
+        for name, entry in self.entries.items():
+            for budget in budgets:
+                at = _nearest(budget)
+                yield (
+                    name,
+                    "estimator",
+                    budget,
+                    entry.played.quality[:, at],
+                    entry.played.cost_usd[:, at],
+                    entry.probs[float(SHARES[at])],
+                )
+
+    def _row(
+        self,
+        name: str,
+        kind: str,
+        budget: float,
+        quality: FloatArray,
+        cost_usd: FloatArray,
+        probs: FloatArray | None,
+    ) -> dict[str, Any]:
+        row: dict[str, Any] = {"method": name, "kind": kind, "budget": budget}
+        row |= _spread("quality", self._mean(quality)) | _spread("cost_usd", self._mean(cost_usd))
+        if kind != ORACLE:
+            row |= _spread("hull_gain", self._mean(self._gain(name, budget, quality, cost_usd)))
+        if self.contest.today is not None and kind != ORACLE:
+            row |= _spread("today_difference", self._mean(quality - self.contest.today[0]))
+        lost = 0.0 if probs is None else self.contest.unsupported(probs)
+        return {**row, "unsupported": lost, "judged": lost <= MAX_UNSUPPORTED}
+
+    def _gain(
+        self, name: str, budget: float, quality: FloatArray, cost_usd: FloatArray
+    ) -> FloatArray:
+        """Against the training folds' hull, for what was learned; else against these rows' own."""
+        if name in self.entries:
+            played = self.entries[name].played
+            return quality - played.hull[:, _nearest(budget)]
+        truth = self.contest.truth
+        hull = Hull.of(truth.quality.mean(axis=0), truth.cost_usd.mean(axis=0))
+        return quality - hull.beside(quality, cost_usd, truth.quality, truth.cost_usd).hull
+
+    def _mean(self, rows: FloatArray) -> Estimate:
+        return bootstrap_mean(rows, group_id=self._groups, n_resamples=_RESAMPLES)
+
+    @cached_property
+    def _groups(self) -> IntArray:
+        return groups_of(self.contest)
+
+
+_Policy = tuple[str, str, float, FloatArray, FloatArray, FloatArray | None]
+
+
+def compare(
+    log: Log | Path | str,
+    estimators: Sequence[AnyEstimator] | Mapping[str, AnyEstimator],
+    *,
+    folds: int = 5,
+    learning: str = "ipw",
+    train_share: float = 1.0,
+    cache: Path | str | None = None,
+) -> Comparison:
+    """Cross-validate estimators of quality as routers, at every budget.
+
+    For every fold of prompts each estimator is fitted on the others; budgets, and the hull that
+    they are held against, are solved there, too. Then it routes the fold's prompts. Judged by the
+    log's matrix, if it has one; else by its own requests, doubly robust, with one model of what was
+    not seen for all.
+
+    Parameters
+    ----------
+    log : of :func:`read_log` or :func:`read_scores`
+    estimators : names, estimators or specs; or a mapping, for names of one's own
+    folds : at least 2
+    learning : ``ipw``, labels weighted by what the log does not show, or ``naive``
+    train_share : share of the other folds' prompts that is learned from, in (0, 1]: for a learning
+        curve
+    cache : folder for encoders
+
+    Raises
+    ------
+    ConfigError
+        If an estimator is not known, or a number is out of range.
+    DataError
+        If there are too few labels to be judged in folds.
+
+    References
+    ----------
+    .. [1] Dudík, Langford and Li, "Doubly Robust Policy Evaluation and Learning", ICML 2011.
+    .. [2] Hu et al., "RouterBench", 2024: the hull of the constants ("zero router").
+
+    Examples
+    --------
+    >>> import router_ml as rm
+    >>> cv = rm.compare(rm.sample_log(matrix=True), ["constant", "linear"], folds=3)
+    >>> cv.table()["kind"].unique().tolist()
+    ['constant', 'today', 'hull', 'oracle', 'estimator']
+    """
+    specs = named_specs(estimators)
+    if folds < 2 or not specs:
+        raise ConfigError(
+            f"compare needs folds >= 2 and an estimator, got {folds} and {len(specs)}"
+        )
+    if not 0.0 < train_share <= 1.0:
+        raise ConfigError(f"train_share must be in (0, 1], got {train_share}")
+    with bars():
+        contest = contest_of(as_log(log), learning=learning, cache=cache)
+        contest = _shortened(contest, train_share)
+        entries = {}
+        with progress("comparing", len(specs) * folds) as advance:
+            for name, spec in specs.items():
+                parts = []
+                for fold in range(folds):
+                    parts.append(enter(contest, make_estimator(spec), n_folds=folds, fold=fold))
+                    advance(1)
+                entries[name] = joined(contest, parts, folds)
+    return Comparison(contest, entries)
+
+
+def contest_of(log: Log, *, learning: str = "ipw", cache: Path | str | None = None) -> Contest:
+    """What estimators are compared on, of a log with or without a matrix.
+
+    Raises
+    ------
+    ConfigError
+        If ``learning`` is neither ``ipw`` nor ``naive``.
+    """
+    if learning not in ("ipw", "naive"):
+        raise ConfigError(f"learning must be ipw or naive here, got {learning!r}")
+    encoder = get_encoder(cache=cache_folder(cache))
+    table = to_matrices(log.outcomes, log.candidates.names)
+    table = table.take(table.chosen >= 0)
+    with progress("features", None) as advance:
+        data = training_set(
+            table, log.candidates, encoder, weighted=learning == "ipw", on_progress=advance
+        )
+    truth = log.truth()
+    if truth is None:
+        return Contest.on_log(data, table)
+    today = None if is_scores(log) else today_on_matrix(truth, log.folder)
+    return Contest.on_matrix(data, truth, encoder, today)
+
+
+def _shortened(contest: Contest, share: float) -> Contest:
+    """Learned from a share of the prompts only, the same ones for every estimator."""
+    if share == 1.0:
+        return contest
+    from dataclasses import replace
+
+    groups = contest.data.groups
+    order = np.random.default_rng(0).permutation(int(groups.max()) + 1)
+    kept = order < share * len(order)
+    return replace(contest, data=contest.data.take(kept[groups]))
+
+
+def _nearest(budget: float) -> int:
+    return int(np.argmin(np.abs(SHARES - budget)))
+
+
+def _spread(name: str, estimate: Estimate) -> dict[str, float]:
+    return {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
