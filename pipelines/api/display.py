@@ -23,8 +23,6 @@ _STYLE: Final = (
     ".rml .rml-bar{display:inline-block;height:.7em;background:#0b6e99;vertical-align:baseline}"
     ".rml ul{margin:.2em 0;padding-left:1.2em}</style>"
 )
-_FOR: Final = "11,110,153"
-_AGAINST: Final = "192,86,47"
 
 
 def block(*parts: str) -> str:
@@ -206,7 +204,7 @@ def interval(row: Mapping[Any, Any], name: str, digits: int, scale: float = 1.0)
 
 
 def explanation_html(explanation: Explanation) -> str:
-    """Ranking, and the query with its words shaded by what they speak for."""
+    """Ranking, what else would win, and the parts of the query that move the first two apart."""
     rows = [
         (
             str(row["candidate"]),
@@ -217,27 +215,18 @@ def explanation_html(explanation: Explanation) -> str:
         )
         for row in explanation.ranking.to_dict("records")
     ]
-    effects = explanation.words["effect"]
-    largest = max(float(effects.abs().max()) if len(effects) else 0.0, 1e-9)
-    words = " ".join(
-        _shaded(str(row["word"]), row["effect"], row["effect"] / largest)
-        for row in explanation.words.to_dict("records")
-    )
     parts = [
+        head(explanation.decision.candidate),
         line(explanation.text),
         table(("candidate", "quality", "$ per 1,000", "ms", "chosen with"), rows),
     ]
-    if explanation.rival:
-        parts.append(line(f"Words for {explanation.decision.candidate} in blue, for "
-                          f"{explanation.rival} in red:"))  # fmt: skip
-        parts.append(f"<p>{words}</p>")
+    found = explanation.contributions
+    if len(found):
+        names = [str(name) for name in found.columns[2:]]
+        shown = [
+            (str(row["text"]), *(f"{row[name]:+.4f}" for name in names))
+            for row in found.to_dict("records")
+        ]
+        parts.append(line("What parts of the query add to predicted quality:"))
+        parts.append(table(("part", *names), shown))
     return block(*parts)
-
-
-def _shaded(word: str, effect: float, share: float) -> str:
-    """A word over a colour as strong as its effect, in [-1, 1] of the strongest."""
-    colour = _FOR if share > 0 else _AGAINST
-    return (
-        f'<span style="background:rgba({colour},{abs(share) * 0.6:.2f})" '
-        f'title="{effect:+.4f}">{escape(word)}</span>'
-    )

@@ -169,31 +169,24 @@ class Router:
         InvalidRequestError
             If the query is of no known shape, or the constraints leave nobody.
         """
-        return self.decide(parse_query(query, tools), **constraints)
+        return self.runtime.decide(parse_query(query, tools), self._limits(constraints))
 
-    def decide(self, query: Query, **constraints: Any) -> Decision:
-        """:meth:`route` of a query that was parsed already."""
-        if self.unavailable:
-            wanted = constraints.get("candidates") or self.candidates.names
-            constraints["candidates"] = [n for n in wanted if n not in self.unavailable]
-        return self.runtime.decide(query, Constraints.from_dict(constraints))
-
-    def explain(self, query: Any, *, tools: Any = None) -> Explanation:
-        """Why :meth:`route` chooses whom it chooses: predictions, and the words that speak for it.
+    def explain(self, query: Any, *, tools: Any = None, **constraints: Any) -> Explanation:
+        """Why :meth:`route` chooses whom it chooses: predictions, what else would win, and when.
 
         Parameters
         ----------
-        query : text, or chat messages
-        tools : on offer, optional
+        query, tools, constraints : as :meth:`route` takes them
 
         Examples
         --------
         >>> import router_ml as rm
         >>> why = rm.fit(rm.sample_log(), estimator="linear").explain("Prove it rigorously.")
-        >>> why.ranking.columns.tolist()
-        ['candidate', 'quality', 'cost_usd', 'latency_ms', 'utility', 'probability']
+        >>> why.ranking.columns.tolist()[:5]
+        ['candidate', 'quality', 'cost_usd', 'latency_ms', 'utility']
         """
-        return explain(self, parse_query(query, tools))
+        asked, limits = parse_query(query, tools), self._limits(constraints)
+        return explain(self.runtime, asked, limits, self.runtime.decide(asked, limits))
 
     def with_prices(self, prices: Mapping[str, tuple[float, float]]) -> Router:
         """The same router at other prices; a budget is solved anew where the training is known.
@@ -411,6 +404,13 @@ class Router:
 
     def _repr_html_(self) -> str:
         return display.router_html(self)
+
+    def _limits(self, constraints: dict[str, Any]) -> Constraints:
+        """Limits of a request, the unavailable ruled out."""
+        if self.unavailable:
+            wanted = constraints.get("candidates") or self.candidates.names
+            constraints["candidates"] = [n for n in wanted if n not in self.unavailable]
+        return Constraints.from_dict(constraints)
 
     def _log(self, log: Log | Path | str | None) -> Log:
         found = self.log if log is None else as_log(log)
