@@ -42,6 +42,7 @@ def make_bundle(
     padded: bool = False,
     context_window: Mapping[str, int] | None = None,
     capabilities: Mapping[str, Collection[str]] | None = None,
+    provider: Mapping[str, str] | None = None,
     training: Mapping[str, object] | None = None,
 ) -> Manifest:
     """Write a bundle whose candidates ``candidate-0 …`` grow better, dearer and slower.
@@ -59,7 +60,8 @@ def make_bundle(
     )
     windows = np.array([(context_window or {}).get(name, 0) for name in names])
     able = tuple(frozenset((capabilities or {}).get(name, ())) for name in names)
-    table = replace(table, context_window=windows, capabilities=able)
+    providers = tuple((provider or {}).get(name, "") for name in names)
+    table = replace(table, context_window=windows, capabilities=able, provider=providers)
     contents = BundleContents(
         graph=_graph(rng, vocabulary, dims, n_candidates, pad_id if padded else None),
         tokenizer_json=text,

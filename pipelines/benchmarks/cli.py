@@ -133,6 +133,24 @@ class ColdStartConfig:
     requests: int = 400
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionsConfig:
+    """Conversations under prompt caches.
+
+    Parameters
+    ----------
+    data : folder of shared data; default: the variable ROUTER_ML_DATA
+    out : JSON file
+    cache : folder for the encoder
+    conversations : that are simulated
+    """
+
+    data: Path | None = None
+    out: Path = Path("results/sessions.json")
+    cache: Path = Path(".cache")
+    conversations: int = 1_000
+
+
 def platform(config: PlatformConfig) -> None:
     """Join, training and serving, timed (make bench)."""
     from pipelines.benchmarks.platform import run
@@ -204,6 +222,16 @@ def cold_start(config: ColdStartConfig) -> None:
     print_benchmark(config.out)
 
 
+def sessions(config: SessionsConfig) -> None:
+    """Multi-turn traffic under prompt caches: switch costs, always switching, always pinning."""
+    from pipelines.benchmarks import sessions as benchmark
+
+    benchmark.run(
+        _data(config.data), config.out, cache=config.cache, conversations=config.conversations
+    )
+    print_benchmark(config.out)
+
+
 COMMANDS: Final[Mapping[str, Command]] = {
     "platform": Command(platform),
     "quality": Command(quality),
@@ -211,6 +239,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "off-policy": Command(off_policy),
     "newcomers": Command(newcomers),
     "cold-start": Command(cold_start),
+    "sessions": Command(sessions),
 }
 
 

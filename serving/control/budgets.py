@@ -172,6 +172,7 @@ class Budgets:
             account = self.accounts.get(booking.key)
             if account is not None and account.begin == booking.begin:
                 account.unsent += usd
+                account.is_touched = True
 
     def _accounts(
         self, tenant: str | None, key: str | None, tags: Any, now: datetime

@@ -173,7 +173,7 @@ class Link:
             raise
         for position, (account, begin, sent) in enumerate(accounts):
             if account.begin == begin:
-                account.known = float(results[2 * position])
+                account.known = float(results[2 * position + 1])
                 account.unsent -= sent
         self._take(results[-1])
 
@@ -197,8 +197,10 @@ def _put_accounts(pipe: Any, budgets: Budgets) -> list[tuple[Account, float, flo
         if account.is_touched and now < account.end:
             account.is_touched = False
             accounts.append((account, account.begin, account.unsent))
-            pipe.incrbyfloat(_account_key(key, account), account.unsent)
-            pipe.expireat(_account_key(key, account), int(account.end) + _KEPT_AFTER_S)
+            name = _account_key(key, account)
+            # A Redis that lost its memory takes up what the processes remember.
+            pipe.set(name, account.known, nx=True, exat=int(account.end) + _KEPT_AFTER_S)
+            pipe.incrbyfloat(name, account.unsent)
     return accounts
 
 
