@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import msgspec
 
 from router_ml.errors import InvalidRequestError
 from serving.control.control import Control
 from serving.http.bodies import read_json
 from serving.http.call import Call
-from serving.loading.loader import Router
 from serving.schemas import HealthAnswer, HealthEvent
 
 
@@ -19,13 +16,11 @@ class HealthEvents:
 
     Parameters
     ----------
-    control : keeps it
-    router : the router in service, which knows the candidates
+    control : keeps it, and knows the candidates
     """
 
-    def __init__(self, *, control: Control, router: Callable[[], Router]) -> None:
+    def __init__(self, control: Control) -> None:
         self.control = control
-        self._router = router
         self._encode = msgspec.json.Encoder().encode
         self._decode = msgspec.json.Decoder(HealthEvent).decode
 
@@ -35,12 +30,12 @@ class HealthEvents:
         Raises
         ------
         InvalidRequestError
-            If the router does not know the candidate.
+            If no router in service knows the candidate.
         """
         given = read_json(self._decode, call.body)
-        names = self._router().runtime.candidates.names
+        names = self.control.names()
         if given.candidate not in names:
-            raise InvalidRequestError(f"unknown candidate; the router knows {list(names)}")
+            raise InvalidRequestError(f"unknown candidate; there are {list(names)}")
         outcome = self.control.health_event(given.candidate, given)
         state = self.control.health.state(given.candidate)
         return self._encode(HealthAnswer(given.candidate, outcome, state))

@@ -36,6 +36,7 @@ class Price(Struct, forbid_unknown_fields=True, kw_only=True):
     input_usd_per_mtok: Dollars
     output_usd_per_mtok: Dollars
     cached_input_usd_per_mtok: Dollars | None = None
+    cache_write_usd_per_mtok: Dollars | None = None
 
 
 class PreviewRequest(RouteRequest, forbid_unknown_fields=True, kw_only=True, gc=False):

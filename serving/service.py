@@ -20,7 +20,6 @@ from serving.cascade import CascadeRequest, next_step, to_response
 from serving.clock import now
 from serving.control.build import build_control, watch_budgets
 from serving.control.decider import Decider
-from serving.control.link import Event
 from serving.decisions.endpoints import DecisionEndpoints
 from serving.decisions.labels import read_aliases
 from serving.description import describe
@@ -76,11 +75,11 @@ class Service:
             required=settings.has_keys, hosts=(settings.host, *settings.allowed_hosts)
         )
         self._text = LoggedText(settings.log_text)
-        self.control = build_control(settings)
         self.routers = Routers(settings=settings, default=loader)
+        self.control = build_control(settings, self.routers.candidates)
         self.experiment: Experiment | None = None
         self.feedback = Feedback(telemetry=telemetry, text=self._text, told=self._told)
-        self.health_events = HealthEvents(control=self.control, router=self._router)
+        self.health_events = HealthEvents(self.control)
         self._files: list[WatchedFile] = []
         self._linking: asyncio.Task[None] | None = None
         folder = os.environ.get(FOLDER_VARIABLE)
@@ -145,7 +144,7 @@ class Service:
         self.routers.start()
         self.metrics.start()
         if (link := self.control.link) is not None:
-            link.told = self._told_by_others
+            link.told = self.control.told
             task = link.run(self.control.budgets, self.control.sessions)
             self._linking = asyncio.get_running_loop().create_task(task)
 
@@ -282,12 +281,7 @@ class Service:
         self.access.keys = read_keys(self.settings.keys_file, self.settings.api_keys)
 
     def _told(self, given: FeedbackRequest, call: Call) -> None:
-        if (router := self.loader.current) is not None:
-            self.control.reported(given, call.key, router.runtime.candidates.names)
-
-    def _told_by_others(self, event: Event) -> None:
-        if (router := self.loader.current) is not None:
-            self.control.told(event, router.runtime.candidates.names)
+        self.control.reported(given, call.key)
 
     def _patience(self, call: Call, default_ms: float) -> float:
         """Seconds that a call may still wait."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Callable
 
 from serving.control.budget_file import read_budgets
 from serving.control.budgets import Budgets
@@ -15,8 +16,8 @@ from serving.settings import Settings
 from serving.watched_file import WatchedFile
 
 
-def build_control(settings: Settings) -> Control:
-    """Sessions, health and budgets, nothing known yet."""
+def build_control(settings: Settings, names: Callable[[], tuple[str, ...]]) -> Control:
+    """Sessions, health and budgets of the candidates that ``names`` gives, nothing known yet."""
     link = None
     if settings.redis_url:
         name = f"{os.getpid()}-{secrets.token_hex(4)}"
@@ -33,6 +34,7 @@ def build_control(settings: Settings) -> Control:
         budgets=Budgets(),
         derives_sessions=settings.derive_sessions,
         link=link,
+        names=names,
     )
 
 

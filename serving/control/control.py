@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
@@ -33,6 +34,7 @@ class Control:
     health, budgets : of this process
     derives_sessions : whether requests without an id belong to a conversation by how they begin
     link : to other processes; ``None`` = there are none
+    names : gives the candidates of all routers in service
     """
 
     def __init__(
@@ -43,12 +45,14 @@ class Control:
         budgets: Budgets | None = None,
         derives_sessions: bool = True,
         link: Link | None = None,
+        names: Callable[[], tuple[str, ...]] = tuple,
     ) -> None:
         self.sessions = sessions
         self.health = health or Health()
         self.budgets = budgets or Budgets()
         self.derives_sessions = derives_sessions
         self.link = link
+        self.names = names
         self._pending: OrderedDict[str, Turn] = OrderedDict()
 
     def looks(self, router: Router) -> bool:
@@ -156,17 +160,16 @@ class Control:
         if len(self._pending) > _PENDING:
             self._pending.popitem(last=False)
 
-    def reported(self, given: FeedbackRequest, key: Key | None, names: tuple[str, ...]) -> None:
+    def reported(self, given: FeedbackRequest, key: Key | None) -> None:
         """Take what feedback says of spending, caches and health.
 
         Parameters
         ----------
         key : of who gives it; decisions that others asked for need the scope ``label``
-        names : candidates of the router in service
         """
         caller, is_trusted = (None, True) if key is None else (key.name, key.allows("label"))
         if given.decision_id in self._pending:
-            self.told_decision(given, caller, is_trusted, names)
+            self.told_decision(given, caller, is_trusted)
         elif self.link is not None:
             self.link.tell_decision(given, caller, is_trusted)
 
@@ -189,23 +192,22 @@ class Control:
             self.link.tell_health(candidate, given)
         return outcome
 
-    def told(self, event: Event, names: tuple[str, ...]) -> None:
+    def told(self, event: Event) -> None:
         """Take what another process was told."""
         if event.feedback is not None:
             if event.feedback.decision_id in self._pending:
-                self.told_decision(event.feedback, event.caller, event.is_trusted, names)
-        elif event.health is not None and event.health.candidate in names:
+                self.told_decision(event.feedback, event.caller, event.is_trusted)
+        elif event.health is not None and event.health.candidate in self.names():
             self._report(event.health.candidate, event.health)
 
-    def told_decision(
-        self, given: FeedbackRequest, caller: str | None, is_trusted: bool, names: tuple[str, ...]
-    ) -> None:
+    def told_decision(self, given: FeedbackRequest, caller: str | None, is_trusted: bool) -> None:
         """Feedback that reached another process; it is ours to take if we decided."""
         turn = self._pending.get(given.decision_id)
         if turn is not None and (is_trusted or turn.caller == caller):
             self.settled(turn, given)
-            if (given.candidate_served or turn.candidate) in names:
-                self.health_event(given.candidate_served or turn.candidate, given)
+            served = given.candidate_served or turn.candidate
+            if served in self.names():
+                self.health_event(served, given)
 
     def _report(self, candidate: str, given: FeedbackRequest | HealthEvent) -> Outcome | None:
         return self.health.report(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -48,6 +49,12 @@ class Routers:
         """All, the default one first."""
         yield self.default
         yield from self.named.values()
+
+    def candidates(self) -> tuple[str, ...]:
+        """Names that any router in service knows."""
+        current = [loader.current for loader in self.loaders()]
+        names = [r.runtime.candidates.names for r in current if r is not None]
+        return tuple(dict.fromkeys(itertools.chain.from_iterable(names)))
 
     def heartbeats(self) -> Iterator[Heartbeat]:
         """Of the threads that follow the sources."""
