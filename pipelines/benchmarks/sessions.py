@@ -16,7 +16,6 @@ from typing import Any, Final
 
 import numpy as np
 
-from pipelines.benchmarks.decisions import full_training_set
 from pipelines.benchmarks.workloads import MIX, cross_validation, read_workload
 from pipelines.encoders import get_encoder
 from router_ml.data.full_information import FullInformation
@@ -24,6 +23,7 @@ from router_ml.data.groups import group_codes
 from router_ml.estimators.specs import Spec, as_estimator
 from router_ml.evaluation.intervals import Estimate, bootstrap_mean, simultaneous_means
 from router_ml.features.featurizer import Featurizer
+from router_ml.learning.decisions import full_training_set
 from router_ml.learning.held_out import fit_router
 from router_ml.policies.budget import BudgetPolicy
 from router_ml.policies.cost_aware import CostAwarePolicy
