@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
 from pipelines.cli import Command
-from pipelines.console import console, print_table
+from pipelines.console import console, print_table, progress
 from router_ml.errors import ConfigError
 
 
@@ -151,6 +151,26 @@ class SessionsConfig:
     conversations: int = 1_000
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnloggedConfig:
+    """Policy values by estimated propensities, beside true ones.
+
+    Parameters
+    ----------
+    data : folder of shared data; default: the variable ROUTER_ML_DATA
+    out : JSON file
+    trials : logs drawn of each kind of traffic and logging policy
+    requests : requests in a log
+    populations : comma-separated, of mix, bfcl
+    """
+
+    data: Path | None = None
+    out: Path = Path("results/unlogged.json")
+    trials: int = 200
+    requests: int = 3_000
+    populations: str = "mix,bfcl"
+
+
 def platform(config: PlatformConfig) -> None:
     """Join, training and serving, timed (make bench)."""
     from pipelines.benchmarks.platform import run
@@ -232,11 +252,27 @@ def sessions(config: SessionsConfig) -> None:
     print_benchmark(config.out)
 
 
+def unlogged(config: UnloggedConfig) -> None:
+    """Logs whose propensities are hidden: policy values, gate and coverage beside the true ones."""
+    from pipelines.benchmarks import unlogged as benchmark
+
+    benchmark.run(
+        _data(config.data),
+        config.out,
+        n_logs=config.trials,
+        n_requests=config.requests,
+        populations=config.populations.split(","),
+        progress=_steps,
+    )
+    print_benchmark(config.out)
+
+
 COMMANDS: Final[Mapping[str, Command]] = {
     "platform": Command(platform),
     "quality": Command(quality),
     "cascade": Command(cascade),
     "off-policy": Command(off_policy),
+    "unlogged": Command(unlogged),
     "newcomers": Command(newcomers),
     "cold-start": Command(cold_start),
     "sessions": Command(sessions),
@@ -254,6 +290,15 @@ def print_benchmark(out: Path) -> None:
         ]
         print_table(workload, ("method", "metric", "value", "95 % interval"), rows)
     console.print(f"written to {out}", highlight=False)
+
+
+def _steps(steps: Iterable[int], label: str) -> Iterator[int]:
+    """The same steps, with a bar."""
+    known = list(steps)
+    with progress(label, len(known)) as advance:
+        for step in known:
+            yield step
+            advance(1)
 
 
 def _environment() -> Path | None:

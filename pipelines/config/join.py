@@ -76,7 +76,7 @@ class JoinConfig:
     price_names : candidate, as the log names it -> its name in the price list
     time_zone : IANA name of the zone of times that have none; default: UTC
     time_format : of times that are neither ISO 8601 nor seconds since 1970: ``ms``, ``us``, ``ns``
-        (since 1970), or as ``strptime`` takes it
+        (since 1970), or as ``strptime`` takes it; several where files differ, the first that fits
     decimal_comma : whether numbers in text are written 0,5
     csv_encoding : of text files that are not UTF-8, such as ``cp1252``
     label_sources : most trusted first; a label of any other source is rejected
@@ -85,6 +85,7 @@ class JoinConfig:
     label_names : labels to use; empty = all
     label_ranges : name -> (worst, best) value, scaled to quality 0 and 1; others are in [0, 1]
     label_values : word -> its value, such as ``{good: 1, bad: 0}``
+    status_values : word of the log's status -> ``success`` or ``failure``
     cost_unit : of logged costs: ``usd``, ``cents`` or ``micros`` (millionths of a dollar)
     check_costs : what to do where logged costs are a power of ten away from tokens times price:
         ``stop``, or ``report``
@@ -112,7 +113,7 @@ class JoinConfig:
     price_unit: Literal["mtok", "ktok", "token"] = "mtok"
     price_names: Mapping[str, str] = field(default_factory=dict)
     time_zone: str = ""
-    time_format: str = ""
+    time_format: tuple[str, ...] = ()
     decimal_comma: bool = False
     csv_encoding: str = ""
     label_sources: tuple[str, ...] = ("checker", "human", "judge", "user")
@@ -120,6 +121,7 @@ class JoinConfig:
     label_names: tuple[str, ...] = ()
     label_ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     label_values: Mapping[str, float] = field(default_factory=dict)
+    status_values: Mapping[str, str] = field(default_factory=dict)
     cost_unit: Literal["usd", "cents", "micros"] = "usd"
     check_costs: Literal["stop", "report"] = "stop"
     as_of: datetime | None = None
@@ -149,11 +151,18 @@ class JoinConfig:
                 raise ConfigError(f"{name} must be >= 1, got {getattr(self, name)}")
         if unknown := sorted(set(self.exclude) - set(EXCLUSIONS)):
             raise ConfigError(f"exclude: no rule {unknown}; there are {', '.join(EXCLUSIONS)}")
+        check_statuses(self.status_values)
         if not self.label_sources or len(set(self.label_sources)) < len(self.label_sources):
             raise ConfigError(f"label_sources must be distinct, got {self.label_sources}")
         for name, (worst, best) in self.label_ranges.items():
             if worst == best:
                 raise ConfigError(f"label_ranges.{name} must have two ends, got {worst}, {best}")
+
+
+def check_statuses(status_values: Mapping[str, str]) -> None:
+    """ConfigError unless every word stands for success or failure."""
+    if wrong := sorted(set(status_values.values()) - {"success", "failure"}):
+        raise ConfigError(f"status_values must be success or failure, got {', '.join(wrong)}")
 
 
 def check_reading(time_zone: str, csv_encoding: str) -> None:

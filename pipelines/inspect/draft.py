@@ -46,9 +46,10 @@ def _files(found: Findings) -> Iterator[str]:
         for sample, labels in found.labels:
             yield from _label_file(sample, labels)
     yield "prices:"
-    for sample, _ in found.prices:
-        yield _said(f"- {_text(sample.path)}", f"{len(sample.rows):,} entries"
-                    if sample.kind != "json" else "a price map, US dollars per token")  # fmt: skip
+    for sample, prices in found.prices:
+        rows = f"{len(sample.rows):,} entries"
+        told = rows if prices.fields else "a price map, US dollars per token"
+        yield _said(f"- {_text(sample.path)}", told)
     if not found.prices:
         yield "  []  # no file looks like a price list: needs a model, an input and an output price"
 
@@ -109,6 +110,10 @@ def _join(found: Findings) -> Iterator[str]:
     if words:
         yield "label_values:"
         yield from (f"  {_text(word)}: {value:g}" for word, value in words.items())
+    statuses = {word: told for _, c in tables for word, told in c.statuses.items()}
+    if statuses:
+        yield "status_values:"
+        yield from (f"  {_text(word)}: {told}" for word, told in sorted(statuses.items()))
     for _, prices in found.prices:
         yield from _prices(prices)
     yield from _reading(found)
@@ -136,7 +141,11 @@ def _reading(found: Findings) -> Iterator[str]:
         odd = " (day and month could be the other way round)" if any(
             times.ambiguous for times in told
         ) else ""  # fmt: skip
-        yield _said(f"time_format: {_text(sorted(formats)[0])}", f"fits all times{odd}")
+        listed = ", ".join(_text(name) for name in sorted(formats))
+        fits = f"fits all times{odd}" if len(formats) == 1 else f"one for each file{odd}"
+        yield _said(
+            f"time_format: [{listed}]" if len(formats) > 1 else f"time_format: {listed}", fits
+        )
     if any(times.zoneless for times in told):
         yield _said("time_zone: UTC", "some times have no zone: name theirs, such as Europe/Berlin")
     if found.decimal_comma:
@@ -150,6 +159,7 @@ def _warnings(found: Findings) -> Iterator[str]:
     for sample, columns in found.requests:
         if sample.shape is None and columns.missing:
             yield f"# MISSING in {sample.path}: no column for {', '.join(columns.missing)}"
+        yield from (f"# NOT USED: column {said}" for said in columns.left_out)
     for sample in found.unknown:
         yield f"# NOT USED: {sample.path} (columns: {', '.join(sample.columns)})"
     for sample, labels in found.labels:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,10 @@ from pipelines.inspect.kinds import has_decimal_comma, numbers
 from pipelines.inspect.labels import Labels, label_columns
 from pipelines.inspect.prices import Prices, match_names, price_columns, unit_by_costs
 from pipelines.inspect.requests import Columns, request_columns
-from pipelines.inspect.sample import Sample, read_sample
-from pipelines.join.sources.prices import price_rows
-from pipelines.join.sources.values import find
+from pipelines.inspect.sample import Sample, paths_in, read_sample
+from pipelines.join.sources.prices import price_rows, priced
+from pipelines.join.sources.records import Record
+from pipelines.join.sources.values import Reading, find
 from router_ml.errors import ConfigError, SchemaError
 
 
@@ -62,13 +63,17 @@ def look(files: Sequence[str]) -> Findings:
         for column in sample.columns
     )
     rest = []
+    samples = [_as_price_list(sample) for sample in samples]
+    listed = [name for sample in samples if _is_price_list(sample) for name in _listed(sample)]
     for sample in samples:
         columns = Columns() if sample.shape else request_columns(
-            sample, decimal_comma=found.decimal_comma
+            sample, decimal_comma=found.decimal_comma, listed=listed
         )  # fmt: skip
         if _is_price_list(sample):
             found.prices.append((sample, Prices() if _is_map(sample) else price_columns(sample)))
-        elif sample.shape is not None or {"query", "candidate_served"} <= set(columns.fields):
+        elif sample.shape is not None or (
+            "candidate_served" in columns.fields and {"query", "messages"} & set(columns.fields)
+        ):
             found.requests.append((sample, columns))
         else:
             rest.append(sample)
@@ -138,6 +143,24 @@ def _is_map(sample: Sample) -> bool:
     return any("input_cost_per_token" in e or "output_cost_per_token" in e for e in entries)
 
 
+def _as_price_list(sample: Sample) -> Sample:
+    """Entries as rows, where a JSON file is a price list of a form of its own."""
+    if sample.kind != "json" or sample.shape or len(sample.rows) != 1 or _is_map(sample):
+        return sample
+    entries = list(priced([Record(1, None, row) for row in sample.rows]))
+    rows = [record.values for record in entries if record.values is not None]
+    columns = paths_in(tuple(dict.fromkeys(key for row in rows for key in row)), rows)
+    listed = replace(sample, rows=rows, columns=columns)
+    return listed if _is_price_list(listed) else sample
+
+
+def _listed(sample: Sample) -> list[str]:
+    """Names that a price list has."""
+    if _is_map(sample):
+        return [str(name) for name in sample.rows[0]]
+    return [str(name) for name in sample.values(price_columns(sample).fields["candidate"])]
+
+
 def _is_price_list(sample: Sample) -> bool:
     if _is_map(sample):
         return True
@@ -169,7 +192,10 @@ def _rates(sample: Sample, prices: Prices, found: Findings) -> dict[str, tuple[f
     fields = {name: (column,) for name, column in prices.fields.items()}
     rates: dict[str, tuple[float, float]] = {}
     try:
-        rows = price_rows(Path(sample.path), fields, unit=prices.unit, encoding=found.encoding)
+        rows = price_rows(
+            Path(sample.path), fields, unit=prices.unit, encoding=found.encoding,
+            reading=Reading(decimal_comma=found.decimal_comma),
+        )  # fmt: skip
         for row in rows:
             sides = row.get("input_usd_per_mtok"), row.get("output_usd_per_mtok")
             if row.get("candidate") and sides[0] is not None and sides[1] is not None:

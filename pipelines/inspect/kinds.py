@@ -112,7 +112,7 @@ def _fits(values: Sequence[Any], time_format: str) -> bool:
 
 
 def _times(values: Sequence[Any], time_format: str) -> Times | None:
-    reading = Reading(time_format=time_format)
+    reading = Reading(time_format=(time_format,) if time_format else ())
     found = []
     for value in values:
         try:

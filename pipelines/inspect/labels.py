@@ -15,12 +15,15 @@ _WORDS: Final = {
     **dict.fromkeys(
         ("up", "thumbs_up", "thumbs up", "thumbsup", "good", "positive", "pos", "yes", "pass",
          "passed", "correct", "right", "like", "liked", "helpful", "accept", "accepted", "win",
-         "👍", "ok"), 1.0),
+         "👍", "ok", "gut", "ja", "richtig", "hilfreich", "bien", "bon", "oui", "sí", "si",
+         "bueno", "correcto", "bra"), 1.0),
     **dict.fromkeys(
         ("down", "thumbs_down", "thumbs down", "thumbsdown", "bad", "negative", "neg", "no",
          "fail", "failed", "incorrect", "wrong", "dislike", "disliked", "unhelpful", "reject",
-         "rejected", "loss", "lose", "👎"), 0.0),
-    **dict.fromkeys(("neutral", "mixed", "partial", "tie", "partially correct"), 0.5),
+         "rejected", "loss", "lose", "👎", "schlecht", "nein", "falsch", "nicht hilfreich",
+         "mauvais", "mal", "non", "malo", "incorrecto"), 0.0),
+    **dict.fromkeys(("neutral", "mixed", "partial", "tie", "partially correct", "teils",
+                     "teilweise", "moyen", "regular"), 0.5),
 }  # fmt: skip
 _SCALES: Final = ((0.0, 1.0), (-1.0, 1.0), (1.0, 5.0), (0.0, 5.0), (1.0, 10.0), (0.0, 10.0),
                   (1.0, 3.0), (1.0, 7.0), (1.0, 4.0), (0.0, 100.0))  # fmt: skip
@@ -71,7 +74,8 @@ def label_columns(sample: Sample, ids: Set[str]) -> Labels:
     for name in ("name", "source"):
         for column in rest:
             distinct = {str(value) for value in sample.values(column)}
-            if name in words(column) and 0 < len(distinct) <= 50:
+            strange = name == "source" and not distinct <= {one for one, _ in _SOURCES}
+            if name in words(column) and 0 < len(distinct) <= 50 and not strange:
                 found.fields[name] = column
                 found.evidence[name] = f"named so: {', '.join(sorted(distinct)[:4])}"
                 break

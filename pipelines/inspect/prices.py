@@ -6,18 +6,29 @@ import re
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
-from pipelines.inspect.kinds import numbers
-from pipelines.inspect.names import ROLES, speaks_for, words
+from pipelines.inspect.kinds import has_decimal_comma, numbers
+from pipelines.inspect.names import ROLES, leaf, speaks_for, words
 from pipelines.inspect.sample import Sample
 from pipelines.join.model_names import looks_like_model, match_price
 
 _UNITS: Final = (
-    ("mtok", re.compile(r"(?<![a-z])(1?m(tok(en)?s?)?|million|1e6|1000000|1,000,000)(?![a-z])")),
-    ("ktok", re.compile(r"(?<![a-z])(1?k(tok(en)?s?)?|thousand|1000|1,000)(?![a-z])")),
+    (
+        "mtok",
+        re.compile(
+            r"(?<![a-z])(1?m(tok(en)?s?)?|mio|million(en|s)?|mill[oó]n(es)?|1e6|1000000|1,000,000)(?![a-z])"
+        ),
+    ),
+    (
+        "ktok",
+        re.compile(
+            r"(?<![a-z])(1?k(tok(en)?s?)?|tsd|tausend|mille|mil|thousand|1000|1,000)(?![a-z])"
+        ),
+    ),
     ("token", re.compile(r"per[ _-]?token|(?<![a-z])token(?!s)")),
 )
+_NAMES: Final = frozenset({"name", "id", "slug", "key"})
 
 
 @dataclass(slots=True)
@@ -43,16 +54,20 @@ class Prices:
 def price_columns(sample: Sample) -> Prices:
     """Recognise a table of prices."""
     found = Prices()
+    names: list[str] = []
     for column in sample.columns:
         values = sample.values(column)
         texts = [value for value in values if isinstance(value, str)]
-        is_name = texts and numbers(values) is None
+        is_name = texts and _figures(values) is None
         if is_name and (speaks_for(column, "candidate") or any(map(looks_like_model, texts))):
             found.fields.setdefault("candidate", column)
             continue
-        if numbers(values) is None:
+        if is_name and len(set(texts)) == len(sample.rows) and words(leaf(column)) & _NAMES:
+            names.append(column)
             continue
-        said = words(column)
+        if _figures(values) is None:
+            continue
+        said = words(leaf(column))
         if said & ROLES["cached"]:
             name = "cache_write_usd_per_mtok" if "write" in said else "cached_input_usd_per_mtok"
             found.fields.setdefault(name, column)
@@ -60,8 +75,14 @@ def price_columns(sample: Sample) -> Prices:
             found.fields.setdefault("output_usd_per_mtok", column)
         elif said & ROLES["input"]:
             found.fields.setdefault("input_usd_per_mtok", column)
+    if names:
+        found.fields.setdefault("candidate", names[0])
     found.unit, found.evidence["unit"] = _unit(found, sample)
     return found
+
+
+def _figures(values: Sequence[Any]) -> list[float] | None:
+    return numbers(values, decimal_comma=has_decimal_comma(values))
 
 
 def _unit(found: Prices, sample: Sample) -> tuple[str, str]:
@@ -71,7 +92,13 @@ def _unit(found: Prices, sample: Sample) -> tuple[str, str]:
         for unit, pattern in _UNITS:
             if pattern.search(text):
                 return unit, f"the header says {column!r}"
-    values = numbers(sample.values(found.fields.get("output_usd_per_mtok", ""))) or [1.0]
+    for column in sample.columns:
+        told = {str(value).lower() for value in sample.values(column)}
+        if len(told) == 1 and ("per" in (words(text := told.pop())) or "/" in text):
+            for unit, pattern in _UNITS:
+                if pattern.search(text):
+                    return unit, f"{column} says {text!r}"
+    values = _figures(sample.values(found.fields.get("output_usd_per_mtok", ""))) or [1.0]
     middle = statistics.median(values)
     unit = "mtok" if middle >= 0.05 else "ktok" if middle >= 5e-5 else "token"
     return unit, f"by their size: {middle:g} for output at the median"

@@ -11,12 +11,18 @@ from typing import Any, Final
 import pyarrow.parquet as pq
 
 from pipelines.join.sources.files import csv_header, format_of, is_utf8, read_records
+from pipelines.join.sources.messages import as_messages
 from pipelines.join.sources.parquet import parquet_names
 from pipelines.join.sources.records import Record
 from pipelines.join.sources.shapes import Shape, shape_of
+from pipelines.join.sources.values import find, open_json
 
 MAX_ROWS: Final = 20_000
 FALLBACK_ENCODING: Final = "cp1252"
+_LOOKED_INTO: Final = 100
+"""Rows whose objects are opened to see what lies in them."""
+_DEEPEST: Final = 6
+_MOST_PATHS: Final = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +33,8 @@ class Sample:
     ----------
     path : as it was given
     kind : ``csv``, ``json`` or ``parquet``
-    columns : names of a table's columns; of JSON the keys of its records
+    columns : names of a table's columns and of the keys of JSON; what lies inside an object, a
+        struct or JSON in a text has a dotted path
     rows : the first records
     complete : whether that are all
     encoding : ``""`` = UTF-8
@@ -44,7 +51,7 @@ class Sample:
 
     def values(self, column: str) -> list[Any]:
         """Values of a column that are there."""
-        found = (row.get(column) for row in self.rows)
+        found = (find(row, (column,)) for row in self.rows)
         return [value for value in found if value is not None and value != ""]
 
 
@@ -63,14 +70,49 @@ def read_sample(path: str) -> Sample:
         table = pq.ParquetFile(file)
         batch = next(table.iter_batches(batch_size=MAX_ROWS), None)
         rows = [] if batch is None else batch.to_pylist()
-        return Sample(path, kind, names, rows, table.metadata.num_rows <= MAX_ROWS)
+        shape, _ = shape_of(iter([Record(1, None, row) for row in rows]), fallback=None)
+        columns = names if shape else paths_in(names, rows)
+        complete = table.metadata.num_rows <= MAX_ROWS
+        return Sample(path, kind, columns, rows, complete, shape=shape)
     encoding = "" if kind != "csv" or is_utf8(file) else FALLBACK_ENCODING
     records = read_records(file, encoding=encoding)
     first = list(islice(records, MAX_ROWS + 1))
     rows = [record.values for record in first[:MAX_ROWS] if record.values is not None]
     complete = len(first) <= MAX_ROWS
     if kind == "csv":
-        return Sample(path, kind, csv_header(file, encoding=encoding), rows, complete, encoding)
+        columns = paths_in(csv_header(file, encoding=encoding), rows)
+        return Sample(path, kind, columns, rows, complete, encoding)
     keys = tuple(dict.fromkeys(key for row in rows[:1_000] for key in row))
     shape, _ = shape_of(iter([Record(1, None, row) for row in rows]), fallback=None)
-    return Sample(path, "json", keys, rows, complete, shape=shape)
+    columns = keys if shape else paths_in(keys, rows)
+    return Sample(path, "json", columns, rows, complete, shape=shape)
+
+
+def paths_in(names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Columns, and the paths of what lies inside them, as far as a few rows show it."""
+    found: dict[str, None] = {}
+    for name in names:
+        inside: dict[str, None] = {}
+        for row in rows[:_LOOKED_INTO]:
+            _leaves(row.get(name), name, inside, _DEEPEST)
+        found |= inside if inside else {name: None}
+    return tuple(found)[:_MOST_PATHS]
+
+
+def _leaves(value: Any, path: str, found: dict[str, None], depth: int) -> None:
+    held = open_json(value)
+    if isinstance(held, Mapping) and held and depth:
+        for key, part in held.items():
+            _leaves(part, f"{path}.{key}", found, depth - 1)
+    elif isinstance(held, list) and held and depth and not is_conversation(held):
+        _leaves(held[0], f"{path}.0", found, depth - 1)
+    elif value is not None:
+        found[path] = None
+
+
+def is_conversation(items: Sequence[Any]) -> bool:
+    """Whether a list is one of messages, in whatever form."""
+    return any(
+        isinstance(item, Mapping) and {"role", "content"} <= set(item)
+        for item in as_messages(list(items))
+    )

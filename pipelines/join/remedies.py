@@ -54,7 +54,8 @@ _REMEDIES: Final[Mapping[str, str]] = {
     "unreadable_time": "name how times are written in time_format (ms, us, ns, or %d/%m/%Y %H:%M)",
     "ambiguous_time": "name the zone of times that have none in time_zone, or set "
     "naive_times_are_utc: true",
-    "unknown_status": "name another field in request_fields.status, or [] if all succeeded",
+    "unknown_status": "say what the word means in status_values, such as {done: success}, or name "
+    "another field in request_fields.status",
     "absurd_tokens": "raise max_tokens, if that many are right",
     "cached_exceed_input_tokens": "where input tokens leave out the cached ones (Anthropic), name "
     "them in request_fields.uncached_input_tokens in place of .input_tokens",

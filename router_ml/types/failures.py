@@ -56,6 +56,7 @@ _WORDS: Final = {
         (
             "success",
             "ok",
+            "true",
             "succeeded",
             "completed",
             "complete",
@@ -67,7 +68,9 @@ _WORDS: Final = {
         ),
         "success",
     ),
-    **dict.fromkeys(("failure", "failed", "error", "errored", "status_code_error"), "failure"),
+    **dict.fromkeys(
+        ("failure", "failed", "false", "error", "errored", "status_code_error"), "failure"
+    ),
 }
 
 Outcome = Literal["success", "failure", "client_error"]
@@ -78,10 +81,12 @@ def status_word(text: str) -> str:
 
     Examples
     --------
-    >>> status_word("Errored"), status_word("OK"), status_word("?")
-    ('failure', 'success', '?')
+    >>> status_word("Errored"), status_word("OK"), status_word("503"), status_word("?")
+    ('failure', 'success', 'failure', '?')
     """
     word = text.strip().lower()
+    if word.isdigit() and len(word) == 3:  # an HTTP status
+        return "success" if word.startswith("2") else "failure"
     return _WORDS.get(word, word)
 
 

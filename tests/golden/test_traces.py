@@ -60,6 +60,25 @@ def test_assessments_of_traces_are_labels(tmp_path: Path) -> None:
     assert set(rows["label_source"]) == {"human"}
 
 
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+def test_what_a_phoenix_server_gives_out(tmp_path: Path, suffix: str) -> None:
+    """Data frames of its client, made by ``generate_phoenix.py``."""
+    spans, notes = TRACES / f"phoenix_spans.{suffix}", TRACES / "phoenix_annotations.jsonl"
+    report, rows = joined(tmp_path, spans, labels=notes)
+    account = report["accounting"]["requests"]
+    assert (account["used"], account["excluded"], account["rejected"]) == (3, {"not_chat": 1}, {})
+    rows = rows.sort_values("time")
+    assert rows["query"].tolist() == ASKS
+    assert rows["candidate_served"].tolist() == ["small", "large", "small"]
+    assert rows["input_tokens"].tolist() == [20, 21, 22]
+    assert rows["answer"].tolist() == ["Yes."] * 3
+    assert rows["latency_ms"].tolist() == [1_500.0] * 3
+    assert rows["tools"].notna().sum() == 1
+    assert rows["session_id"].tolist() == ["s-1"] * 3
+    assert rows["quality"].tolist() == [1.0, 1.0, 0.0]
+    assert set(rows["label_source"]) == {"human"}
+
+
 def test_otlp_is_unfolded(tmp_path: Path) -> None:
     attributes = [
         {"key": "gen_ai.operation.name", "value": {"stringValue": "chat"}},

@@ -157,7 +157,8 @@ def _add_labels(engine: DuckDBEngine, config: JoinConfig, progress: Progress | N
                 shaped, records = known_labels(records)
             else:
                 shaped = False
-            if kind == "parquet" and not (given or shaped):
+            flat = kind == "parquet" and _is_flat(fields, parquet_names(path))
+            if flat and not (given or shaped):
                 parts.append(parquet_sql(engine, path, LABELS, fields, first_row_id=total))
                 total += _parquet_rows(path)
                 continue
@@ -242,7 +243,8 @@ def _has_columns(table: Table, fields: Fields, path: Path, config: JoinConfig) -
 
 def _reading(config: JoinConfig) -> Reading:
     words = {word.strip().lower(): value for word, value in config.label_values.items()}
-    return Reading(config.time_zone, config.time_format, config.decimal_comma, words)
+    statuses = {word.strip().lower(): told for word, told in config.status_values.items()}
+    return Reading(config.time_zone, config.time_format, config.decimal_comma, words, statuses)
 
 
 def _require(
@@ -258,8 +260,28 @@ def _require(
     ``given`` are columns that the config fills in.
     """
     present = csv_header(path, encoding=encoding) if kind == "csv" else parquet_names(path)
-    found = [name for name in table.names if name in given or set(fields[name]) & set(present)]
+    found = [
+        name
+        for name in table.names
+        if name in given or any(_is_in(f, present) for f in fields[name])
+    ]
+    if "messages" in found:
+        found.append("query")  # the text is read out of them
     table.require(found, f"{path} (columns: {', '.join(present)})")
+
+
+def _is_in(path: str, columns: Sequence[str]) -> bool:
+    """Whether a path is a column, or leads into one."""
+    return path in columns or path.split(".", 1)[0] in columns
+
+
+def _is_flat(fields: Fields, columns: Sequence[str]) -> bool:
+    """Whether no field lies inside a column (a struct, or JSON), which Python has to open."""
+    return not any(
+        path not in columns and path.split(".", 1)[0] in columns
+        for paths in fields.values()
+        for path in paths
+    )
 
 
 def _parquet_rows(path: Path) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from itertools import groupby, pairwise
+from itertools import chain, groupby, pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from pipelines.join.sources.files import csv_header, format_of, read_records
 from pipelines.join.sources.parquet import parquet_names
 from pipelines.join.sources.price_bands import map_tiers, read_tiers
+from pipelines.join.sources.records import Record
 from pipelines.join.sources.values import (
     PLAIN,
     Reading,
@@ -107,14 +108,42 @@ def _rows(
             for line, row in enumerate(pq.read_table(path).to_pylist(), start=1)
         )
     else:
-        listed = list(read_records(path, encoding=encoding))
+        listed = list(priced(read_records(path, encoding=encoding)))
         records = ((r.line, r.values, r.text) for r in listed)
         present = tuple(dict.fromkeys(key for r in listed for key in r.values or ()))
         present = csv_header(path, encoding=encoding) if kind == "csv" else present
+    present = (*present, *(path for path in chain(*fields.values()) if _leads(path, present)))
     found = [name for name in PRICES.names if set(fields[name]) & set(present)]
     PRICES.require(found, f"{path} (columns: {', '.join(present)})")
     for line, values, raw in records:
         yield _priced_row(path, line, values, raw, fields, unit, reading)
+
+
+def priced(records: Iterable[Record]) -> Iterator[Record]:
+    """Entries of a price list in JSON: rows, rows under a name, or prices by candidate.
+
+    Examples
+    --------
+    >>> [record] = priced([Record(1, None, {"small": {"in": 1.0, "out": 4.0}})])
+    >>> record.values
+    {'candidate': 'small', 'in': 1.0, 'out': 4.0}
+    """
+    for record in records:
+        lists = [v for v in (record.values or {}).values() if isinstance(v, list) and v]
+        entries = record.values or {}
+        if len(lists) == 1 and all(isinstance(item, Mapping) for item in lists[0]):
+            yield from (Record(record.line, None, item) for item in lists[0])
+        elif entries and all(isinstance(entry, Mapping) for entry in entries.values()):
+            yield from (
+                Record(record.line, None, {"candidate": name, **entry})
+                for name, entry in entries.items()
+            )
+        else:
+            yield record
+
+
+def _leads(path: str, columns: Sequence[str]) -> bool:
+    return path.split(".", 1)[0] in columns
 
 
 def is_one_sided(row: Mapping[str, Any]) -> bool:
@@ -152,7 +181,10 @@ def _price_map_of(path: Path) -> Mapping[str, Any] | None:
             return None
         raise SchemaError(f"{path} is not JSON: {error}; export it again") from error
     if isinstance(entries, dict) and all(not isinstance(v, list) for v in entries.values()):
-        return entries
+        rows = [entry for entry in entries.values() if isinstance(entry, dict)]
+        own = rows and not any(key.endswith(("_per_token", "_cost", "mode")) for entry in rows
+                               for key in entry)  # fmt: skip
+        return None if own else entries
     if isinstance(entries, dict | list) and entries:
         return None
     raise SchemaError(f"{path} must be a price map {{candidate: {{input_cost_per_token, …}}}}")

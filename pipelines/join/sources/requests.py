@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pipelines.join.sources.failures import error_class
+from pipelines.join.sources.messages import as_messages
 from pipelines.join.sources.placeholders import is_cut, is_redacted
 from pipelines.join.sources.records import Record
 from pipelines.join.sources.values import (
@@ -203,7 +204,7 @@ def _fill(row: dict[str, Any], record: Record, fields: Fields, reading: Reading)
         _blame(row, "unreadable_time", str(error))
     _whole_input(row, values, fields)
     _durations(row, values, fields, reading)
-    row["status"] = _status(find(values, fields["status"]))
+    row["status"] = status_of(find(values, fields["status"]), reading)
     row["error_class"] = error_class(values, fields) if row["status"] == "failure" else None
     row["service_tier"] = _service_tier(find(values, fields["service_tier"]))
     row["answer"] = _answer(values, fields)
@@ -268,11 +269,18 @@ def _elapsed_ms(begin: datetime | None, end: Any, reading: Reading) -> float | N
     return None if time is None or begin is None else (time - begin).total_seconds() * 1e3
 
 
-def _status(value: Any) -> str:
-    """``success`` where nothing says otherwise; the join refuses words it does not know."""
+def status_of(value: Any, reading: Reading = PLAIN) -> str:
+    """``success`` where nothing says otherwise; the join refuses words it does not know.
+
+    Examples
+    --------
+    >>> status_of("OK"), status_of(503), status_of(True), status_of("perhaps")
+    ('success', 'failure', 'success', 'perhaps')
+    """
     if value is None:
         return "success"
-    return status_word(str(value))
+    word = str(value).strip().lower()
+    return reading.statuses.get(word) or status_word(word)
 
 
 def _service_tier(value: Any) -> str | None:
@@ -344,10 +352,10 @@ def _said(values: Mapping[str, Any], fields: Fields) -> list[Any] | str | None:
         said = find_filled(values, [path])
         if isinstance(said, list):
             texts = all(isinstance(item, str) for item in said)
-            return "\n".join(said) if texts else said
+            return "\n".join(said) if texts else as_messages(said)
         if isinstance(said, Mapping):
             if "role" in said:
-                return [said]
+                return as_messages([said])
             said = find(values, [path])  # JSON that somebody pasted, if it came as text
         if isinstance(said, str) and said.strip():
             return said

@@ -28,15 +28,17 @@ class Reading:
     Parameters
     ----------
     time_zone : IANA name, of times without zone; ``""`` = UTC, and the join checks that none is odd
-    time_format : ``ms``, ``us`` or ``ns`` since 1970, or as ``strptime`` takes it
+    time_format : ``ms``, ``us`` or ``ns`` since 1970, or as ``strptime`` takes it; the first fits
     decimal_comma : whether text has numbers as 0,5
     words : word in lower case -> the label value it stands for
+    statuses : word in lower case -> ``success`` or ``failure``
     """
 
     time_zone: str = ""
-    time_format: str = ""
+    time_format: tuple[str, ...] = ()
     decimal_comma: bool = False
     words: Mapping[str, float] = field(default_factory=dict)
+    statuses: Mapping[str, str] = field(default_factory=dict)
 
 
 PLAIN: Final = Reading()
@@ -167,7 +169,7 @@ def to_time(value: Any, reading: Reading = PLAIN) -> tuple[datetime | None, bool
     (datetime.datetime(2024, 8, 12, 8, 0, 0, 123456), False)
     >>> to_time("2024-08-12 08:00:00")
     (datetime.datetime(2024, 8, 12, 8, 0), True)
-    >>> to_time("12.08.2024 10:00", Reading("Europe/Berlin", "%d.%m.%Y %H:%M"))
+    >>> to_time("12.08.2024 10:00", Reading("Europe/Berlin", ("%d.%m.%Y %H:%M",)))
     (datetime.datetime(2024, 8, 12, 8, 0), False)
     """
     if value is None:
@@ -179,7 +181,7 @@ def to_time(value: Any, reading: Reading = PLAIN) -> tuple[datetime | None, bool
             time, zoneless = time.replace(tzinfo=ZoneInfo(reading.time_zone)), False
         return (time if zoneless else time.astimezone(UTC).replace(tzinfo=None)), zoneless
     except (ValueError, TypeError, OverflowError, OSError) as error:
-        wanted = reading.time_format or "ISO 8601 or seconds since 1970"
+        wanted = " or ".join(reading.time_format) or "ISO 8601 or seconds since 1970"
         raise UnreadableError(f"expected {wanted}, got {_brief(value)}") from error
 
 
@@ -190,11 +192,12 @@ def _parsed_time(value: Any, reading: Reading) -> datetime:
         raise UnreadableError(f"expected a time, got {_brief(value)}")
     if isinstance(value, str) and not _is_number(value):
         text = value.strip()
-        if reading.time_format and reading.time_format not in _UNITS:
-            with suppress(ValueError):  # another file may have times that need no format
-                return datetime.strptime(text, reading.time_format)
+        for time_format in reading.time_format:
+            with suppress(ValueError):  # another file may have times of another form
+                return datetime.strptime(text, time_format)
         return datetime.fromisoformat(text.replace(" UTC", "+00:00"))
-    return datetime.fromtimestamp(float(value) / _UNITS.get(reading.time_format, 1.0), UTC)
+    unit = next((_UNITS[name] for name in reading.time_format if name in _UNITS), 1.0)
+    return datetime.fromtimestamp(float(value) / unit, UTC)
 
 
 def _is_number(text: str) -> bool:

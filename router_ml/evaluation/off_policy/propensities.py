@@ -1,14 +1,22 @@
 r"""Propensities of a log that has none: who served what, learned from the log itself.
 
-Three models of the behaviour policy are fitted to other folds of prompts: the candidates' shares
-alone, logistic regression, and boosted trees, which find the thresholds that rules are made of. The
-one with the lowest held-out log loss is drawn towards the shares by
+Logistic regression, and boosted trees, which find the thresholds that rules are made of, are fitted
+to other folds of prompts. Of their mixtures, and of the candidates' shares alone, the one with the
+lowest held-out log loss is calibrated by isotonic regression, candidate by candidate:
 
-.. math:: p_{ik} = (1 - \epsilon)\,\hat p_{ik} + \epsilon\, s_k
+.. math:: \tilde p_k = \arg\min_{f \text{ rising}} \sum_i
+          \big(1\{a_i = k\} - f(\hat p_{ik})\big)^2
 
-with the :math:`\epsilon` of the lowest held-out log loss, scaled so that its mean is the share that
-was observed, and floored at a part of that share, so that no request weighs more than the share of
-its candidate can bear.
+Among requests of equal :math:`\tilde p_k` the candidate served just that share, so the weights of
+those it served add up to all of them: :math:`\sum_i 1\{a_i = k\} / \tilde p_{ik} = n`, in total and
+at every level. A model that is too smooth, as any is of a router that nearly always takes its best
+candidate and explores a little, gives the explored requests a fraction of their weight; calibrated,
+it does not. A floor, a part of the candidate's share, bounds the weight of a single request.
+
+References
+----------
+.. [1] van der Laan, Lin, Carone and Luedtke, "Stabilized Inverse Probability Weighting via Isotonic
+   Calibration", Causal Learning and Reasoning (CLeaR), 2025.
 """
 
 from __future__ import annotations
@@ -20,6 +28,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
+from scipy.optimize import isotonic_regression
 
 from router_ml.data.groups import group_codes
 from router_ml.data.outcomes import TrainingTable
@@ -31,14 +40,13 @@ from router_ml.types.arrays import FloatArray, IntArray
 ESTIMATED: Final = "estimated"
 FLOOR_SHARE: Final = 0.1
 """Least probability of a candidate, as a part of its share of all requests."""
-POOLING: Final = (0.02, 0.05, 0.1, 0.2, 0.4, 1.0)
-"""Weights of the shares that are tried."""
+MIXTURES: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""Shares of the logistic regression, beside trees, that are tried."""
 MIN_BOOSTED: Final = 400
 """Requests below which trees are not tried."""
 _BUCKETS: Final = 512
 _TOPICS: Final = 12
 _WORD: Final = re.compile(r"\w+")
-_CALIBRATION_STEPS: Final = 30
 _TREES: Final[dict[str, Any]] = {
     "n_estimators": 80,
     "learning_rate": 0.1,
@@ -74,7 +82,9 @@ def with_propensities(table: TrainingTable) -> TrainingTable:
 def estimated_propensities(
     features: FloatArray, action: IntArray, n_candidates: int, groups: IntArray
 ) -> FloatArray:
-    """Cross-fitted, pooled, calibrated and floored action probabilities, shape (n, K).
+    """Cross-fitted and calibrated probability of every candidate, shape (n, K).
+
+    Each column is calibrated by itself, so rows add up to one only about.
 
     Parameters
     ----------
@@ -83,18 +93,50 @@ def estimated_propensities(
     groups : int codes, shape (n,)
     """
     shares = np.bincount(action, minlength=n_candidates) / len(action)
-    pooled = np.tile(shares, (len(action), 1))
-    n_folds = min(5, len(np.unique(groups)))
-    if n_folds >= 2 and (shares > 0.0).sum() > 1:
+    probs: FloatArray = np.tile(shares, (len(action), 1))
+    if (n_folds := _n_folds(groups)) >= 2 and (shares > 0.0).sum() > 1:
         fitted = [
             cross_fit(groups, model, n_folds=n_folds)
             for model in _models(features, action, n_candidates)
         ]
-        tried = [
-            (1.0 - epsilon) * probs + epsilon * shares for probs in fitted for epsilon in POOLING
-        ]
-        pooled = min(tried, key=lambda probs: log_loss(probs, action))
-    return _floored(_calibrated(pooled, shares), shares)
+        probs = mixed(fitted, shares, mixture(fitted, shares, action))
+    least = FLOOR_SHARE * np.maximum(shares, 1.0 / len(action))
+    floored: FloatArray = np.maximum(isotonic(probs, action), least)
+    return floored
+
+
+def isotonic(probs: FloatArray, action: IntArray) -> FloatArray:
+    """Every column as the rising function of it that predicts its candidate best, shape (n, K).
+
+    Examples
+    --------
+    >>> probs = np.array([[0.4, 0.6], [0.4, 0.6], [0.1, 0.9], [0.1, 0.9]])
+    >>> isotonic(probs, np.array([0, 0, 0, 1]))[:, 0].tolist()
+    [1.0, 1.0, 0.5, 0.5]
+    """
+    calibrated: FloatArray = np.empty_like(probs)
+    for k in range(probs.shape[1]):
+        level, of_row, count = np.unique(probs[:, k], return_inverse=True, return_counts=True)
+        served = np.bincount(of_row, action == k, minlength=len(level)) / count
+        calibrated[:, k] = isotonic_regression(served, weights=count).x[of_row]
+    return calibrated
+
+
+def mixture(fitted: Sequence[FloatArray], shares: FloatArray, action: IntArray) -> float | None:
+    """Share of the first model beside the second with the lowest held-out log loss.
+
+    ``None`` where the candidates' shares alone do as well.
+    """
+    tried = {part: log_loss(mixed(fitted, shares, part), action) for part in (*MIXTURES, None)}
+    return min(tried, key=lambda part: (tried[part], part is not None))
+
+
+def mixed(fitted: Sequence[FloatArray], shares: FloatArray, part: float | None) -> FloatArray:
+    """Probabilities of one or two models mixed, or the shares, shape (n, K)."""
+    if part is None:
+        return np.tile(shares, (len(fitted[0]), 1))
+    both: FloatArray = part * fitted[0] + (1.0 - part) * fitted[-1]
+    return both
 
 
 def log_loss(probs: FloatArray, action: IntArray) -> float:
@@ -162,26 +204,14 @@ def _both(second: FloatArray) -> FloatArray:
     return np.column_stack([1.0 - second, second])
 
 
-def _calibrated(probs: FloatArray, shares: FloatArray) -> FloatArray:
-    """Scaled by candidate until their means are the observed shares (proportional fitting)."""
-    for _ in range(_CALIBRATION_STEPS):
-        probs = probs * (shares / np.maximum(probs.mean(axis=0), 1e-12))
-        probs = probs / probs.sum(axis=1, keepdims=True)
-    return probs
-
-
-def _floored(probs: FloatArray, shares: FloatArray) -> FloatArray:
-    """At least a part of each candidate's share, rows summing to one.
-
-    By mixing: raising only what is below the floor has less bias and a larger error.
-    """
-    return (1.0 - FLOOR_SHARE) * probs + FLOOR_SHARE * shares
+def _n_folds(groups: IntArray) -> int:
+    return min(5, len(np.unique(groups)))
 
 
 def behavior_policy(table: TrainingTable, queries: Sequence[Query]) -> FloatArray:
     """Who would have served other queries under the log's own policy, shape (m, K).
 
-    By the same models and pooling as the propensities of the log, fitted to all of it; for a matrix
+    By the same models and mixture as the propensities of the log, fitted to all of it; for a matrix
     of outcomes, which does not know what the company does today.
     """
     everything = query_features([*table.queries, *queries])
@@ -191,19 +221,15 @@ def behavior_policy(table: TrainingTable, queries: Sequence[Query]) -> FloatArra
     k = len(table.candidates)
     shares = np.bincount(table.chosen[known], minlength=k) / len(known)
     groups = group_codes(table.group_id)[known]
-    n_folds = min(5, len(np.unique(groups)))
-    if n_folds < 2 or (shares > 0.0).sum() < 2:
+    if (n_folds := _n_folds(groups)) < 2 or (shares > 0.0).sum() < 2:
         return np.tile(shares, (len(queries), 1))
-    best: tuple[float, float, FitPredict] | None = None
-    inside = _models(everything[known], table.chosen[known], k)
-    for model, whole in zip(inside, _models(everything, action, k), strict=False):
-        probs = cross_fit(groups, model, n_folds=n_folds)
-        for epsilon in POOLING:
-            loss = log_loss((1.0 - epsilon) * probs + epsilon * shares, table.chosen[known])
-            if best is None or loss < best[0]:
-                best = (loss, epsilon, whole)
-    if best is None:
-        return np.tile(shares, (len(queries), 1))
-    _, epsilon, whole = best
-    pooled: FloatArray = (1.0 - epsilon) * whole(known, new) + epsilon * shares
-    return pooled
+    chosen = table.chosen[known]
+    part = mixture(
+        [
+            cross_fit(groups, model, n_folds=n_folds)
+            for model in _models(everything[known], chosen, k)
+        ],
+        shares,
+        chosen,
+    )
+    return mixed([model(known, new) for model in _models(everything, action, k)], shares, part)

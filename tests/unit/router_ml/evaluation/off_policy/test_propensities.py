@@ -70,16 +70,31 @@ def ruled_log(n: int, seed: int) -> tuple[FloatArray, FloatArray, IntArray, Floa
     return features, probs, action, quality
 
 
-def test_rules_are_learned_and_every_row_is_a_distribution() -> None:
+def test_rules_are_learned_and_weights_add_up_to_the_log() -> None:
     features, truth, action, _ = ruled_log(4_000, seed=0)
     probs = estimated_propensities(features, action, 3, np.arange(4_000))
     shares = np.bincount(action, minlength=3) / len(action)
-    np.testing.assert_allclose(probs.sum(axis=1), 1.0)
+    for k in range(3):
+        assert (1.0 / probs[action == k, k]).sum() == pytest.approx(4_000, rel=0.02)
     np.testing.assert_allclose(probs.mean(axis=0), shares, atol=0.01)
     assert (probs >= FLOOR_SHARE * shares - 1e-12).all()
     constant = log_loss(np.tile(shares, (4_000, 1)), action)
     best = log_loss(truth, action)
     assert log_loss(probs, action) - best < 0.25 * (constant - best)
+
+
+def test_what_a_router_explored_keeps_its_weight() -> None:
+    """A smooth model of a hard choice would halve it, or worse."""
+    rng = np.random.default_rng(4)
+    features = rng.normal(size=(4_000, 6))
+    best = (features @ rng.normal(size=(6, 3)) + [1.0, 0.0, -0.5]).argmax(axis=1)
+    truth = 0.85 * np.eye(3)[best] + 0.05
+    action = (rng.random((4_000, 1)) > truth.cumsum(axis=1)).sum(axis=1)
+    rows = np.arange(4_000)
+    probs = estimated_propensities(features, action, 3, rows)
+    explored = action != best
+    weight = truth[rows, action] / probs[rows, action]
+    assert weight[explored].mean() == pytest.approx(1.0, abs=0.2)
 
 
 def test_where_nothing_can_be_learned_shares_remain() -> None:
