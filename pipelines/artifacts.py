@@ -88,6 +88,11 @@ class JoinedFolder:
         return self.root / "outcomes.parquet"
 
     @property
+    def preferences(self) -> Path:
+        """One row a comparison of two candidates; not there without any."""
+        return self.root / "preferences.parquet"
+
+    @property
     def prices(self) -> Path:
         """Price windows."""
         return self.root / "prices.parquet"

@@ -8,6 +8,7 @@ from typing import Any
 
 from pipelines.inspect.findings import Findings, candidates, has_propensities, look
 from pipelines.inspect.labels import Labels
+from pipelines.inspect.pairs import Pairs
 from pipelines.inspect.prices import Prices
 from pipelines.inspect.requests import Columns
 from pipelines.inspect.sample import Sample
@@ -41,10 +42,12 @@ def _files(found: Findings) -> Iterator[str]:
     yield from (_said(f"- {_text(s.path)}", _written(s, c)) for s, c in found.requests)
     if not found.requests:
         yield "  []  # no file looks like a request log: needs a text, a model and token counts"
-    if found.labels:
+    if found.labels or found.pairs:
         yield "labels:"
         for sample, labels in found.labels:
             yield from _label_file(sample, labels)
+    for sample, pairs in found.pairs:
+        yield from _pair_file(sample, pairs)
     yield "prices:"
     for sample, prices in found.prices:
         rows = f"{len(sample.rows):,} entries"
@@ -84,6 +87,14 @@ def _label_file(sample: Sample, labels: Labels) -> Iterator[str]:
             f"  source: {labels.source}",
             "a guess by names: checker, human, judge or user, the most trusted first",
         )
+
+
+def _pair_file(sample: Sample, pairs: Pairs) -> Iterator[str]:
+    rows = f"{len(sample.rows):,} comparisons of two candidates"
+    yield _said(f"- files: [{_text(sample.path)}]", rows)
+    yield "  fields:"
+    for name, column in pairs.fields.items():
+        yield _said(f"    {name}: {_text(column)}", pairs.evidence.get(name, ""))
 
 
 def _join(found: Findings) -> Iterator[str]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from pipelines.inspect.kinds import has_decimal_comma, numbers
 from pipelines.inspect.labels import Labels, label_columns
+from pipelines.inspect.pairs import Pairs, pair_columns
 from pipelines.inspect.prices import Prices, match_names, price_columns, unit_by_costs
 from pipelines.inspect.requests import Columns, request_columns
 from pipelines.inspect.sample import Sample, paths_in, read_sample
@@ -25,13 +26,14 @@ class Findings:
 
     Parameters
     ----------
-    requests, labels, prices : samples by role, with what was recognised
+    requests, labels, pairs, prices : samples by role, with what was recognised
     unknown : files of no role that could be told
     costs : candidate to its logged cost over tokens times price, where both are known
     """
 
     requests: list[tuple[Sample, Columns]] = field(default_factory=list)
     labels: list[tuple[Sample, Labels]] = field(default_factory=list)
+    pairs: list[tuple[Sample, Pairs]] = field(default_factory=list)
     prices: list[tuple[Sample, Prices]] = field(default_factory=list)
     unknown: list[Sample] = field(default_factory=list)
     costs: dict[str, float] = field(default_factory=dict)
@@ -80,8 +82,12 @@ def look(files: Sequence[str]) -> Findings:
     _leave_out_copies(found)
     ids = {str(value) for sample, columns in found.requests for value in _ids(sample, columns)}
     for sample in rest:
+        if (pairs := pair_columns(sample, ids)) is not None:
+            found.pairs.append((sample, pairs))
+            continue
         labels = label_columns(sample, ids)
-        if {"request_id", "value"} <= set(labels.fields):
+        counted = {"n_trials", "n_success"} <= set(labels.fields)
+        if "request_id" in labels.fields and ("value" in labels.fields or counted):
             found.labels.append((sample, labels))
         else:
             found.unknown.append(sample)

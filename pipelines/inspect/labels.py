@@ -36,6 +36,10 @@ _SOURCES: Final = (
                "annotation", "annotations", "grade", "expert", "csat"}),
 )  # fmt: skip
 
+_TRIALS: Final = {"trials", "runs", "attempts", "samples", "repeats", "n", "k", "total", "count"}
+_SUCCESS: Final = {"success", "successes", "passed", "passes", "correct", "right", "wins", "solved",
+                   "succeeded", "ok", "c"}  # fmt: skip
+
 
 @dataclass(slots=True)
 class Labels:
@@ -68,8 +72,10 @@ def label_columns(sample: Sample, ids: Set[str]) -> Labels:
     found = Labels()
     _take_id(found, sample, ids)
     _take_time(found, sample)
+    _take_counts(found, sample)
     rest = [column for column in sample.columns if column not in found.fields.values()]
-    _take_value(found, sample, rest)
+    if "n_success" not in found.fields:
+        _take_value(found, sample, rest)
     rest = [column for column in rest if column not in found.fields.values()]
     for name in ("name", "source"):
         for column in rest:
@@ -114,6 +120,23 @@ def _take_time(found: Labels, sample: Sample) -> None:
             found.fields["time"], found.times = column, read
             found.evidence["time"] = f"times from {read.first:%Y-%m-%d} to {read.last:%Y-%m-%d}"
             return
+
+
+def _take_counts(found: Labels, sample: Sample) -> None:
+    """Runs, and how many of them succeeded: whole numbers, one never above the other."""
+    whole = {}
+    for column in sample.columns:
+        figures = numbers(sample.values(column))
+        if figures and len(figures) == len(sample.rows) and all(f == int(f) for f in figures):
+            whole[column] = figures
+    for trials in (c for c in whole if words(c) & _TRIALS and min(whole[c]) >= 1):
+        for success in (c for c in whole if words(c) & _SUCCESS and c != trials):
+            pairs = list(zip(whole[success], whole[trials], strict=True))
+            if all(0 <= s <= t for s, t in pairs):
+                found.fields |= {"n_trials": trials, "n_success": success}
+                found.evidence["n_trials"] = f"{max(whole[trials]):g} runs at most"
+                found.evidence["n_success"] = f"never above {trials}"
+                return
 
 
 def _take_value(found: Labels, sample: Sample, columns: Sequence[str]) -> None:

@@ -19,6 +19,8 @@ def render(report: Mapping[str, Any]) -> str:
         parts.append(_candidates(report))
     if "agreement" in report:
         parts.append(_agreement(report["agreement"]))
+    if report.get("preferences"):
+        parts.append(_preferences(report["preferences"]))
     if "costs" in report:
         costs = [
             (
@@ -144,6 +146,13 @@ def _agreement(pairs: Sequence[Mapping[str, Any]]) -> str:
         for p in pairs
     ]  # fmt: skip
     return _section("Agreement between label sources", header, rows)
+
+
+def _preferences(pairs: Sequence[Mapping[str, Any]]) -> str:
+    header = ("first", "second", "comparisons", "first better", "second better", "tie", "both bad")
+    keys = ("comparisons", "first_better", "second_better", "tie", "both_bad")
+    rows = [(p["first"], p["second"], *(f"{p[key]:,}" for key in keys)) for p in pairs]
+    return _section("Comparisons", header, rows)
 
 
 def _section(title: str, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

@@ -16,6 +16,7 @@ from pipelines.config import EvaluateConfig
 from pipelines.console import console
 from pipelines.printing import print_comparison
 from pipelines.stages.evaluate_log import POLICY, evaluate_log, score, shares
+from pipelines.stages.evaluate_pairs import evaluate_pairs
 from router_ml.bundle.files import Bundle, read_bundle
 from router_ml.cascade import shipped as cascade_evaluation
 from router_ml.data.full_information import FullInformation, read_matrix, unseen
@@ -78,6 +79,9 @@ def run(config: EvaluateConfig) -> Path:
         raise DataError("evaluate needs a matrix or a joined log; name one in its config")
     outcomes = read_outcomes(config.joined)
     names = runtime.candidates.names
+    compared = evaluate_pairs(runtime, config.joined)
+    if compared is not None and outcomes["quality"].isna().all():
+        return _write(config.output, {"kind": "comparisons", "comparisons": compared})
     table = with_propensities(to_matrices(outcomes, all_candidates(outcomes, names)))
     held_out = None if config.trained is None else HeldOut.load(config.trained)
     if held_out is None:
@@ -87,6 +91,8 @@ def run(config: EvaluateConfig) -> Path:
         predictions, unseen_rows = Contender(runtime, held_out).predict(table)
         rows = np.flatnonzero(unseen_rows)
         summary = evaluate_log(config, runtime, table.take(rows), predictions.take(rows))
+    if compared is not None:
+        summary["comparisons"] = compared
     outcomes = outcomes[outcomes["split"] == "test"]
     told = cascade_evaluation.on_log(bundle, runtime, to_matrices(outcomes, names))
     if told is not None:

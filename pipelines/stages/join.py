@@ -17,6 +17,7 @@ from pipelines.artifacts import JoinedFolder
 from pipelines.config import JoinConfig, dump_config
 from pipelines.join.cost_check import check_costs
 from pipelines.join.engine import DuckDBEngine, Step, parse_steps
+from pipelines.join.preferences import find_preferences, preference_files, write_preferences
 from pipelines.join.remedies import Context, offending, remedy
 from pipelines.join.report import cannot_tell, render
 from pipelines.join.sources.files import Progress
@@ -91,6 +92,7 @@ def run(config: JoinConfig, *, progress: Progress | None = None) -> Path:
     written = JoinedFolder(output)
     for path in (
         written.outcomes,
+        written.preferences,
         written.prices,
         written.rejects,
         written.report,
@@ -105,6 +107,7 @@ def run(config: JoinConfig, *, progress: Progress | None = None) -> Path:
         ) as engine:
             rows_in = add_inputs(engine, config, progress)
             _join(engine, config, rows_in, progress)
+        _compare(config, written)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return output
@@ -149,6 +152,42 @@ def _join(
     _write_report(output, report)
     if progress is not None:
         progress("joining", 1.0)
+
+
+def _compare(config: JoinConfig, written: JoinedFolder) -> None:
+    """Write comparisons of candidates, if there are any among the labels, and account for them."""
+    if not any(preference_files(config)):
+        return
+    columns = ["request_id", "query", "messages", "tools", "group_id", "split"]
+    rows = pq.read_table(written.outcomes, columns=columns).to_pylist()
+    priced = set(pq.read_table(written.prices, columns=["candidate"])["candidate"].to_pylist())
+    found = find_preferences(
+        config,
+        requests={row["request_id"]: row for row in rows},
+        priced=priced,
+        tests={row["group_id"] for row in rows if row["split"] == "test"},
+    )
+    write_preferences(found, written.preferences, written.rejects)
+    account = Account(
+        rows_in=found.read,
+        used=len(found.rows),
+        collapsed=dict(found.collapsed),
+        excluded=dict(found.excluded),
+        rejected=dict(found.rejected),
+    )
+    report = orjson.loads(written.report.read_bytes())
+    report["accounting"]["preferences"] = account.as_dict()
+    report["preferences"] = found.summary()
+    _write_report(config.output, report)
+    if account.n_rejected > config.tolerance * account.rows_in:
+        reasons = ", ".join(f"{reason} {n:,}" for reason, n in found.rejected.most_common())
+        first = found.rejects[0]
+        raise JoinError(
+            f"preferences: {account.n_rejected:,} of {account.rows_in:,} rows rejected, the "
+            f"tolerance is {config.tolerance:.1%}: {reasons}; the first is {first['file']}:"
+            f"{first['line']} ({first['reason']}{': ' if first['detail'] else ''}"
+            f"{first['detail'] or ''}); name other columns in the file's fields"
+        )
 
 
 def load_steps(*, decisions: bool = False) -> tuple[Step, ...]:

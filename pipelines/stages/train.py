@@ -28,16 +28,19 @@ from router_ml.cascade.training import TrainedCascade, logged_answers, train_cas
 from router_ml.data.changes import Change, void_outdated
 from router_ml.data.held_out import HeldOut
 from router_ml.data.outcomes import TrainingTable
+from router_ml.data.preferences import Preferences, read_preferences
 from router_ml.errors import SchemaError
 from router_ml.estimators.registry import make_estimator
 from router_ml.estimators.router import RouterEstimator, count_bias
 from router_ml.evaluation.comparison import BUDGET_SHARES
 from router_ml.features.encoder import Encoder
+from router_ml.features.featurizer import Featurizer
 from router_ml.features.lexical import NAMES
 from router_ml.learning.budgets import solve_budgets
 from router_ml.learning.changes import find_changes, query_features
 from router_ml.learning.few_labels import learnable
 from router_ml.learning.held_out import fit_router, hold_out, training_predictions
+from router_ml.learning.pairs import with_pairs
 from router_ml.learning.solve_policy import solve_policy
 from router_ml.learning.targets import evidence_for, training_targets
 from router_ml.learning.training_set import TrainingSet, training_set
@@ -59,7 +62,10 @@ def run(config: TrainConfig) -> Path:
     wanted = make_estimator(config.quality)
     check_own(config.output, TrainedFolder(config.output).report)
     table, candidates = read_training_table(config.joined, "train", config.candidates or None)
-    if wanted.needs_labels and not np.isfinite(table.quality).any():
+    pairs = read_preferences(JoinedFolder(config.joined).preferences, candidates.names)
+    pairs = None if pairs is None else pairs.take(pairs.split == "train")
+    labelled = np.isfinite(table.quality).any() or (pairs is not None and len(pairs) > 0)
+    if wanted.needs_labels and not labelled:
         raise SchemaError(
             f"no labelled request in the training split of {config.joined}; add labels, or start "
             "without: quality: {name: card, card: {candidate: [quality, standard error]}}"
@@ -79,6 +85,11 @@ def run(config: TrainConfig) -> Path:
         changes = find_changes(table, query_features(table, data.batch))
         table = void_outdated(table, changes)
         data = training_set(table, candidates, encoder, weighted=weighted, batch=data.batch)
+    told = int(np.isfinite(data.outcomes.quality).sum())
+    if pairs is not None and len(pairs):
+        with progress("learning from comparisons", None):
+            simple, _ = learnable(data, wanted) if told else (wanted, "")
+            data = with_pairs(data, pairs, simple, Featurizer(encoder=encoder).transform)
     with progress("fitting estimators", None):
         quality, note = learnable(data, wanted)
         taught = training_targets(data, quality, config.learning)
@@ -88,10 +99,11 @@ def run(config: TrainConfig) -> Path:
     report = {
         "rows": len(table),
         "queries": len(data),
-        "labelled_cells": int(np.isfinite(data.outcomes.quality).sum()),
+        "labelled_cells": told,
+        "comparisons": 0 if pairs is None else len(pairs),
         "binary_labels": bool(np.isin(table.quality[np.isfinite(table.quality)], (0, 1)).all()),
         "selection": dict(router.quality.report_),
-        "notes": [*([note] if note else []), *_untold(data)],
+        "notes": [*([note] if note else []), *_untold(data), *([] if told else _compared(pairs))],
         "cost_bias_in_sample": _bias(router, data),
         "changes": [change.as_dict() for change in changes],
         "fingerprint": sha256(JoinedFolder(config.joined).outcomes.read_bytes()).hexdigest(),
@@ -197,6 +209,16 @@ def _untold(data: TrainingSet) -> list[str]:
                       if not known]:  # fmt: skip
         notes.append(f"no label of {', '.join(unlabelled)}: taken for average")
     return notes
+
+
+def _compared(pairs: Preferences | None) -> list[str]:
+    """What it means that comparisons alone were learned from."""
+    if pairs is None or not len(pairs):
+        return []
+    return [
+        "no label, comparisons alone: quality is 0.5 on average and differences are wins less "
+        "losses; a budget policy is right with that, a quality floor means nothing"
+    ]
 
 
 def reference_statistics(data: TrainingSet) -> dict[str, Any]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 
+from router_ml.data.preferences import Preferences
 from router_ml.features.lexical import NAMES
+from router_ml.features.query import Query
 from router_ml.types.arrays import FloatArray
 from router_ml.types.candidates import CandidateTable
 from router_ml.types.predictions import Predictions
@@ -64,3 +67,25 @@ def example_predictions(n: int, k: int = 4, *, random_state: int = 0) -> Predict
     quality, spread = rng.random((n, k)), 0.02 + 0.1 * rng.random((n, k))
     sent, got = (rng.integers(10, 2000, (n, k)).astype(float) for _ in range(2))
     return Predictions(quality, sent, got, rng.random((n, k)) * 1000.0, spread)
+
+
+def example_pairs(rows: Sequence[tuple[int, int, str]], *, k: int = 2) -> Preferences:
+    """Comparisons ``(a, b, winner)``, each of a query of its own.
+
+    Examples
+    --------
+    >>> example_pairs([(0, 1, "a"), (1, 0, "tie")]).lead.tolist()
+    [1.0, 0.0]
+    """
+    ids = np.array([f"pair-{i}" for i in range(len(rows))])
+    return Preferences(
+        queries=tuple(Query(name) for name in ids.tolist()),
+        query_id=ids,
+        group_id=ids,
+        candidates=example_candidates(k).names,
+        a=np.array([a for a, _, _ in rows], dtype=np.int64),
+        b=np.array([b for _, b, _ in rows], dtype=np.int64),
+        winner=np.array([winner for _, _, winner in rows]),
+        weight=np.ones(len(rows)),
+        split=np.full(len(rows), "train"),
+    )

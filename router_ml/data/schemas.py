@@ -29,8 +29,8 @@ class Table:
 
     Examples
     --------
-    >>> LABELS.names
-    ('request_id', 'name', 'value', 'source', 'weight', 'time')
+    >>> LABELS.names[:4]
+    ('request_id', 'name', 'value', 'source')
     """
 
     name: str
@@ -99,8 +99,30 @@ LABELS: Final = Table(
         Column("source", "string", required=True),
         Column("weight", "double"),
         Column("time", "timestamp", required=True),
+        Column("n_trials", "bigint"),
+        Column("n_success", "bigint"),
     ),
 )
+"""``n_success`` of ``n_trials`` runs stand in for ``value``, or ``value`` is their mean."""
+
+PREFERENCES: Final = Table(
+    "preferences",
+    (
+        Column("query_id", "string", required=True),
+        Column("group_id", "string", required=True),
+        Column("query", "string", required=True),
+        Column("messages", "string"),
+        Column("tools", "string"),
+        Column("candidate_a", "string", required=True),
+        Column("candidate_b", "string", required=True),
+        Column("winner", "string", required=True),
+        Column("source", "string"),
+        Column("weight", "double"),
+        Column("time", "timestamp"),
+        Column("split", "string", required=True),
+    ),
+)
+"""One row a comparison of two candidates' answers to one query."""
 
 DECISIONS: Final = Table("decisions", (*REQUESTS.columns, Column("caller", "string")))
 """Decisions of the service's log; ``caller`` names the key that asked."""
@@ -197,6 +219,8 @@ OUTCOME_COLUMNS: Final = (
     Column("n_labels", "bigint"),
     Column("label_source", "string"),
     Column("label_weight", "double"),
+    Column("n_trials", "bigint"),
+    Column("n_success", "double"),
     Column("cost_source", "string"),
     Column("split", "string"),
 )
@@ -250,6 +274,9 @@ MEANINGS: Final[Mapping[str, str]] = {
     "cached_input_usd_per_mtok": "price of a million cached input tokens",
     "caller": "name of the key that the caller used",
     "candidate": "name of the LLM endpoint",
+    "candidate_a": "one of the two that were compared",
+    "candidate_b": "the other",
+    "winner": "``a``, ``b``, ``tie`` or ``both_bad``",
     "candidate_chosen": "whom the logging policy chose",
     "candidate_served": "who answered",
     "capabilities": "what the candidate can do, such as ``tools``",
@@ -269,7 +296,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "input_usd_per_mtok": "price of a million input tokens",
     "key": "id of the rejected row",
     "label_source": "source of the labels that made ``quality``",
-    "label_weight": "sum of the weights of those labels",
+    "label_weight": "sum of the weights of those labels, a label of n trials counting n times",
     "labels_others": "the key may label decisions of others",
     "latency_ms": "from the request to the end of the answer",
     "latency_s": "instead of ``latency_ms``: seconds",
@@ -277,6 +304,10 @@ MEANINGS: Final[Mapping[str, str]] = {
     "max_output_tokens": "most tokens of an answer",
     "messages": "the conversation, JSON of OpenAI's or Anthropic's shape",
     "n_labels": "labels that made ``quality``",
+    "labels.n_success": "runs that succeeded, of ``n_trials``; instead of ``value``",
+    "labels.n_trials": "runs of the request that were judged; a label of ten weighs as ten",
+    "outcomes.n_success": "successes among ``n_trials``, graded ones by their quality",
+    "outcomes.n_trials": "runs that made ``quality``; a label without a count is one",
     "labels.name": "what was labelled, such as ``exact_match``",
     "feedback.name": "what was labelled, such as ``quality``",
     "origin": "source that accounts for the row",

@@ -116,3 +116,17 @@ class QueryBatch:
             lexical=self.lexical[rows],
             embedding=self.embedding[rows],
         )
+
+    def followed_by(self, other: QueryBatch) -> QueryBatch:
+        """These samples and then others, with features of the same encoder."""
+        flat = np.concatenate([self.tokens.flat, other.tokens.flat])
+        offsets = np.concatenate(
+            [self.tokens.offsets, other.tokens.offsets[1:] + self.tokens.offsets[-1]]
+        )
+        return QueryBatch(
+            text=(*self.text, *other.text),
+            tools=(*self.tools, *other.tools),
+            tokens=Tokens(flat, offsets),
+            lexical=np.vstack([self.lexical, other.lexical]),
+            embedding=np.vstack([self.embedding, other.embedding]),
+        )

@@ -26,6 +26,8 @@ from pipelines.join.sources.files import (
 from pipelines.join.sources.label_shapes import known_labels
 from pipelines.join.sources.parquet import parquet_names, parquet_sql
 from pipelines.join.sources.placeholders import REDACTED
+from pipelines.join.sources.preferences import CANONICAL as PAIR_CANONICAL
+from pipelines.join.sources.preferences import holds_pairs
 from pipelines.join.sources.price_bands import price_bands
 from pipelines.join.sources.prices import check_windows, is_one_sided, price_rows
 from pipelines.join.sources.shapes import LITELLM_LOG, shape_of
@@ -48,6 +50,8 @@ Fields = Mapping[str, tuple[str, ...]]
 Rows = Callable[[Iterable[Record], Fields, Path], Iterator[dict[str, Any]]]
 
 COST_SCALES: Final = {"usd": 1.0, "cents": 0.01, "micros": 1e-6}
+PAIR_FIELDS: Final = set(PAIR_CANONICAL) - set(label_source.CANONICAL)
+"""Columns that only files of comparisons have."""
 _COST_ROWS: Final = 100_000
 """Requests that costs are checked on, about."""
 _BATCH: Final = 5_000
@@ -126,7 +130,7 @@ def _add_requests(engine: DuckDBEngine, config: JoinConfig, progress: Progress |
                 shape = LITELLM_LOG
             records = shape.requests(records)
             fields = request_source.with_overrides(shape.all_fields, config.request_fields)
-        rows = request_source.request_rows(records, fields, path, _reading(config))
+        rows = request_source.request_rows(records, fields, path, reading_of(config))
         sql, count = _stage(engine, rows, REQUESTS, total)
         parts.append(sql)
         total += count
@@ -144,15 +148,14 @@ def _add_labels(engine: DuckDBEngine, config: JoinConfig, progress: Progress | N
     files = [item if isinstance(item, LabelFile) else LabelFile(files=(item,))
              for item in config.labels]  # fmt: skip
     for item in files:
-        fields = label_source.with_overrides(config.label_fields, item.fields)
+        own = {k: v for k, v in item.fields.items() if k not in PAIR_FIELDS}
+        fields = label_source.with_overrides(config.label_fields, own)
         for path in expand(item.files, "labels"):
             kind = format_of(path)
+            if holds_pairs(path, item.fields, config.csv_encoding):
+                continue  # comparisons are no labels of one request
             given = [key for key in ("name", "source") if getattr(item, key)]
-            records: Iterable[Record] = (
-                _parquet_records(path)
-                if kind == "parquet"
-                else read_records(path, progress, encoding=config.csv_encoding)
-            )
+            records = records_of(path, config, progress)
             if not item.fields:
                 shaped, records = known_labels(records)
             else:
@@ -163,9 +166,16 @@ def _add_labels(engine: DuckDBEngine, config: JoinConfig, progress: Progress | N
                 total += _parquet_rows(path)
                 continue
             if kind == "csv" and not shaped:
+                if label_source.has_counts(csv_header(path, encoding=config.csv_encoding), fields):
+                    given.append("value")
                 _require(LABELS, fields, path, "csv", config.csv_encoding, given)
             rows = label_source.label_rows(
-                records, fields, path, reading=_reading(config), name=item.name, source=item.source
+                records,
+                fields,
+                path,
+                reading=reading_of(config),
+                name=item.name,
+                source=item.source,
             )
             sql, count = _stage(engine, rows, LABELS, total)
             parts.append(sql)
@@ -189,7 +199,7 @@ def _add_prices(engine: DuckDBEngine, config: JoinConfig) -> int:
             config.price_fields,
             unit=config.price_unit,
             names=config.price_names,
-            reading=_reading(config),
+            reading=reading_of(config),
             encoding=config.csv_encoding,
         )
     ]
@@ -206,6 +216,15 @@ def _add_prices(engine: DuckDBEngine, config: JoinConfig) -> int:
     bands = [band for i, row in enumerate(rows) for band in price_bands(row, i)]
     engine.add_rows("price_bands", pa.Table.from_pylist(bands, schema=arrow_schema(BANDS)))
     return count
+
+
+def records_of(
+    path: Path, config: JoinConfig, progress: Progress | None = None
+) -> Iterator[Record]:
+    """Records of a file of any format."""
+    if format_of(path) == "parquet":
+        return _parquet_records(path)
+    return read_records(path, progress, encoding=config.csv_encoding)
 
 
 def _served(engine: DuckDBEngine, config: JoinConfig) -> set[str]:
@@ -241,7 +260,8 @@ def _has_columns(table: Table, fields: Fields, path: Path, config: JoinConfig) -
     return True
 
 
-def _reading(config: JoinConfig) -> Reading:
+def reading_of(config: JoinConfig) -> Reading:
+    """How a config says numbers and times are written."""
     words = {word.strip().lower(): value for word, value in config.label_values.items()}
     statuses = {word.strip().lower(): told for word, told in config.status_values.items()}
     return Reading(config.time_zone, config.time_format, config.decimal_comma, words, statuses)

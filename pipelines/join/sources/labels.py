@@ -36,6 +36,12 @@ def with_overrides(overrides: Fields, own: Fields | None = None) -> Fields:
     return {**CANONICAL, **given}
 
 
+def has_counts(present: Iterable[str], fields: Fields) -> bool:
+    """Whether columns are there that stand in the place of a value."""
+    there = set(present)
+    return all(there & set(fields[name]) for name in ("n_trials", "n_success"))
+
+
 def label_rows(
     records: Iterable[Record],
     fields: Fields,

@@ -45,7 +45,10 @@ def parquet_sql(
     source = scan(path, ", file_row_number = true")
     types = engine.columns(f"SELECT * FROM {source}")
     present = {c.name: _named(c.name, fields, types) for c in table.columns}
-    table.require([name for name, there in present.items() if there], _listing(path, types))
+    found = [name for name, there in present.items() if there]
+    if {"n_trials", "n_success"} <= set(found):
+        found.append("value")  # whose place counts take
+    table.require(found, _listing(path, types))
     parts = [_column(c, present[c.name], types, path) for c in table.columns]
     parts.append(f"{first_row_id} + file_row_number AS row_id")
     parts += [f"{quote(path)} AS source_file", "file_row_number + 1 AS source_line"]

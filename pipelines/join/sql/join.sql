@@ -238,7 +238,10 @@ FROM labels
 
 -- step: label_checks
 SELECT l.*, k.priority,
-       (l.value - coalesce(g.worst, 0)) / (coalesce(g.best, 1) - coalesce(g.worst, 0)) AS quality,
+       -- counts speak for themselves; a range is for values
+       CASE WHEN l.n_success IS NOT NULL THEN l.n_success * 1e0 / nullif(l.n_trials, 0)
+            ELSE (l.value - coalesce(g.worst, 0)) / (coalesce(g.best, 1) - coalesce(g.worst, 0))
+       END AS quality,
        CASE WHEN s.n_label_names > 0 AND NOT array_contains(s.label_names, l.name)
                 THEN 'name_not_used'
             WHEN l.time > s.as_of THEN 'after_as_of'
@@ -246,7 +249,10 @@ SELECT l.*, k.priority,
        CASE WHEN l.problem IS NOT NULL THEN l.problem
             WHEN l.request_id IS NULL OR l.request_id = '' THEN 'missing_request_id'
             WHEN l.name IS NULL OR l.name = '' THEN 'missing_name'
-            WHEN l.value IS NULL THEN 'missing_value'
+            WHEN l.n_success IS NOT NULL AND l.n_trials IS NULL THEN 'missing_n_trials'
+            WHEN l.n_trials < 1 OR l.n_trials > 1000000 THEN 'invalid_n_trials'
+            WHEN l.n_success < 0 OR l.n_success > l.n_trials THEN 'invalid_n_success'
+            WHEN l.value IS NULL AND l.n_success IS NULL THEN 'missing_value'
             WHEN l.source IS NULL OR l.source = '' THEN 'missing_source'
             WHEN k.priority IS NULL THEN 'unknown_source'
             WHEN l.time IS NULL THEN 'missing_time'
@@ -254,7 +260,8 @@ SELECT l.*, k.priority,
             WHEN l.time < TIMESTAMP '2000-01-01 00:00:00'
                  OR l.time > TIMESTAMP '2100-01-01 00:00:00' THEN 'absurd_time'
             WHEN NOT (l.weight > 0 AND l.weight < 1e9 AND l.weight - l.weight = 0) THEN 'invalid_weight'
-            WHEN NOT (l.value >= least(coalesce(g.worst, 0), coalesce(g.best, 1))
+            WHEN l.n_success IS NULL AND
+                 NOT (l.value >= least(coalesce(g.worst, 0), coalesce(g.best, 1))
                       AND l.value <= greatest(coalesce(g.worst, 0), coalesce(g.best, 1))
                       AND l.value - l.value = 0)
                 THEN 'value_out_of_range'
@@ -266,11 +273,13 @@ LEFT JOIN label_ranges g ON g.name = l.name AND l.origin = 'labels'
 LEFT JOIN label_ranks k ON k.source = l.source
 
 -- step: distinct_labels
-SELECT origin, request_id, name, value, priority, coalesce(weight, 1) AS weight, time,
+-- A label of n trials weighs as n labels of one.
+SELECT origin, request_id, name, value, priority, time, coalesce(n_trials, 1) AS n_trials,
+       coalesce(weight, 1) * coalesce(n_trials, 1) AS weight,
        min(quality) AS quality, min(row_id) AS row_id, count(*) AS copies
 FROM label_checks
 WHERE rule IS NULL AND reason IS NULL
-GROUP BY 1, 2, 3, 4, 5, 6, 7
+GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, n_success
 
 -- step: unused_ids, keep
 SELECT request_id FROM request_fates
@@ -278,7 +287,7 @@ WHERE fate <> 'used' AND request_id IS NOT NULL
 GROUP BY request_id
 
 -- step: label_fates, keep
-SELECT d.row_id, d.origin, d.copies, d.priority, d.quality, d.weight,
+SELECT d.row_id, d.origin, d.copies, d.priority, d.quality, d.weight, d.n_trials,
        u.row_id AS request_row, u.candidate_served,
        CASE WHEN u.failed OR n.request_id IS NOT NULL THEN 'excluded'
             WHEN u.request_id IS NOT NULL THEN 'used'
@@ -299,7 +308,9 @@ SELECT request_row, priority,
        min(candidate_served) AS candidate_served,
        sum(weight * quality) / sum(weight) AS quality,
        sum(weight) AS weight,
-       count(*) AS n_labels
+       count(*) AS n_labels,
+       CAST(sum(n_trials) AS BIGINT) AS n_trials,
+       sum(n_trials * quality) AS n_success
 FROM label_fates
 WHERE fate = 'used'
 GROUP BY request_row, priority
@@ -311,6 +322,10 @@ SELECT request_row,
        min(priority) AS priority,
        min_by(quality, priority) AS first_quality,
        min_by(weight, priority) AS first_weight,
+       min_by(n_trials, priority) AS first_trials,
+       min_by(n_success, priority) AS first_success,
+       CAST(sum(n_trials) AS BIGINT) AS total_trials,
+       sum(n_success) AS total_success,
        sum(weight * quality) / sum(weight) AS mean_quality,
        sum(weight) AS total_weight
 FROM label_quality_by_source
@@ -397,6 +412,12 @@ SELECT c.request_id, c.decision_id, c.time, c.query_id, c.group_id, c.session_id
        CASE WHEN c.failed THEN 1
             WHEN s.label_combine = 'mean' THEN q.total_weight
             ELSE q.first_weight END AS label_weight,
+       CASE WHEN c.failed THEN 1
+            WHEN s.label_combine = 'mean' THEN q.total_trials
+            ELSE q.first_trials END AS n_trials,
+       CASE WHEN c.failed THEN s.failure_quality
+            WHEN s.label_combine = 'mean' THEN q.total_success
+            ELSE q.first_success END AS n_success,
        CASE WHEN c.logged_cost_usd IS NOT NULL THEN 'logged'
             WHEN c.input_tokens + c.output_tokens IS NOT NULL OR c.failed THEN 'price'
        END AS cost_source,
@@ -427,7 +448,7 @@ ORDER BY candidate_served
 
 -- step: report_labels
 SELECT q.candidate_served AS candidate, k.source, k.priority, count(*) AS requests,
-       CAST(sum(q.n_labels) AS BIGINT) AS labels, avg(q.quality) AS mean_quality
+       CAST(sum(q.n_labels) AS BIGINT) AS labels, CAST(sum(q.n_trials) AS BIGINT) AS trials, avg(q.quality) AS mean_quality
 FROM label_quality_by_source q
 JOIN label_ranks k ON k.priority = q.priority
 GROUP BY q.candidate_served, k.source, k.priority
