@@ -1,0 +1,174 @@
+"""Cascades at the budgets of the quality benchmark: fixed in training, played on test rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from pipelines.benchmarks.cascade_methods import table_score
+from pipelines.benchmarks.decisions import SHARES, Played
+from router_ml.cascade.answers.table import AnswerTable
+from router_ml.cascade.completion import AnswerWorld
+from router_ml.cascade.evaluation import CascadeRun, run_cascade
+from router_ml.cascade.policies.sequential import Score, ScoreCache, SequentialPolicy
+from router_ml.cascade.routing_fit import fit_cascade_routing
+from router_ml.cascade.scorer import AnswerScorer
+from router_ml.cascade.search import frontier
+from router_ml.cascade.training import LoggedAnswers
+from router_ml.data.full_information import FullInformation
+from router_ml.evaluation.hull import Gain, Hull
+from router_ml.types.arrays import FloatArray, IntArray
+
+CASCADE: Final = "cascade"
+CASCADE_ROUTING: Final = "cascade_routing"
+METHODS: Final = (CASCADE, CASCADE_ROUTING)
+N_WEIGHTS: Final = 24
+"""Cost weights that cascade routing is tried at in training."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a cascade may use in training; arrays of shape (n, K).
+
+    Parameters
+    ----------
+    score : estimates of answers, each by a scorer that had not seen its prompt
+    quality, cost_usd : of every answer; on a log completed by donors
+    prior : predicted quality before any answer, out of fold
+    expected_usd : predicted cost
+    """
+
+    score: Score
+    quality: FloatArray
+    cost_usd: FloatArray
+    prior: FloatArray
+    expected_usd: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What it meets in the test; arrays of shape (n, K).
+
+    Parameters
+    ----------
+    table : all answers, of which it sees those that it asks for
+    truth : what they are worth and cost
+    prior, expected_usd : as :class:`Known` has them
+    """
+
+    table: AnswerTable
+    truth: FullInformation
+    prior: FloatArray
+    expected_usd: FloatArray
+
+
+def from_full_information(
+    table: AnswerTable, truth: FullInformation, prior: FloatArray, expected_usd: FloatArray
+) -> tuple[AnswerScorer, Known]:
+    """Fit a scorer where every answer is known."""
+    scorer = AnswerScorer().fit(table, truth.quality, groups=truth.groups)
+    score = table_score(table, scorer.predict_out_of_fold)
+    return scorer, Known(score, truth.quality, truth.cost_usd, prior, expected_usd)
+
+
+def from_log(
+    answers: LoggedAnswers, groups: IntArray, prior: FloatArray, expected_usd: FloatArray
+) -> tuple[AnswerScorer, Known]:
+    """Fit a scorer on the answers that a log has, and lend answers where it has none."""
+    scorer = AnswerScorer().fit(
+        answers.table, answers.quality, groups=groups, sample_weight=answers.weight
+    )
+    world = AnswerWorld.complete(
+        scorer, answers.table, quality=answers.quality, cost_usd=expected_usd, prior=prior
+    )
+    return scorer, Known(world.score, world.quality, world.cost_usd, prior, expected_usd)
+
+
+def play_cascades(
+    scorer: AnswerScorer, known: Known, asked: Asked, *, hull: Hull, reference_usd: float
+) -> dict[str, Played]:
+    """Both kinds of cascade at every budget.
+
+    A budget is met by the point of most quality among those that cost no more on the training rows;
+    below the cheapest point it is that.
+
+    Parameters
+    ----------
+    hull : constants of the training rows
+    reference_usd : what the best constant costs there; budgets are shares of it
+    """
+    cache = ScoreCache(score=known.score, shape=known.quality.shape)
+    seen = ScoreCache(
+        score=table_score(asked.table, scorer.predict), shape=asked.truth.quality.shape
+    )
+
+    def played(policy: SequentialPolicy) -> CascadeRun:
+        return run_cascade(
+            policy,
+            seen,
+            prior=asked.prior,
+            expected_cost_usd=asked.expected_usd,
+            quality=asked.truth.quality,
+            cost_usd=asked.truth.cost_usd,
+        )
+
+    options: Mapping[str, Callable[[], Sequence[_Option]]] = {
+        CASCADE: lambda: [
+            _Option(point.policy, point.quality, point.cost_usd)
+            for point in frontier(cache, known.quality, known.cost_usd)
+        ],
+        CASCADE_ROUTING: lambda: _routing_options(cache, known, reference_usd),
+    }
+    return {
+        name: _at_budgets(make(), played, asked.truth, hull, reference_usd)
+        for name, make in options.items()
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Option:
+    """A policy with its mean quality and cost on the training rows."""
+
+    policy: SequentialPolicy
+    quality: float
+    cost_usd: float
+
+
+def _routing_options(cache: ScoreCache, known: Known, reference_usd: float) -> list[_Option]:
+    routing = fit_cascade_routing(cache, known.prior, known.expected_usd)
+    found = []
+    for weight in np.geomspace(3e-3 / reference_usd, 30.0 / reference_usd, N_WEIGHTS).tolist():
+        policy = routing.at(weight)
+        run = run_cascade(
+            policy,
+            cache,
+            prior=known.prior,
+            expected_cost_usd=known.expected_usd,
+            quality=known.quality,
+            cost_usd=known.cost_usd,
+        )
+        found.append(_Option(policy, float(run.quality.mean()), float(run.cost_usd.mean())))
+    return found
+
+
+def _at_budgets(
+    options: Sequence[_Option],
+    played: Callable[[SequentialPolicy], CascadeRun],
+    truth: FullInformation,
+    hull: Hull,
+    reference_usd: float,
+) -> Played:
+    runs: dict[int, Gain] = {}
+    gains = []
+    cheapest = min(range(len(options)), key=lambda i: options[i].cost_usd)
+    for share in SHARES.tolist():
+        within = [i for i, o in enumerate(options) if o.cost_usd <= share * reference_usd]
+        best = max(within, key=lambda i: options[i].quality, default=cheapest)
+        if best not in runs:
+            run = played(options[best].policy)
+            runs[best] = hull.beside(run.quality, run.cost_usd, truth.quality, truth.cost_usd)
+        gains.append(runs[best])
+    return Played.of(gains)
