@@ -43,6 +43,7 @@ class QualityConfig:
     plots : folder for figures
     tier : fast, or best: with a fine-tuned encoder
     ablation : also the blend without each member
+    cascades : also cascades, where costs and answers are known: hours on all workloads
     folds : test on the first so many of five folds
     cache : folder for encoders and predictions
     """
@@ -54,6 +55,7 @@ class QualityConfig:
     plots: Path | None = None
     tier: Literal["fast", "best"] = "fast"
     ablation: bool = False
+    cascades: bool = False
     folds: int = 5
     cache: Path = Path(".cache")
 
@@ -194,6 +196,7 @@ def quality(config: QualityConfig) -> None:
         cache=config.cache,
         folds=config.folds,
         ablation=config.ablation,
+        cascades=config.cascades,
     )
     print_benchmark(config.out)
 

@@ -18,6 +18,8 @@ import numpy as np
 
 from pipelines.benchmarks.baselines import BASELINES, Baseline
 from pipelines.benchmarks.kept import described, kept
+from pipelines.benchmarks.quality_cascades import METHODS as CASCADES
+from pipelines.benchmarks.quality_cascades import PICKED, log_answers, picked, play_fold
 from pipelines.benchmarks.quality_figures import draw, draw_learning_curve
 from pipelines.benchmarks.workloads import (
     BFCL,
@@ -36,6 +38,8 @@ from pipelines.benchmarks.workloads import (
 )
 from pipelines.console import print_table, progress
 from pipelines.encoders import get_encoder
+from router_ml.cascade.answers.table import AnswerTable
+from router_ml.cascade.training import LoggedAnswers
 from router_ml.data.full_information import FullInformation, concatenate
 from router_ml.errors import ConfigError
 from router_ml.estimators.base import Estimator
@@ -64,6 +68,7 @@ from router_ml.learning.decisions import (
     play,
 )
 from router_ml.learning.training_set import TrainingSet
+from router_ml.policies.constant import best_constant
 from router_ml.runtime.inputs import graph_inputs
 from router_ml.runtime.session import open_session
 from router_ml.types.arrays import FloatArray, IntArray
@@ -107,6 +112,8 @@ ABLATION: Final[Mapping[str, Mapping[str, Any]]] = {
 _MEMBERS: Final = "13"
 """Raise it when the code of an estimator changes that is no stack, so that none of the predictions
 kept from before are used."""
+_CASCADES: Final = "1"
+"""Raise it when the code of scorers or cascades changes."""
 _STACKS: Final = "5"
 """Raise it when the code of stacks, calibration or floors changes; members are used again."""
 N_FOLDS: Final = 5
@@ -168,6 +175,7 @@ def run(
     methods: Mapping[str, Spec] = ESTIMATORS,
     folds: int = N_FOLDS,
     ablation: bool = False,
+    cascades: bool = False,
 ) -> Path:
     """Measure and write ``workloads.<workload>.methods.<method>.<metric>``.
 
@@ -186,6 +194,7 @@ def run(
     methods : estimator specs by name; ``random`` and ``oracle`` come in any case
     ablation : also the blend without each of its members, and a student taught by the blend
     folds : test on the first so many of the folds or draws, when time is short
+    cascades : also cascades, in the same table, where costs and answers are known
 
     Raises
     ------
@@ -206,7 +215,7 @@ def run(
     for name in workloads:
         started = time.perf_counter()
         bench = _Bench(name, data, test_data, encoder, cache / "benchmark-quality", folds)
-        table, drawings = bench.measure(methods)
+        table, drawings = bench.measure(methods, cascades=cascades)
         results["workloads"][name] = {
             "methods": {m: {k: v.as_dict() for k, v in row.items()} for m, row in table.items()},
             "protocol": bench.protocol,
@@ -239,7 +248,8 @@ class _Bench:
         own = read_workload(name, data)
         self.logs: dict[bool, TrainingSet] = {}
         if name in LOGS:
-            self.logs = read_logs(data / LOG_FOLDERS[name], encoder, cache / f"join-{name}")
+            self.joined = cache / f"join-{name}"
+            self.logs = read_logs(data / LOG_FOLDERS[name], encoder, self.joined)
             candidates = self.logs[True].candidates
             own = own.select(candidates.names).priced(candidates)
         if test_data is None:
@@ -272,7 +282,7 @@ class _Bench:
         )
 
     def measure(
-        self, methods: Mapping[str, Spec]
+        self, methods: Mapping[str, Spec], *, cascades: bool = False
     ) -> tuple[dict[str, metrics.Metrics], dict[str, FloatArray]]:
         """Metrics by method, and what figures are drawn from: predictions on the test rows."""
         table: dict[str, metrics.Metrics] = {}
@@ -289,6 +299,10 @@ class _Bench:
                 if self.n_labels is None:
                     drawings[method] = self._pooled([part.quality for part in parts])
                     drawings[f"{method}:cost"] = self._pooled([part.cost_usd for part in parts])
+        if cascades and self.truth.answers is not None and self.truth.has_cost:
+            for method, whole in self._cascades(methods[FAST]).items():
+                table[method] = self._cascade_summary(whole)
+                rows[method] = whole.gains.mean(axis=1)
         for method in ("random", "oracle"):
             parts = [self._reference(method, f) for f in range(len(self.splits))]
             row = self._summary(parts)
@@ -325,6 +339,43 @@ class _Bench:
             for row in table.values():
                 if "oracle_gap_closed" in row:
                     row[f"gap_closed_{kind}"] = corrected_gap(row["oracle_gap_closed"], share)
+
+    def _cascades(self, spec: Spec) -> dict[str, Played]:
+        """Cascades at every budget, rows in the order of :meth:`_tested`."""
+        answers = AnswerTable.of(self.truth.queries, self.truth.answers or ())
+        logged = log_answers(self.joined, self.logs[True]) if self.logs else None
+        parts: dict[str, list[FloatArray]] = {name: [] for name in CASCADES}
+        for fold, split in enumerate(self.splits):
+            key = f"{fold}-{self._key(spec, split)}"
+            paths = {n: self.cache / self.name / f"{n}-{_CASCADES}-{key}.npy" for n in CASCADES}
+            if not all(path.is_file() for path in paths.values()):
+                seen: AnswerTable | LoggedAnswers = answers.take(split.train)
+                if logged is not None:
+                    tested = self.truth.group_id[split.test].astype(str)
+                    seen = logged(np.flatnonzero(~np.isin(self.logs[True].group_id, tested)))
+                found = play_fold(
+                    self._training(split, weighted=True),
+                    self._estimator(spec),
+                    seen,
+                    answers.take(split.test),
+                    self.truth.take(split.test),
+                    self.batch.take(split.test),
+                )
+                for name, path in paths.items():
+                    np.save(path, found[name].array, allow_pickle=False)
+            for name, path in paths.items():
+                parts[name].append(np.load(path, allow_pickle=False))
+        return {name: Played.from_array(self._pooled(arrays)) for name, arrays in parts.items()}
+
+    def _cascade_summary(self, played: Played) -> metrics.Metrics:
+        """At budgets fixed in training; and, second, at points picked on the tested prompts."""
+        truth = self.tested_truth()
+        price = float(truth.cost_usd[:, best_constant(truth.quality, truth.cost_usd)].mean())
+        row = budget_metrics(played, truth)
+        for share, value in zip(PICKED, picked(played, price), strict=True):
+            name = f"quality_at_{round(100 * share)}pct_cost"
+            row[name] = Estimate(value, value, value, len(truth))
+        return row
 
     def _decided(self, parts: Sequence[Scored]) -> FloatArray:
         """What a method's decisions gain on every row, in the unit of the workload's own metric."""

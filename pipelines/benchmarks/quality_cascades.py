@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -17,14 +18,22 @@ from router_ml.cascade.policies.sequential import Score, ScoreCache, SequentialP
 from router_ml.cascade.routing_fit import fit_cascade_routing
 from router_ml.cascade.scorer import AnswerScorer
 from router_ml.cascade.search import frontier
-from router_ml.cascade.training import LoggedAnswers
+from router_ml.cascade.training import LoggedAnswers, logged_answers
 from router_ml.data.full_information import FullInformation
+from router_ml.data.outcomes import read_outcomes, to_matrices
+from router_ml.estimators.base import Estimator
+from router_ml.evaluation.curves import Curve
 from router_ml.evaluation.hull import Gain, Hull
+from router_ml.learning.held_out import fit_router, training_predictions
+from router_ml.learning.targets import evidence_of
+from router_ml.learning.training_set import TrainingSet
 from router_ml.types.arrays import FloatArray, IntArray
+from router_ml.types.queries import QueryBatch
 
 CASCADE: Final = "cascade"
 CASCADE_ROUTING: Final = "cascade_routing"
 METHODS: Final = (CASCADE, CASCADE_ROUTING)
+PICKED: Final = (0.05, 0.25, 0.5, 1.0)
 N_WEIGHTS: Final = 24
 """Cost weights that cascade routing is tried at in training."""
 
@@ -65,13 +74,43 @@ class Asked:
     expected_usd: FloatArray
 
 
-def from_full_information(
-    table: AnswerTable, truth: FullInformation, prior: FloatArray, expected_usd: FloatArray
-) -> tuple[AnswerScorer, Known]:
-    """Fit a scorer where every answer is known."""
-    scorer = AnswerScorer().fit(table, truth.quality, groups=truth.groups)
-    score = table_score(table, scorer.predict_out_of_fold)
-    return scorer, Known(score, truth.quality, truth.cost_usd, prior, expected_usd)
+def play_fold(
+    data: TrainingSet,
+    quality: Estimator,
+    answers: AnswerTable | LoggedAnswers,
+    asked: AnswerTable,
+    truth: FullInformation,
+    batch: QueryBatch,
+) -> dict[str, Played]:
+    """Fit router and scorer on training rows, and play both cascades on test rows.
+
+    Parameters
+    ----------
+    data : training rows, of a log or of full information
+    quality : unfitted estimator of what is expected before any answer
+    answers : of the training rows; of a log those that it has, and the others are lent by donors
+    asked, truth, batch : answers, outcomes and features of the test rows
+    """
+    router = fit_router(data, quality)
+    inside = training_predictions(router, data)
+    outside = router.predict(batch, data.candidates)
+    expected, ahead = (
+        data.candidates.cost_usd(p.input_tokens, p.output_tokens) for p in (inside, outside)
+    )
+    if isinstance(answers, LoggedAnswers):
+        scorer, known = from_log(answers, data.groups, inside.quality, expected)
+        means = evidence_of(data, inside.quality).means()
+    else:
+        outcomes = data.outcomes
+        cost = data.candidates.cost_usd(outcomes.input_tokens, outcomes.output_tokens)
+        scorer = AnswerScorer().fit(answers, outcomes.quality, groups=data.groups)
+        score = table_score(answers, scorer.predict_out_of_fold)
+        known = Known(score, outcomes.quality, cost, inside.quality, expected)
+        means = outcomes.quality.mean(axis=0)
+    hull = Hull.of(means, known.cost_usd.mean(axis=0))
+    reference = float(known.cost_usd[:, int(np.argmax(means))].mean())
+    test = Asked(asked, truth, outside.quality, ahead)
+    return play_cascades(scorer, known, test, hull=hull, reference_usd=reference)
 
 
 def from_log(
@@ -85,6 +124,18 @@ def from_log(
         scorer, answers.table, quality=answers.quality, cost_usd=expected_usd, prior=prior
     )
     return scorer, Known(world.score, world.quality, world.cost_usd, prior, expected_usd)
+
+
+def log_answers(joined: Path, log: TrainingSet) -> Callable[[IntArray], LoggedAnswers]:
+    """Answers of a joined log for some rows of its training set."""
+    table = to_matrices(read_outcomes(joined), log.candidates.names)
+    return lambda rows: logged_answers(table, log.queries, rows)
+
+
+def picked(played: Played, price: float) -> list[float]:
+    """Quality at :data:`PICKED` shares of a price, operating points picked on the tested rows."""
+    curve = Curve(played.cost_usd.mean(axis=0), played.quality.mean(axis=0)).hull()
+    return [curve.quality_up_to(share * price) for share in PICKED]
 
 
 def play_cascades(
