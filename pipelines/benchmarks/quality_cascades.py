@@ -10,7 +10,6 @@ from typing import Final
 import numpy as np
 
 from pipelines.benchmarks.cascade_methods import table_score
-from pipelines.benchmarks.decisions import SHARES, Played
 from router_ml.cascade.answers.table import AnswerTable
 from router_ml.cascade.completion import AnswerWorld
 from router_ml.cascade.evaluation import CascadeRun, run_cascade
@@ -24,6 +23,7 @@ from router_ml.data.outcomes import read_outcomes, to_matrices
 from router_ml.estimators.base import Estimator
 from router_ml.evaluation.curves import Curve
 from router_ml.evaluation.hull import Gain, Hull
+from router_ml.learning.decisions import SHARES, Played
 from router_ml.learning.held_out import fit_router, training_predictions
 from router_ml.learning.targets import evidence_of
 from router_ml.learning.training_set import TrainingSet
