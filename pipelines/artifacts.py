@@ -7,12 +7,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from router_ml.data.outcomes import TrainingTable, read_candidates, read_outcomes, to_matrices
 from router_ml.errors import ConfigError, SchemaError
 from router_ml.types.candidates import CandidateTable
+
+if TYPE_CHECKING:
+    from router_ml.data.outcomes import TrainingTable
 
 
 def check_own(folder: Path, marker: Path) -> None:
@@ -69,6 +72,9 @@ def read_training_table(
         raise SchemaError(
             f"expected {outcomes.name} in {joined}, found none; run `router-ml join` first"
         )
+    # pandas is not where a gateway runs.
+    from router_ml.data.outcomes import read_candidates, read_outcomes, to_matrices
+
     candidates = read_candidates(joined, names)
     table = to_matrices(read_outcomes(joined), candidates.names)
     if split is not None:

@@ -74,6 +74,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "promote": Command(commands.promote),
     "rollback": Command(commands.rollback),
     "serve": Command(commands.serve, positional=("bundle",)),
+    "gateway": Command(commands.gateway, positional=("catalogue",)),
     "route": Command(commands.route, positional=("bundle", "query")),
     "explain": Command(decision_log.explain, positional=("decision_id",)),
     "verify-log": Command(decision_log.verify_log, positional=("log",)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from pipelines.config import (
     DemoConfig,
     EvaluateConfig,
     ExportConfig,
+    GatewayConfig,
     InspectConfig,
     JoinConfig,
     PromoteConfig,
@@ -24,6 +26,7 @@ from pipelines.config import (
     TrainConfig,
 )
 from pipelines.console import console, print_table, shares
+from router_ml.errors import ConfigError
 
 
 def inspect(config: InspectConfig) -> None:
@@ -113,6 +116,42 @@ def serve(config: ServeConfig) -> None:
     named = {key: str(getattr(config, key)) for key in ("bundle", "host", "port", "workers")}
     os.environ.update({f"ROUTER_SERVE_{key.upper()}": value for key, value in named.items()})
     os.execv(sys.executable, [sys.executable, "-m", "serving"])
+
+
+def gateway(config: GatewayConfig) -> None:
+    """An OpenAI-compatible endpoint in front of every candidate: LiteLLM's proxy."""
+    from router_ml.integrations.litellm.catalogue import Catalogue
+    from router_ml.integrations.litellm.proxy_config import GatewaySettings, write_gateway
+
+    program = config.litellm or str(Path(sys.executable).with_name("litellm"))
+    catalogue = Catalogue.read(config.catalogue)
+    settings = GatewaySettings(
+        router=config.router,
+        candidates=catalogue.names,
+        default=catalogue.default,
+        log=str((config.output / "requests.jsonl").absolute()),
+        timeout_ms=config.timeout_ms,
+        max_depth=config.max_depth,
+        max_cost_usd=config.max_cost_usd,
+        max_seconds=config.max_seconds,
+    )
+    written, variables = write_gateway(config.output, catalogue, settings)
+    if not config.run:
+        console.print(f"written to {config.output}", highlight=False)
+        return
+    if shutil.which(program) is None:
+        raise ConfigError(
+            f"{program} is not there: install '.[litellm]' with constraints-litellm.txt in an "
+            "environment of its own, and run this from there or name --litellm"
+        )
+    if not os.environ.get("LITELLM_MASTER_KEY"):
+        raise ConfigError(
+            "LITELLM_MASTER_KEY must be set, the key that callers bring: "
+            "export LITELLM_MASTER_KEY=sk-$(openssl rand -hex 24)"
+        )
+    os.environ.update(variables)
+    words = ["--config", str(written), "--host", config.host, "--port", str(config.port)]
+    os.execvp(program, [program, *words])
 
 
 def route(config: RouteConfig) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipelines.config.commands import DemoConfig, RouteConfig, ServeConfig
+from pipelines.config.commands import DemoConfig, GatewayConfig, RouteConfig, ServeConfig
 from pipelines.config.decision_log import EraseConfig, ExplainConfig, VerifyLogConfig
 from pipelines.config.evaluate import CertifyConfig, EvaluateConfig
 from pipelines.config.join import EXCLUSIONS, InspectConfig, JoinConfig, LabelFile
@@ -18,6 +18,7 @@ __all__ = [
     "EvaluateConfig",
     "ExplainConfig",
     "ExportConfig",
+    "GatewayConfig",
     "InspectConfig",
     "JoinConfig",
     "LabelFile",

@@ -28,6 +28,9 @@ class Choice:
     decision_id : names the decision in feedback; ``None`` from the fallback
     source : who chose
     reason : one sentence for a person
+    propensity : probability with which the candidate was drawn; ``None`` from a fallback
+    policy : that drew it
+    version : of the router
     """
 
     candidate: str
@@ -35,6 +38,9 @@ class Choice:
     decision_id: str | None
     source: Literal["router", "fallback"]
     reason: str
+    propensity: float | None = None
+    policy: str = ""
+    version: str = ""
 
 
 class RouterClient:
@@ -121,6 +127,9 @@ class RouterClient:
                 decision_id=str(answer["decision_id"]),
                 source="router",
                 reason=str(answer["reason"]),
+                propensity=float(answer["propensity"]),
+                policy=str(answer["policy"]),
+                version=str(answer["router"]["version"]),
             )
         except _OpenError:
             return self._fall_back("the router failed a moment ago and is left alone")

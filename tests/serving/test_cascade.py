@@ -10,9 +10,9 @@ import pytest
 
 from router_ml.cascade.client import CascadeClient
 from router_ml.cascade.runtime.attempt import Attempt
+from router_ml.client.cascade_endpoint import CascadeEndpoint
 from router_ml.errors import InvalidRequestError, ScorerUnavailableError
 from router_ml.features.query import Query, parse_query
-from serving.cascade_endpoint import CascadeEndpoint
 from tests.bundles import make_bundle
 from tests.cascades import cascade_extras
 from tests.serving.conftest import serve

@@ -36,21 +36,27 @@ from router_ml.types.failures import status_word
 
 Fields = Mapping[str, tuple[str, ...]]
 
+
+def _routed(name: str) -> tuple[str, ...]:
+    """Where a decision stands: in a log's own metadata, or where LiteLLM's proxy keeps it."""
+    return (f"metadata.router.{name}", f"metadata.spend_logs_metadata.router.{name}")
+
+
 LITELLM: Final[Fields] = {
     "request_id": ("id", "request_id"),
-    "decision_id": ("metadata.router.decision_id",),
+    "decision_id": _routed("decision_id"),
     "time": ("startTime",),
     "query_id": (),
     "group_id": (),
     "session_id": ("session_id",),
     "user_id": ("end_user", "user"),
     "tenant": ("metadata.user_api_key_team_id", "team_id"),
-    "candidate_chosen": ("metadata.router.candidate",),
+    "candidate_chosen": _routed("candidate"),
     "candidate_served": ("model",),
-    "eligible": ("metadata.router.candidates",),
-    "propensity": ("metadata.router.propensity",),
-    "action_probs": ("metadata.router.action_probs",),
-    "policy_version": ("metadata.router.policy",),
+    "eligible": _routed("candidates"),
+    "propensity": _routed("propensity"),
+    "action_probs": _routed("action_probs"),
+    "policy_version": _routed("policy"),
     "query": (),
     "messages": (
         "messages",
@@ -120,6 +126,9 @@ LITELLM: Final[Fields] = {
     "shadow": ("metadata.is_silent_experiment",),
     "fallbacks": ("metadata.attempted_fallbacks",),
     "candidate_asked": ("metadata.original_model_group",),
+    # The group that served is the candidate where this router chose among groups.
+    "group_chosen": ("metadata.spend_logs_metadata.router.candidate",),
+    "group_served": ("metadata.routing_decision.routed_model", "model_group"),
     "tool_calls": ("response.choices.0.message.tool_calls",),
     "function_call": ("response.choices.0.message.function_call",),
     "error_code": ("error_information.error_code", "metadata.error_information.error_code"),
@@ -238,6 +247,8 @@ def _exclusion(values: Mapping[str, Any], fields: Fields) -> str | None:
 
 def _candidates(row: dict[str, Any], values: Mapping[str, Any], fields: Fields) -> None:
     """After a fallback, LiteLLM's ``model_group`` is the group that served, not the one chosen."""
+    if find(values, fields["group_chosen"]) and (group := find(values, fields["group_served"])):
+        row["candidate_served"] = str(group)
     fell_back = find(values, fields["fallbacks"]) not in (None, 0, "0", False)
     if fell_back:
         row.setdefault("exclusion", "fallback")

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
-
-import msgspec
+from typing import Any, Final
 
 from router_ml.cascade.runtime.attempt import Attempt
 from router_ml.cascade.runtime.next_step import NextStep
 from router_ml.errors import InvalidRequestError, ScorerUnavailableError
 from router_ml.features.query import Query
 from router_ml.runtime.constraints import NO_CONSTRAINTS, Constraints
-from serving.cascade import CascadeResponse
-from serving.schemas import Limits, Problem
+
+_LIMITS: Final = (
+    "candidates",
+    "max_cost_usd",
+    "max_latency_ms",
+    "min_quality",
+    "cost_weight",
+    "max_output_tokens",
+)
+"""Limits that a caller sets; the service works out the rest from the request and the key."""
 
 
 class CascadeEndpoint:
-    """Asks a scoring service for the next step of one request; standard library and msgspec.
+    """Asks a scoring service for the next step of one request; standard library alone.
 
     Parameters
     ----------
@@ -72,25 +79,22 @@ class CascadeEndpoint:
         ScorerUnavailableError
             If it cannot be reached or cannot score now.
         """
-        # The service works out the rest from the request and the key.
-        names = Limits.__struct_fields__
-        limits = {
-            k: v for k, v in asdict(constraints).items() if k in names and v not in (None, ())
-        }
+        given = asdict(constraints)
+        limits = {name: given[name] for name in _LIMITS if given[name] is not None}
         body = self.request | {"answers": [asdict(attempt) for attempt in attempts]}
         if limits:
             body["constraints"] = limits
         if max_depth is not None:
             body["max_depth"] = max_depth
-        step = msgspec.json.decode(self._post(msgspec.json.encode(body)), type=CascadeResponse)
+        step = json.loads(self._post(json.dumps(body, default=list).encode()))
         return NextStep(
-            action=step.action,
-            candidate=step.candidate,
-            quality=step.quality,
-            expected_gain=step.expected_gain,
-            expected_cost_usd=step.expected_cost_usd,
-            estimates=step.estimates,
-            reason=step.reason,
+            action=step["action"],
+            candidate=step["candidate"],
+            quality=step["quality"],
+            expected_gain=step["expected_gain"],
+            expected_cost_usd=step["expected_cost_usd"],
+            estimates=step["estimates"],
+            reason=step["reason"],
         )
 
     def _post(self, body: bytes) -> bytes:
@@ -110,6 +114,6 @@ class CascadeEndpoint:
 
 def _detail(body: bytes) -> str:
     try:
-        return msgspec.json.decode(body, type=Problem).detail
-    except msgspec.MsgspecError:
+        return str(json.loads(body)["detail"])
+    except (ValueError, KeyError, TypeError):
         return "no problem document"

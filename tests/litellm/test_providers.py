@@ -1,0 +1,156 @@
+"""Three providers' protocols against local servers, through the gateway; and its cascade."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.join.sources.failures import CLIENT_ERRORS, error_class
+from pipelines.join.sources.records import Record
+from pipelines.join.sources.requests import LITELLM, request_rows
+from router_ml.bundle.files import read_bundle
+from router_ml.policies.exploration import BoltzmannPolicy
+from tests.bundles import make_bundle
+from tests.cascades import cascade_extras
+from tests.litellm.conftest import Providers, Proxy, decision_of, gateway, service
+
+PROTOCOLS = ("openai", "anthropic", "bedrock")
+FAULTS = {
+    "rate-limit": (429, "RateLimitError"),
+    "overloaded": (503, "ServiceUnavailableError"),
+    "content-filter": (400, "ContentPolicyViolationError"),
+    "too-long": (400, "ContextWindowExceededError"),
+    "wrong-key": (401, "AuthenticationError"),
+}
+ODD = {
+    ("anthropic", "overloaded"): (500, "InternalServerError"),
+    ("bedrock", "content-filter"): (400, "BadRequestError"),
+    ("bedrock", "wrong-key"): (403, "AuthenticationError"),
+}
+"""Where LiteLLM 1.108 maps a provider's own error to another class."""
+QUESTION = "Tom has 12 apples and buys 30 more. How many has he now?"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("providers-gateway")
+
+
+@pytest.fixture(scope="module")
+def proxy(python: Path, providers: Providers, folder: Path) -> Iterator[Proxy]:
+    make_bundle(folder / "bundle", policy=BoltzmannPolicy(temperature=1.0), extras=cascade_extras())
+    candidates = {
+        "candidate-0": providers.candidate("openai", "mock"),
+        "candidate-1": providers.candidate("anthropic", "mock-overloaded"),
+        "candidate-2": providers.candidate("bedrock", "mock"),
+        "mock@low": providers.candidate(
+            "openai", "o-mock", reasoning_effort="low", output_budget=50,
+            input_usd_per_mtok=2.0, output_usd_per_mtok=8.0,
+        ),
+        "mock@high": providers.candidate("openai", "o-mock", reasoning_effort="high"),
+    }  # fmt: skip
+    for protocol in PROTOCOLS:
+        candidates[protocol] = providers.candidate(protocol, "mock")
+        for fault in FAULTS:
+            candidates[f"{protocol}-{fault}"] = providers.candidate(protocol, f"mock-{fault}")
+    catalogue = {"default": "candidate-0", "candidates": candidates}
+    with (
+        service(folder, bundle=folder / "bundle") as router,
+        gateway(
+            python, folder, catalogue, router, timeout_ms=5_000, max_cost_usd=1.0, max_depth=3
+        ) as proxy,
+    ):
+        yield proxy
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_answers_and_streams(proxy: Proxy, protocol: str) -> None:
+    answer = proxy.chat(protocol).json()
+    assert answer["choices"][0]["message"]["content"].endswith("mock: Hello there")
+    assert answer["usage"]["total_tokens"] > 0
+    streamed = proxy.chat(protocol, stream=True).text
+    parts = [json.loads(x[6:]) for x in streamed.splitlines() if x.startswith("data: {")]
+    text = "".join(part["choices"][0]["delta"].get("content") or "" for part in parts)
+    assert text.endswith("mock: Hello there")
+    assert streamed.endswith("data: [DONE]\n\n")
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_providers_failure_has_its_class(proxy: Proxy, protocol: str, fault: str) -> None:
+    status, kind = ODD.get((protocol, fault), FAULTS[fault])
+    name = f"{protocol}-{fault}"
+    answer = proxy.chat(name, f"Fail with {name}.")
+    assert answer.status_code == status, answer.text
+    [row, *_] = proxy.rows(lambda row: row["model_group"] == name)
+    assert row["error_information"]["error_class"] == kind
+    blamed = error_class(row, LITELLM)
+    ours = fault in ("too-long", "wrong-key") or kind == "BadRequestError"  # of the caller
+    assert (blamed in CLIENT_ERRORS) == ours
+
+
+def test_effort_and_output_are_part_of_a_candidate(proxy: Proxy, providers: Providers) -> None:
+    costs, served = {}, {}
+    for name in ("mock@low", "mock@high"):
+        answer = proxy.chat(name, f"Think, {name}.")
+        assert answer.status_code == 200, answer.text
+        costs[name] = float(answer.headers["x-litellm-response-cost"])
+        [row] = proxy.rows(lambda row, n=name: f"Think, {n}." in str(row["messages"]))  # type: ignore[misc]
+        served[name] = row["model_group"]
+    assert costs["mock@low"] == pytest.approx(2 * costs["mock@high"], rel=0.2)
+    assert served == {"mock@low": "mock@low", "mock@high": "mock@high"}
+    asked = {
+        body["messages"][0]["content"]: body
+        for entry in providers.asked()
+        if (body := entry["body"]).get("model") == "o-mock"
+    }
+    assert asked["Think, mock@low."]["reasoning_effort"] == "low"
+    assert asked["Think, mock@high."]["reasoning_effort"] == "high"
+    low = asked["Think, mock@low."]
+    assert low.get("max_tokens", low.get("max_completion_tokens")) == 50
+
+
+def test_two_candidates_of_one_model_are_two_rows_of_the_price_list(folder: Path) -> None:
+    prices = json.loads((folder / "gateway" / "prices.json").read_text())
+    assert prices["mock@low"]["input_cost_per_token"] == pytest.approx(2e-6)
+    assert prices["mock@high"]["input_cost_per_token"] == pytest.approx(1e-6)
+    assert prices["mock@low"]["max_output_tokens"] == 50
+
+
+def test_a_cascade_asks_judges_and_escalates_inside_one_request(proxy: Proxy, folder: Path) -> None:
+    assert "answer.onnx" in read_bundle(folder / "bundle").files
+    answer = proxy.chat("auto-cascade", QUESTION)
+    assert answer.status_code == 200, answer.text
+    # The mock repeats the question, which is no good answer; candidate-1 is overloaded.
+    rows = proxy.rows(
+        lambda row: QUESTION in str(row["messages"]) and decision_of(row).get("policy") == "cascade"
+    )
+    asked = {row["model_group"]: row["status"] for row in rows}
+    assert asked["candidate-0"] == "success"
+    assert len(asked) > 1
+    assert not proxy.rows_now(lambda row: row["model_group"] == "auto-cascade")
+    accepted = answer.headers["x-router-candidate"]
+    assert asked[accepted] == "success"
+    assert answer.headers["x-router-policy"] == "cascade"
+
+
+def test_a_cascade_streams_what_it_accepted(proxy: Proxy) -> None:
+    streamed = proxy.chat("auto-cascade", QUESTION, stream=True).text
+    parts = [json.loads(x[6:]) for x in streamed.splitlines() if x.startswith("data: {")]
+    text = "".join(part["choices"][0]["delta"].get("content") or "" for part in parts)
+    assert text.endswith(QUESTION)
+
+
+def test_rows_of_the_log_are_read_with_candidates_and_propensities(proxy: Proxy) -> None:
+    answer = proxy.chat("auto", "Read this back.")
+    decision_id = answer.headers["x-router-decision-id"]
+    [row] = proxy.rows(lambda row: decision_of(row).get("decision_id") == decision_id)
+    [read] = request_rows([Record(1, None, row)], LITELLM, Path("log"))
+    assert read["decision_id"] == decision_id
+    assert read["propensity"] == pytest.approx(float(answer.headers["x-router-propensity"]))
+    assert read["candidate_chosen"] == answer.headers["x-router-candidate"]
+    assert read["eligible"] == decision_of(row)["candidates"]
