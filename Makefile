@@ -1,6 +1,7 @@
 # The two commands a newcomer needs: `make demo` and `make test`.
 #   make demo [DATA=folder]   learn a router, print what it saves, serve three requests
 #   make test                 every test; ROUTER_ML_DATA=folder adds those on real data
+#   make test-litellm         tests against LiteLLM's proxy, in an environment of its own
 #   make test-fast            without the slow ones
 #   make lint                 format check, lint, types, import contracts
 #   make docs                 site/, strict
@@ -13,7 +14,7 @@ DATA ?=
 export MLFLOW_DISABLE_TELEMETRY := true
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: setup demo test test-fast lint docs bench client clean
+.PHONY: setup setup-litellm demo test test-litellm test-fast lint docs bench client clean
 setup: $(VENV)/.installed
 
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -29,6 +30,17 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest
+
+# LiteLLM cannot live beside our pins.
+setup-litellm: .venv-litellm/.installed
+
+.venv-litellm/.installed: pyproject.toml constraints-litellm.txt
+	$(PYTHON) -m venv .venv-litellm
+	.venv-litellm/bin/python -m pip install --quiet -c constraints-litellm.txt -e '.[litellm,litellm-dev]'
+	@touch $@
+
+test-litellm: setup setup-litellm
+	$(BIN)/python -m pytest tests/litellm
 
 test-fast: setup
 	$(BIN)/python -m pytest -m 'not slow'
@@ -51,4 +63,4 @@ client: setup
 	cd clients/typescript && npm ci --no-audit --no-fund && npm run build
 
 clean:
-	rm -rf $(VENV) runs results site .cache
+	rm -rf $(VENV) .venv-litellm runs results site .cache

@@ -127,9 +127,9 @@ class RouterClient:
                 decision_id=str(answer["decision_id"]),
                 source="router",
                 reason=str(answer["reason"]),
-                propensity=float(answer["propensity"]),
-                policy=str(answer["policy"]),
-                version=str(answer["router"]["version"]),
+                propensity=answer.get("propensity"),
+                policy=str(answer.get("policy", "")),
+                version=str(answer.get("router", {}).get("version", "")),
             )
         except _OpenError:
             return self._fall_back("the router failed a moment ago and is left alone")

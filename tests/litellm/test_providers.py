@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from pipelines.join.sources.failures import CLIENT_ERRORS, error_class
+from pipelines.join.sources.failures import error_class
 from pipelines.join.sources.records import Record
 from pipelines.join.sources.requests import LITELLM, request_rows
 from router_ml.bundle.files import read_bundle
 from router_ml.policies.exploration import BoltzmannPolicy
+from router_ml.types.failures import CLIENT_ERRORS
 from tests.bundles import make_bundle
 from tests.cascades import cascade_extras
 from tests.litellm.conftest import Providers, Proxy, decision_of, gateway, service

@@ -15,6 +15,8 @@ import re
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -24,7 +26,7 @@ _NUMBER: Final = re.compile(r"\b[0-9a-f]{16,}\b|[-+]?\d[\d,]*(?:\.\d+)?(?:e[-+]?
 _FRAME: Final = re.compile(r"[│┃┏┓┗┛┡┩└┘├┤┳╇┻┴┬┼━─]+|-{3,}")
 _GAP: Final = re.compile(r"…|\n(?=│)|(?<=│)\n")
 _MARK: Final = "--- end of command ---"
-_PORT: Final = "8080"
+_PORTS: Final = ("8080", "8081")
 _COLUMNS: Final = "100"
 _LIMIT_S: Final = 600
 
@@ -69,7 +71,7 @@ def commands(page: str) -> list[Command]:
 def run(page: Path, folder: Path) -> list[str]:
     """Run a page's commands in ``folder``, in one shell; what each printed on standard output.
 
-    The port 8080 of a page is a free one here. What is left running at the end is ended.
+    The ports 8080 and 8081 of a page are free ones here. What is left running at the end is ended.
 
     Raises
     ------
@@ -77,10 +79,8 @@ def run(page: Path, folder: Path) -> list[str]:
         If a command ends with a traceback.
     """
     wanted = commands(page.read_text(encoding="utf-8"))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
-    lines = [f"{command.text.replace(_PORT, port)}\necho '{_MARK}'" for command in wanted]
+    ports = dict(zip(_PORTS, _free_ports(len(_PORTS)), strict=True))
+    lines = [f"{_swapped(command.text, ports)}\necho '{_MARK}'" for command in wanted]
     script = "\n".join([*lines, "kill $(jobs -p) 2>/dev/null; wait; true"])
     tools = _tools(folder)
     environ = os.environ | {
@@ -102,8 +102,23 @@ def run(page: Path, folder: Path) -> list[str]:
     )
     if "Traceback" in done.stderr:
         raise RuntimeError(f"a command of {page.name} failed:\n{done.stderr[-3_000:]}")
-    printed = done.stdout.replace(port, _PORT).split(f"{_MARK}\n")
+    back = {port: shown for shown, port in ports.items()}
+    printed = _swapped(done.stdout, back).split(f"{_MARK}\n")
     return [text.replace(str(folder), "…").lstrip("\n") for text in printed[: len(wanted)]]
+
+
+def _free_ports(n: int) -> list[str]:
+    with ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(n)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [str(probe.getsockname()[1]) for probe in probes]
+
+
+def _swapped(text: str, names: Mapping[str, str]) -> str:
+    for name, other in names.items():
+        text = text.replace(name, other)
+    return text
 
 
 def differs(shown: str, printed: str) -> str:

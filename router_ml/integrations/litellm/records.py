@@ -87,11 +87,18 @@ def outcome_of(payload: Mapping[str, Any]) -> dict[str, Any]:
         "output_tokens": _count(payload.get("completion_tokens")),
         "cost_usd": cost,
         "latency_ms": None if seconds is None else seconds * 1e3,
+        "error_class": _error_class(payload),
     }
     if found["status"] != "success":  # a failure's zeros are not measured
         found |= {"input_tokens": None, "output_tokens": None, "cost_usd": None}
     named = {"name": OUTCOME, "source": "gateway"}
     return named | {name: value for name, value in found.items() if value is not None}
+
+
+def _error_class(payload: Mapping[str, Any]) -> str | None:
+    told = payload.get("error_information")
+    name = told.get("error_class") if isinstance(told, Mapping) else None
+    return name if isinstance(name, str) and 0 < len(name) <= 256 else None
 
 
 def _number(value: object) -> float | None:

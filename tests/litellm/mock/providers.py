@@ -143,7 +143,7 @@ def response_answer(body: dict[str, Any], text: str) -> Response:
     return Response(
         id=f"resp_{time.monotonic_ns()}",
         object="response",
-        created_at=time.time(),
+        created_at=int(time.time()),
         status="completed",
         model=body["model"],
         output=[message],
