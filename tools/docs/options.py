@@ -22,6 +22,7 @@ _SUFFIXES: Final[Mapping[str, str]] = {
     "_bytes": "bytes",
     "_days": "days",
     "_share": "share, 0 to 1",
+    "_seconds": "seconds",
     "_shares": "shares",
     "_weight": "quality per US dollar",
     "_quality": "quality, 0 to 1",
