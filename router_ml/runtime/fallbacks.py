@@ -26,8 +26,11 @@ def fallback_chain(decision: Decision, provider_of: Mapping[str, str]) -> tuple[
     >>> fallback_chain(decision, {"a1": "A", "a2": "A", "b1": "B", "b2": "B"})
     ('b1', 'a2', 'b2')
     """
-    chosen = decision.candidate
-    names = [line.candidate for line in decision.ranking if line.candidate != chosen]
+    chosen, ranking = decision.candidate, decision.ranking
+    if ranking[0].candidate == chosen:
+        names = [line.candidate for line in ranking[1:]]
+    else:
+        names = [line.candidate for line in ranking if line.candidate != chosen]
     if not provider_of:
         return tuple(names)
     seen = {provider_of.get(chosen, chosen)}

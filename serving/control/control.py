@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
@@ -21,8 +20,11 @@ from serving.loading.loader import Router
 from serving.requests import Ask
 from serving.schemas import FeedbackRequest, HealthEvent
 
-_PENDING: Final = 50_000
-"""Decisions whose feedback can still be told what it is about."""
+_PENDING: Final = 25_000
+"""So many decisions at least, and twice as many at most, can be told their feedback."""
+
+_Plain = tuple[str, str | None]
+"""Candidate and caller of a decision on which nothing that is known bore."""
 
 
 class Control:
@@ -53,7 +55,9 @@ class Control:
         self.derives_sessions = derives_sessions
         self.link = link
         self.names = names
-        self._pending: OrderedDict[str, Turn] = OrderedDict()
+        # Two generations: the older one is forgotten whole, which costs a decision next to nothing.
+        self._pending: dict[str, Turn | _Plain] = {}
+        self._older: dict[str, Turn | _Plain] = {}
 
     def looks(self, router: Router) -> bool:
         """Whether anything is to be looked up before a request of this router is decided."""
@@ -155,10 +159,10 @@ class Control:
 
     def answered(self, decision_id: str, ask: Ask, candidate: str) -> None:
         """Remember a decision until its feedback comes."""
-        turn = ask.turn or Turn(candidate, ask.call.key_name)
-        self._pending[decision_id] = turn
-        if len(self._pending) > _PENDING:
-            self._pending.popitem(last=False)
+        key = ask.call.key
+        self._pending[decision_id] = ask.turn or (candidate, None if key is None else key.name)
+        if len(self._pending) >= _PENDING:
+            self._older, self._pending = self._pending, {}
 
     def reported(self, given: FeedbackRequest, key: Key | None) -> None:
         """Take what feedback says of spending, caches and health.
@@ -168,9 +172,7 @@ class Control:
         key : of who gives it; decisions that others asked for need the scope ``label``
         """
         caller, is_trusted = (None, True) if key is None else (key.name, key.allows("label"))
-        if given.decision_id in self._pending:
-            self.told_decision(given, caller, is_trusted)
-        elif self.link is not None:
+        if not self.told_decision(given, caller, is_trusted) and self.link is not None:
             self.link.tell_decision(given, caller, is_trusted)
 
     def settled(self, turn: Turn, given: FeedbackRequest) -> None:
@@ -195,19 +197,29 @@ class Control:
     def told(self, event: Event) -> None:
         """Take what another process was told."""
         if event.feedback is not None:
-            if event.feedback.decision_id in self._pending:
-                self.told_decision(event.feedback, event.caller, event.is_trusted)
+            self.told_decision(event.feedback, event.caller, event.is_trusted)
         elif event.health is not None and event.health.candidate in self.names():
             self._report(event.health.candidate, event.health)
 
-    def told_decision(self, given: FeedbackRequest, caller: str | None, is_trusted: bool) -> None:
-        """Feedback that reached another process; it is ours to take if we decided."""
-        turn = self._pending.get(given.decision_id)
-        if turn is not None and (is_trusted or turn.caller == caller):
+    def told_decision(self, given: FeedbackRequest, caller: str | None, is_trusted: bool) -> bool:
+        """Take feedback that comes here or to another process; whether the decision is ours.
+
+        Parameters
+        ----------
+        caller : name of the key that gave it
+        is_trusted : whether it may be about decisions that others asked for
+        """
+        decision_id = given.decision_id
+        known = self._pending.get(decision_id) or self._older.get(decision_id)
+        if known is None:
+            return False
+        turn = Turn(*known) if isinstance(known, tuple) else known
+        if is_trusted or turn.caller == caller:
             self.settled(turn, given)
             served = given.candidate_served or turn.candidate
             if served in self.names():
                 self.health_event(served, given)
+        return True
 
     def _report(self, candidate: str, given: FeedbackRequest | HealthEvent) -> Outcome | None:
         return self.health.report(

@@ -34,14 +34,14 @@ class Decider(Generic[T]):
     def each(self, router: Router, asks: Sequence[Ask]) -> list[T | Exception]:
         """An answer, or an error, for every ask; those of one router are scored together."""
         runtime = router.runtime
-        if any(self.control.concerns(ask) for ask in asks):
+        concerns = self.control.concerns
+        if len(asks) == 1 and not concerns(ask := asks[0]):
+            return [self._answer(router, ask, runtime.decide(ask.query, ask.limits))]
+        if any(map(concerns, asks)):
             # One after the other: what the first one books, the second one lacks.
             predictions = runtime.predict([ask.query for ask in asks])
             rows = zip(asks, predictions.rows(), strict=True)
             return [self._one(router, ask, row) for ask, row in rows]
-        if len(asks) == 1:
-            ask = asks[0]
-            return [self._answer(router, ask, runtime.decide(ask.query, ask.limits))]
         predictions = runtime.predict([ask.query for ask in asks])
         results = runtime.choose_each(predictions, [ask.limits for ask in asks])
         return [

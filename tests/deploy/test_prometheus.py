@@ -19,8 +19,20 @@ import yaml
 from tests.bundles import make_bundle
 from tests.serving.conftest import ROOT, serve
 from tests.serving.raw import connect
+from tests.unit.router_ml.runtime.test_conditions import PRICES
 
 FOLDER = ROOT / "deploy" / "prometheus"
+BUDGETS = [
+    {
+        "name": name,
+        "usd": 1e-9,
+        "window": "month",
+        "per": "tag:team",
+        "only": team,
+        "beyond": beyond,
+    }
+    for name, team, beyond in (("poor", "few", "refuse"), ("lavish", "many", "cheapest"))
+]
 DASHBOARD = ROOT / "deploy" / "grafana" / "dashboards" / "router.json"
 
 
@@ -99,6 +111,12 @@ def traffic(client: httpx.Client) -> None:
     client.post("/v1/route", json={"query": "a"}, headers={"x-deadline-ms": "0.0001"})
     said = {"decision_id": answer["decision_id"], "quality": 1.0, "cost_usd": 0.01}
     client.post("/v1/feedback", json=said)
+    event = {"candidate": "candidate-1", "ttft_ms": 90.0, "latency_ms": 900.0}
+    client.post("/v1/health-events", json=event)
+    client.post("/v1/health-events", json={"candidate": "candidate-2", "status": "failure"})
+    for team in ("few", "many"):
+        client.post("/v1/route", json={"query": "Mix.", "tags": {"team": team}})
+    client.post("/v1/route", json={"query": "Mix.", "session": {"id": "a"}})
     assert client.base_url.port is not None
     with connect(client.base_url.port) as sock:
         sock.sendall(b"no HTTP\r\n\r\n")
@@ -109,6 +127,9 @@ def test_every_query_of_the_dashboard_and_the_rules_finds_something(tmp_path: Pa
     make_bundle(tmp_path / "bundle")
     bundle = tmp_path / "bundle"
     options = {"bundle": bundle, "decision_log": tmp_path / "log", "baseline": "candidate-0"}
+    (tmp_path / "budgets.json").write_text(json.dumps({"budgets": BUDGETS}))
+    (tmp_path / "prices.json").write_text(json.dumps(PRICES))
+    options |= {name: tmp_path / f"{name[:-5]}.json" for name in ("budgets_file", "prices_file")}
     with serve(tmp_path / "service.log", **options) as client:
         traffic(client)
         with prometheus(tmp_path, f"127.0.0.1:{client.base_url.port}") as server:
