@@ -77,6 +77,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "gateway": Command(commands.gateway, positional=("catalogue",)),
     "route": Command(commands.route, positional=("bundle", "query")),
     "explain": Command(decision_log.explain, positional=("decision_id",)),
+    "experiment": Command(decision_log.experiment, positional=("action",)),
     "verify-log": Command(decision_log.verify_log, positional=("log",)),
     "erase": Command(decision_log.erase_text, positional=("log",)),
     "demo": Command(commands.demo),

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from pipelines.config import EraseConfig, ExplainConfig, VerifyLogConfig
+from pipelines.config import EraseConfig, ExperimentConfig, ExplainConfig, VerifyLogConfig
 from pipelines.console import console, print_table
 from router_ml.decision_log import verify
 from router_ml.decision_log.erase import Selection, erase
@@ -44,6 +44,34 @@ def erase_text(config: EraseConfig) -> None:
     )
     n = erase(_files(config.log), selection)
     console.print(f"text of {n:,} rows is erased", highlight=False)
+
+
+def experiment(config: ExperimentConfig) -> None:
+    """What a challenger adds, with intervals that hold however often one looks: report."""
+    from pipelines.stages import experiment as stage
+
+    name, found = stage.run(config)
+    rows = []
+    for metric, comparison in found.metrics.items():
+        lift = comparison.lift
+        rows.append(
+            (
+                metric,
+                f"{comparison.champion:.5g}",
+                f"{comparison.challenger:.5g}",
+                f"{lift.value:+.4g}",
+                f"[{lift.low:+.4g}, {lift.high:+.4g}]",
+                f"{lift.n:,}",
+            )
+        )
+    columns = ("metric", "champion", "challenger", "lift", "at any time", "sessions")
+    print_table(f"experiment {name}", columns, rows)
+    champion, challenger = found.units
+    console.print(
+        f"challenger on utility: {found.verdict} ({champion:,} sessions of the champion, "
+        f"{challenger:,} of the challenger)",
+        highlight=False,
+    )
 
 
 def explain(config: ExplainConfig) -> None:

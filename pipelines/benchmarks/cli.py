@@ -171,6 +171,31 @@ class UnloggedConfig:
     trials: int = 200
     requests: int = 3_000
     populations: str = "mix,bfcl"
+class ExperimentTrialsConfig:
+    """Simulated experiments of known truth.
+
+    Parameters
+    ----------
+    out : JSON file
+    trials : experiments
+    units : sessions in each
+    looks : evenly spaced looks at each
+    """
+
+    out: Path = Path("results/experiment.json")
+    trials: int = 500
+    units: int = 3_000
+    looks: int = 30
+
+
+def experiment(config: ExperimentTrialsConfig) -> None:
+    """How often an experiment's intervals miss the truth when one looks again and again."""
+    from pipelines.benchmarks import experiment as benchmark
+
+    results = benchmark.run(n_trials=config.trials, n_units=config.units, looks=config.looks)
+    config.out.parent.mkdir(parents=True, exist_ok=True)
+    config.out.write_text(json.dumps(results, indent=1), encoding="utf-8")
+    print_benchmark(config.out)
 
 
 def platform(config: PlatformConfig) -> None:
@@ -276,6 +301,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "cascade": Command(cascade),
     "off-policy": Command(off_policy),
     "unlogged": Command(unlogged),
+    "experiment": Command(experiment),
     "newcomers": Command(newcomers),
     "cold-start": Command(cold_start),
     "sessions": Command(sessions),

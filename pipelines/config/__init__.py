@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from pipelines.config.commands import DemoConfig, GatewayConfig, RouteConfig, ServeConfig
-from pipelines.config.decision_log import EraseConfig, ExplainConfig, VerifyLogConfig
+from pipelines.config.decision_log import (
+    EraseConfig,
+    ExperimentConfig,
+    ExplainConfig,
+    VerifyLogConfig,
+)
 from pipelines.config.evaluate import CertifyConfig, EvaluateConfig
 from pipelines.config.join import EXCLUSIONS, InspectConfig, JoinConfig, LabelFile
 from pipelines.config.registry import PromoteConfig, RegisterConfig, RollbackConfig
@@ -16,6 +21,7 @@ __all__ = [
     "DemoConfig",
     "EraseConfig",
     "EvaluateConfig",
+    "ExperimentConfig",
     "ExplainConfig",
     "ExportConfig",
     "GatewayConfig",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from router_ml.errors import ConfigError
 
@@ -46,6 +47,37 @@ class VerifyLogConfig:
     log: tuple[Path, ...]
     heads: tuple[str, ...] = ()
     archived: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExperimentConfig:
+    """Which experiment is reported on.
+
+    Parameters
+    ----------
+    action : report
+    log : folders or files of the service's decision log
+    joined : folder that join wrote of that log
+    name : of the experiment; default: the latest
+    cost_weight : quality per US dollar in utility; default: the champion's
+    alpha : probability that an interval of one metric is ever wrong, however often it is looked at
+    planned_units : sessions at which intervals are to be tightest; choose it before looking
+    """
+
+    action: Literal["report"]
+    log: tuple[Path, ...]
+    joined: Path
+    name: str = ""
+    cost_weight: float | None = None
+    alpha: float = 0.05
+    planned_units: int = 1_000
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.alpha < 1.0 or self.planned_units < 1:
+            raise ConfigError(
+                f"expected alpha in (0, 1) and planned_units >= 1, got {self.alpha} and "
+                f"{self.planned_units}"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

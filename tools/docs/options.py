@@ -50,6 +50,7 @@ _UNITS: Final[Mapping[str, str]] = {
     "max_unsupported": "share, 0 to 1",
     "max_waiting": "requests",
     "n_resamples": "samples",
+    "planned_units": "sessions",
     "port": "TCP port",
     "random_state": "seed",
     "requests": "requests",
