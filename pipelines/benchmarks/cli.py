@@ -198,6 +198,65 @@ def experiment(config: ExperimentTrialsConfig) -> None:
     print_benchmark(config.out)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServeTrialsConfig:
+    """The service under load.
+
+    Parameters
+    ----------
+    out : JSON file
+    data : folder of shared data; default: the variable ROUTER_ML_DATA
+    bundle : bundle folder; default: one is trained on the data's bfcl
+    modes : comma-separated, of unseen, repeated, open, trace, memory, reload
+    rate : requests a second of the mode trace
+    requests : of the mode memory
+    seconds : of the modes open and reload
+    """
+
+    out: Path = Path("results/serve.json")
+    data: Path | None = None
+    bundle: Path | None = None
+    modes: str = "unseen,repeated,open,trace,memory,reload"
+    rate: float = 500.0
+    requests: int = 200_000
+    seconds: float = 30.0
+
+    def __post_init__(self) -> None:
+        from pipelines.benchmarks.service_trials import MODES
+
+        if unknown := set(self.modes.split(",")) - set(MODES):
+            raise ConfigError(f"modes must be of {', '.join(MODES)}, got {sorted(unknown)}")
+
+
+def serve(config: ServeTrialsConfig) -> None:
+    """The service under load: closed and open loops, a trace, memory, reloads."""
+    import tempfile
+
+    from pipelines.benchmarks import service_trials as benchmark
+    from pipelines.benchmarks.platform import machine
+    from pipelines.benchmarks.serve import prompt_bodies
+    from pipelines.benchmarks.train import bundle_and_log
+
+    data = _data(config.data)
+    log = data / "bfcl" / "requests.jsonl.gz"
+    with tempfile.TemporaryDirectory() as folder:
+        bundle = config.bundle or bundle_and_log(Path(folder), data)[0]
+        results = benchmark.run(
+            bundle,
+            prompt_bodies(log),
+            modes=config.modes.split(","),
+            trace=data / "traces" / "azure_conv_2023.parquet",
+            rate=config.rate,
+            requests=config.requests,
+            seconds=config.seconds,
+            say=console.print,
+        )
+    results["machine"] = machine()
+    config.out.parent.mkdir(parents=True, exist_ok=True)
+    config.out.write_text(json.dumps(results, indent=1), encoding="utf-8")
+    print_benchmark(config.out)
+
+
 def platform(config: PlatformConfig) -> None:
     """Join, training and serving, timed (make bench)."""
     from pipelines.benchmarks.platform import run
@@ -297,6 +356,7 @@ def unlogged(config: UnloggedConfig) -> None:
 
 COMMANDS: Final[Mapping[str, Command]] = {
     "platform": Command(platform),
+    "serve": Command(serve),
     "quality": Command(quality),
     "cascade": Command(cascade),
     "off-policy": Command(off_policy),

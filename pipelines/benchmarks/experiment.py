@@ -14,6 +14,7 @@ _COST_WEIGHT: Final = 10.0
 _MEDIAN_MS: Final = 400.0
 _FASTER: Final = 0.85
 _SPREAD: Final = 0.6
+_PLAIN: Final = ("quality", "cost_usd")
 _Z95: Final = 1.6448536269514722
 TRUTH: Final[Mapping[str, float]] = {
     "quality": 0.03,
@@ -80,8 +81,9 @@ def coverage(
         for kind, names in wrong.items():
             for name in names:
                 missed[kind][name] = missed[kind].get(name, 0) + 1
+    names = {"anytime": tuple(TRUTH), "fixed": _PLAIN}
     return {
-        kind: {name: counts.get(name, 0) / n_trials for name in TRUTH}
+        kind: {name: counts.get(name, 0) / n_trials for name in names[kind]}
         for kind, counts in missed.items()
     }
 
@@ -113,7 +115,7 @@ def _first(rows: ExperimentRows, n_units: float) -> ExperimentRows:
 def _plain(rows: ExperimentRows) -> dict[str, Estimate]:
     """Differences of means of requests with normal intervals, as a spreadsheet has them."""
     out = {}
-    for name in ("quality", "cost_usd"):
+    for name in _PLAIN:
         values = getattr(rows, name)
         arms = [values[(rows.challenger == arm) & np.isfinite(values)] for arm in (False, True)]
         value = float(arms[1].mean() - arms[0].mean())
