@@ -171,6 +171,9 @@ class UnloggedConfig:
     trials: int = 200
     requests: int = 3_000
     populations: str = "mix,bfcl"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExperimentTrialsConfig:
     """Simulated experiments of known truth.
 

@@ -81,9 +81,9 @@ def coverage(
         for kind, names in wrong.items():
             for name in names:
                 missed[kind][name] = missed[kind].get(name, 0) + 1
-    names = {"anytime": tuple(TRUTH), "fixed": _PLAIN}
+    compared = {"anytime": tuple(TRUTH), "fixed": _PLAIN}
     return {
-        kind: {name: counts.get(name, 0) / n_trials for name in names[kind]}
+        kind: {name: counts.get(name, 0) / n_trials for name in compared[kind]}
         for kind, counts in missed.items()
     }
 
