@@ -30,6 +30,7 @@ from router_ml.data.held_out import HeldOut
 from router_ml.data.outcomes import TrainingTable
 from router_ml.data.preferences import Preferences, read_preferences
 from router_ml.errors import SchemaError
+from router_ml.estimators.base import Estimator
 from router_ml.estimators.registry import make_estimator
 from router_ml.estimators.router import RouterEstimator, count_bias
 from router_ml.evaluation.comparison import BUDGET_SHARES
@@ -91,11 +92,12 @@ def run(config: TrainConfig) -> Path:
             simple, _ = learnable(data, wanted) if told else (wanted, "")
             data = with_pairs(data, pairs, simple, Featurizer(encoder=encoder).transform)
     with progress("fitting estimators", None):
-        quality, note = learnable(data, wanted)
+        quality, few = learnable(data, wanted)
         taught = training_targets(data, quality, config.learning)
         router = fit_router(taught, quality)
     with progress("held-out predictions", None):
         held_out = hold_out(router, taught)
+    alone = "" if told else _compared(pairs)
     report = {
         "rows": len(table),
         "queries": len(data),
@@ -103,7 +105,7 @@ def run(config: TrainConfig) -> Path:
         "comparisons": 0 if pairs is None else len(pairs),
         "binary_labels": bool(np.isin(table.quality[np.isfinite(table.quality)], (0, 1)).all()),
         "selection": dict(router.quality.report_),
-        "notes": [*([note] if note else []), *_untold(data), *([] if told else _compared(pairs))],
+        "notes": [note for note in (few, *_untold(data, router.quality), alone) if note],
         "cost_bias_in_sample": _bias(router, data),
         "changes": [change.as_dict() for change in changes],
         "fingerprint": sha256(JoinedFolder(config.joined).outcomes.read_bytes()).hexdigest(),
@@ -198,7 +200,7 @@ def _budgets(
     }
 
 
-def _untold(data: TrainingSet) -> list[str]:
+def _untold(data: TrainingSet, quality: Estimator) -> list[str]:
     """What the log tells nothing of, a sentence each."""
     notes = []
     seen = data.outcomes
@@ -207,18 +209,21 @@ def _untold(data: TrainingSet) -> list[str]:
     labelled: BoolArray = np.asarray(np.isfinite(seen.quality).any(axis=0))
     if unlabelled := [n for n, known in zip(data.candidates.names, labelled, strict=True)
                       if not known]:  # fmt: skip
-        notes.append(f"no label of {', '.join(unlabelled)}: taken for average")
+        how = "taken for average"
+        if quality.std_ is not None:
+            how = "predicted by card, or by price, provider and the other candidates"
+        notes.append(f"no label of {', '.join(unlabelled)}: {how}")
     return notes
 
 
-def _compared(pairs: Preferences | None) -> list[str]:
-    """What it means that comparisons alone were learned from."""
+def _compared(pairs: Preferences | None) -> str:
+    """What it means that comparisons alone were learned from; ``""`` where there are none."""
     if pairs is None or not len(pairs):
-        return []
-    return [
+        return ""
+    return (
         "no label, comparisons alone: quality is 0.5 on average and differences are wins less "
         "losses; a budget policy is right with that, a quality floor means nothing"
-    ]
+    )
 
 
 def reference_statistics(data: TrainingSet) -> dict[str, Any]:
