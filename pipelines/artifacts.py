@@ -247,6 +247,11 @@ class RunFolders:
         return self.root / "evaluation"
 
     @property
+    def routes(self) -> Path:
+        """What ``fit-routes`` writes."""
+        return self.root / "routes"
+
+    @property
     def certified(self) -> Path:
         """What ``certify`` writes."""
         return self.root / "certified"

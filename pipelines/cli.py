@@ -70,6 +70,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "export": Command(commands.export, output="export"),
     "evaluate": Command(commands.evaluate, output="evaluation"),
     "certify": Command(commands.certify, output="certified"),
+    "fit-routes": Command(commands.fit_routes, positional=("utterances",), output="routes"),
     "register": Command(commands.register),
     "promote": Command(commands.promote),
     "rollback": Command(commands.rollback),

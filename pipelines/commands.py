@@ -15,6 +15,7 @@ from pipelines.config import (
     DemoConfig,
     EvaluateConfig,
     ExportConfig,
+    FitRoutesConfig,
     GatewayConfig,
     InspectConfig,
     JoinConfig,
@@ -74,6 +75,25 @@ def evaluate(config: EvaluateConfig) -> None:
     from pipelines.stages import evaluate as stage
 
     console.print(f"written to {stage.run(config)}")
+
+
+def fit_routes(config: FitRoutesConfig) -> None:
+    """Labelled utterances to semantic routes, with thresholds found on held-out ones."""
+    from pipelines.stages import fit_routes as stage
+
+    folder = stage.run(config)
+    report = _read(folder / "routes.json")["report"]
+    print_table(
+        "Held-out utterances",
+        ["route", "utterances", "threshold", "precision", "recall"],
+        [stage.line(name, row) for name, row in report["routes"].items()],
+    )
+    console.print(
+        f"accuracy {report['accuracy']:.3f}, out of scope left alone "
+        f"{report['out_of_scope_left_alone']:.3f}, ECE {report['ece']:.3f}",
+        highlight=False,
+    )
+    console.print(f"written to {folder}")
 
 
 def certify(config: CertifyConfig) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any, Final, TypeVar
@@ -72,7 +72,7 @@ class Previews:
     Parameters
     ----------
     control : what the service knows
-    read_ask : from a route request and its call to what is scored
+    read_ask : from a route request and its call to what is scored, screened
     router : by the name that a request gives
     """
 
@@ -80,7 +80,7 @@ class Previews:
         self,
         *,
         control: Control,
-        read_ask: Callable[[RouteRequest, Call], Ask],
+        read_ask: Callable[[RouteRequest, Call], Awaitable[Ask]],
         router: Callable[[str | None], Router],
     ) -> None:
         self.control = control
@@ -95,7 +95,7 @@ class Previews:
         """``POST /v1/route/preview``."""
         request = read_json(self._decode, call.body)
         router = self._router(request.router)
-        ask = self._read_ask(request, call)
+        ask = await self._read_ask(request, call)
         if self.control.looks(router):
             ask = await self.control.begin(router, ask)
         if self.control.concerns(ask):

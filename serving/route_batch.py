@@ -31,7 +31,7 @@ class Batches:
     Parameters
     ----------
     settings : limits
-    read_ask : from a route request and its call to what is scored
+    read_ask : from a route request and its call to what is scored, screened
     router : by the name that a request gives
     decider : chooses under what is known by then
     answer : counts and logs a decision, and gives its answer

@@ -95,7 +95,7 @@ class RouteResponse(Struct, gc=False):
     ``removed`` are the candidates that are not in ``ranking``, each with its reason; ``unchecked``
     is what the request needs and no candidate of the catalogue declares. ``fallbacks`` are the
     candidates to ask when ``candidate`` fails, in that order: the best of every other provider
-    first.
+    first. ``rules`` are those that semantic routes and guards found, by name.
     """
 
     decision_id: str
@@ -109,6 +109,7 @@ class RouteResponse(Struct, gc=False):
     removed: tuple[Removal, ...] = ()
     unchecked: tuple[str, ...] = ()
     fallbacks: tuple[str, ...] = ()
+    rules: tuple[str, ...] = ()
     explanation: Explanation | None = None
 
 

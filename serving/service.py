@@ -49,6 +49,7 @@ from serving.schemas import (
     RouteRequest,
     RouteResponse,
 )
+from serving.screening import NO_SCREENING, Screening
 from serving.settings import Settings
 from serving.telemetry import Telemetry
 from serving.tool_cache import ToolCache
@@ -82,16 +83,20 @@ class Service:
         self.health_events = HealthEvents(self.control)
         self._files: list[WatchedFile] = []
         self._linking: asyncio.Task[None] | None = None
+        file = settings.rules_file
+        self._screening = NO_SCREENING if file is None else Screening.from_file(file)
         folder = os.environ.get(FOLDER_VARIABLE)
         self.metrics = SharedMetrics(folder=Path(folder) if folder else None, take=self._snapshot)
         self._decider = Decider(control=self.control, answer=self._answer_bytes)
         self._batcher = Batcher(decide=self._decider.each, max_waiting=settings.max_waiting)
         self.previews = Previews(
-            control=self.control, read_ask=self._read_ask, router=self.routers.find
+            control=self.control, read_ask=self._screened, router=self.routers.find
         )
         self.batches = Batches(
             settings=settings,
-            read_ask=self._read_ask,
+            read_ask=lambda request, call: self._screening.screened_now(
+                self._read_ask(request, call)
+            ),
             router=self.routers.find,
             decider=self._decider,
             answer=self._answer,
@@ -105,7 +110,7 @@ class Service:
         self.decisions = DecisionEndpoints(
             aliases=read_aliases(settings.aliases_file),
             router=self._router_for,
-            read_ask=self._read_ask,
+            read_ask=self._screened,
             choose=self._decider.choose,
             record=lambda router, ask, decision: self._answer(router, ask, decision).decision_id,
         )
@@ -152,6 +157,7 @@ class Service:
         """Stop following source and files, and hand in what is not written yet."""
         for file in self._files:
             file.close()
+        self._screening.close()
         self.routers.close()
         if self.experiment is not None:
             self.experiment.close()
@@ -188,6 +194,8 @@ class Service:
         request = read_json(self._route, call.body)
         router = self.routers.find(request.router)
         ask = self._read_ask(request, call)
+        if self._screening is not NO_SCREENING:
+            ask = await self._screening.screened(ask)
         if self.experiment is not None and request.router is None:
             ask = self.experiment.enrol(ask, router)
         if self.control.looks(router):
@@ -231,7 +239,7 @@ class Service:
         if request.explain:
             raise InvalidRequestError("explain is for /v1/route, its batch and its preview")
         router = self.routers.find(request.router)
-        ask = read_ask(request, self._tools, call=call)
+        ask = await self._screened(request, call)
         if self.control.looks(router):
             ask = await self.control.begin(router, ask)
         ask, step = self._cascade_step(router, request, ask)
@@ -293,6 +301,9 @@ class Service:
     def _read_ask(self, request: RouteRequest, call: Call) -> Ask:
         return read_ask(request, self._tools, call=call, max_messages=self.settings.max_messages)
 
+    async def _screened(self, request: RouteRequest, call: Call) -> Ask:
+        return await self._screening.screened(self._read_ask(request, call))
+
     def _router(self) -> Router:
         return self.routers.find()
 
@@ -325,6 +336,7 @@ class Service:
             decision.removed,
             decision.unchecked,
             fallback_chain(decision, router.runtime.provider_of),
+            tuple(rule.name for rule in ask.limits.rules),
         )
 
     def _cascade_step(

@@ -68,6 +68,7 @@ class Settings:
     challenger_share : of sessions that the challenger serves; 0 = it decides in the shadow alone
     experiment : names the trial of the challenger; another name assigns sessions anew
     policy_file, prices_file : replace the bundle's ``policy.json`` and ``prices.json``
+    rules_file : semantic routes and guards, JSON; see :mod:`serving.screening`
     aliases_file : labels of ``/v1/decisions`` and ``/v1/systemone`` to candidates, JSON
     poll_interval_s : seconds between looks at the alias, folder or keys file, > 0
     cache_dir : keeps bundles fetched from a registry; ``None`` = gone with the process
@@ -130,6 +131,7 @@ class Settings:
     experiment: str = "experiment"
     policy_file: Path | None = None
     prices_file: Path | None = None
+    rules_file: Path | None = None
     aliases_file: Path | None = None
     poll_interval_s: float = 10.0
     cache_dir: Path | None = None

@@ -15,6 +15,7 @@ from router_ml.features.query import Query
 from router_ml.runtime.capabilities import capability_mask
 from router_ml.runtime.conditions import NO_CONDITIONS, Conditions, refused
 from router_ml.runtime.limit import Limit
+from router_ml.runtime.rule import Rule, rule_limits
 from router_ml.runtime.spent import NOTHING, Spent
 from router_ml.types.arrays import BoolArray, FloatArray
 from router_ml.types.candidates import CandidateTable
@@ -47,6 +48,7 @@ class Constraints:
     max_ttft_ms : a measured quantile of the time to first token may not exceed this, > 0; it rules
         out nobody of whom ``conditions`` knows none
     conditions : what holds around the request
+    rules : of semantic routes and guards
     """
 
     candidates: tuple[str, ...] | None = None
@@ -60,6 +62,7 @@ class Constraints:
     least_tokens: int = 0
     max_ttft_ms: float | None = None
     conditions: Conditions = NO_CONDITIONS
+    rules: tuple[Rule, ...] = ()
     is_plain: bool = field(default=False, init=False, repr=False, compare=False)
     """Whether it asks for nothing but capabilities; set for those of :func:`requiring` alone."""
 
@@ -108,6 +111,8 @@ class Constraints:
                 given[name] = tuple(value)
             elif name == "conditions":
                 given[name] = Conditions.from_dict(value)
+            elif name == "rules":
+                given[name] = tuple(Rule.from_dict(rule) for rule in value)
             elif not isinstance(value, int | float) or isinstance(value, bool):
                 raise InvalidRequestError(f"{name} must be a number, got {type(value).__name__}")
         return cls(**given)
@@ -123,6 +128,8 @@ class Constraints:
         }
         if "conditions" in changed:
             changed["conditions"] = self.conditions.to_dict()
+        if "rules" in changed:
+            changed["rules"] = [rule.to_dict() for rule in self.rules]
         return changed
 
     def of(self, query: Query) -> Constraints:
@@ -137,6 +144,10 @@ class Constraints:
         return replace(
             self, requires=requires, least_tokens=max(self.least_tokens, query.least_tokens)
         )
+
+    def with_rules(self, rules: tuple[Rule, ...]) -> Constraints:
+        """With what semantic routes and guards found."""
+        return replace(self, rules=self.rules + rules) if rules else self
 
     def capped(self, predictions: Predictions) -> Predictions:
         """Predictions within what is known: output at most, input at least so many tokens."""
@@ -200,6 +211,8 @@ class Constraints:
         for limit in self._limits(positions, table, predictions, cost_usd, spent):
             left = allowed & limit.fits
             if not left.any():
+                if limit.soft:
+                    continue
                 return left, limit.refusal(allowed)
             allowed = left
         if self.conditions.avoid:
@@ -219,6 +232,8 @@ class Constraints:
         found = []
         for limit in self._limits(positions, table, predictions, cost_usd, spent):
             out = allowed & ~limit.fits
+            if limit.soft and not (allowed & limit.fits).any():
+                continue
             found += [Removal(table.names[k], limit.label) for k in np.flatnonzero(out[0])]
             allowed &= limit.fits
         if self.conditions.avoid:
@@ -287,6 +302,7 @@ class Constraints:
             label = f"max_latency_ms={self.max_latency_ms:g}"
             yield Limit(total <= self.max_latency_ms, label, values=total)
         yield from self.conditions.limits(table, cost_usd, self.max_ttft_ms)
+        yield from rule_limits(self.rules, positions, table)
 
 
 @lru_cache(1_024)

@@ -17,12 +17,14 @@ class Limit:
     label : why a candidate that does not fit is ruled out
     nobody : what to say when it leaves nobody; ``""`` = made of the label
     values : predictions that it bounds, shape (1, K), if it bounds any
+    soft : where it leaves nobody, it is set aside
     """
 
     fits: BoolArray
     label: str
     nobody: str = ""
     values: FloatArray | None = None
+    soft: bool = False
 
     def refusal(self, allowed: BoolArray) -> str:
         """What to say when none of ``allowed`` fits."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -33,7 +33,7 @@ class DecisionEndpoints:
     ----------
     aliases : label to candidate
     router : the router in service, for a call that may still wait
-    read_ask : from a route request and its call to what is scored
+    read_ask : from a route request and its call to what is scored, screened
     choose : decides for an ask whose predictions are known, and gives it back with what held
     record : logs and counts a decision, and gives its id
     """
@@ -43,7 +43,7 @@ class DecisionEndpoints:
         *,
         aliases: Mapping[str, str],
         router: Callable[[Call], Router],
-        read_ask: Callable[[RouteRequest, Call], Ask],
+        read_ask: Callable[[RouteRequest, Call], Awaitable[Ask]],
         choose: Callable[[Router, Ask, Predictions], tuple[Ask, Decision]],
         record: Callable[[Router, Ask, Decision], str],
     ) -> None:
@@ -60,7 +60,7 @@ class DecisionEndpoints:
         """``POST /v1/decisions``."""
         router = self._router(call)
         request = read_json(self._decisions, call.body)
-        answering = self._answering(router, request.input, call)
+        answering = await self._answering(router, request.input, call)
         answers = [answering.answer(question) for question in request.questions]
         return self._encode(DecisionResponse(_model(router), answers))
 
@@ -71,16 +71,16 @@ class DecisionEndpoints:
         questions: dict[str, Question] = {
             name: to_question(name, question) for name, question in request.questions.items()
         }
-        answering = self._answering(router, request.state, call)
+        answering = await self._answering(router, request.state, call)
         answers: dict[str, Answer] = {
             name: answering.answer(question) for name, question in questions.items()
         }
         return self._encode(to_response(_model(router), answers))
 
-    def _answering(self, router: Router, state: Any, call: Call) -> Answering:
+    async def _answering(self, router: Router, state: Any, call: Call) -> Answering:
         messages, tools = chat_of(state)
         raw = msgspec.Raw(self._encode(tools)) if tools is not None else msgspec.Raw()
-        ask = self._read_ask(RouteRequest(messages=messages, tools=raw), call)
+        ask = await self._read_ask(RouteRequest(messages=messages, tools=raw), call)
         predictions = router.runtime.predict_one(ask.query)
         _, cost_usd = router.runtime.priced(predictions, ask.limits)
 

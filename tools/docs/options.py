@@ -52,6 +52,7 @@ _UNITS: Final[Mapping[str, str]] = {
     "n_resamples": "samples",
     "planned_units": "sessions",
     "port": "TCP port",
+    "precision": "share, 0 to 1",
     "random_state": "seed",
     "requests": "requests",
     "rounds": "rounds",
