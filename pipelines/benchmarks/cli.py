@@ -7,11 +7,12 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from pipelines.cli import Command
 from pipelines.console import console, print_table, progress
 from router_ml.errors import ConfigError
+from router_ml.estimators.tiers import TierName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +42,8 @@ class QualityConfig:
     workloads : comma-separated; default: all
     out : JSON file
     plots : folder for figures
-    tier : fast, or best: with a fine-tuned encoder
+    tier : fast, balanced (beside it, with a frozen sentence encoder) or best (a fine-tuned one)
+    encoder_model : what balanced freezes, a sentence-transformers model by name or path
     ablation : also the blend without each member
     cascades : also cascades, where costs and answers are known: hours on all workloads
     folds : test on the first so many of five folds
@@ -53,7 +55,8 @@ class QualityConfig:
     workloads: str = ""
     out: Path = Path("results/quality.json")
     plots: Path | None = None
-    tier: Literal["fast", "best"] = "fast"
+    tier: TierName = "fast"
+    encoder_model: str = "sentence-transformers/all-MiniLM-L6-v2"
     ablation: bool = False
     cascades: bool = False
     folds: int = 5
@@ -280,6 +283,7 @@ def quality(config: QualityConfig) -> None:
         workloads=config.workloads.split(",") if config.workloads else WORKLOADS,
         plots=config.plots,
         tier=config.tier,
+        model=config.encoder_model,
         cache=config.cache,
         folds=config.folds,
         ablation=config.ablation,

@@ -37,7 +37,7 @@ from pipelines.benchmarks.workloads import (
     read_workload,
 )
 from pipelines.console import print_table, progress
-from pipelines.encoders import get_encoder
+from pipelines.encoders import CachedEncoder, get_encoder
 from router_ml.cascade.answers.table import AnswerTable
 from router_ml.cascade.training import LoggedAnswers
 from router_ml.data.full_information import FullInformation, concatenate
@@ -45,6 +45,7 @@ from router_ml.errors import ConfigError
 from router_ml.estimators.base import Estimator
 from router_ml.estimators.specs import Spec
 from router_ml.estimators.stacked import DEFAULT_MEMBERS
+from router_ml.estimators.tiers import TIERS, TierName
 from router_ml.evaluation import metrics
 from router_ml.evaluation.ceiling import (
     corrected_gap,
@@ -57,6 +58,7 @@ from router_ml.export.encoders import add_encoder
 from router_ml.export.graph import GraphBuilder
 from router_ml.export.heads.base import add_head
 from router_ml.export.router import load_heads
+from router_ml.features.distill import DEFAULT_MODEL
 from router_ml.features.encoder import Encoder
 from router_ml.features.featurizer import Featurizer
 from router_ml.features.lexical import lexical_features
@@ -89,15 +91,6 @@ ESTIMATORS: Final[Mapping[str, Spec]] = {
     FAST: {"name": "stacked"},
 }
 """Methods that are an estimator, by name; ``fast`` is what ships."""
-BEST: Final[Mapping[str, Any]] = {
-    "name": "stacked",
-    "members": {"fast": {"name": "stacked"}, "fine_tuned": {"name": "fine_tuned"}},
-    "n_folds": 6,
-}
-"""Milliseconds to score and minutes a fold to train: ``fast`` with a fine-tuned encoder beside it.
-
-Where there are many labels the encoder is fitted once and weights come from one inner fold: two
-members have four weights, not fourteen."""
 ABLATION: Final[Mapping[str, Mapping[str, Any]]] = {
     **{
         f"fast without {left_out}": {
@@ -170,7 +163,8 @@ def run(
     test_data: Path | None = None,
     workloads: Sequence[str] = WORKLOADS,
     plots: Path | None = None,
-    tier: str = "fast",
+    tier: TierName = "fast",
+    model: str = DEFAULT_MODEL,
     cache: Path = Path(".cache"),
     methods: Mapping[str, Spec] = ESTIMATORS,
     folds: int = N_FOLDS,
@@ -189,7 +183,9 @@ def run(
     data, test_data : folders with ``routellm/``, ``llmrouter/``, ``bfcl/``
     out : JSON file; workloads measured before are kept
     plots : folder for figures, optional
-    tier : ``best`` adds a stack with a fine-tuned encoder; ``docs/results`` has its time
+    tier : ``balanced`` adds the one with a frozen sentence encoder, ``best`` that with a fine-tuned
+        one; ``docs/results`` has their times
+    model : what ``balanced`` freezes, a sentence-transformers model by name or path
     cache : folder for the encoder and for predictions
     methods : estimator specs by name; ``random`` and ``oracle`` come in any case
     ablation : also the blend without each of its members, and a student taught by the blend
@@ -201,20 +197,27 @@ def run(
     ConfigError
         If a workload or the tier is not there.
     """
-    if tier not in ("fast", "best") or not 1 <= folds <= N_FOLDS:
+    if tier not in TIERS or not 1 <= folds <= N_FOLDS:
         raise ConfigError(
-            f"tier must be 'fast' or 'best' and folds 1 to {N_FOLDS}, got {tier!r} and {folds}"
+            f"tier must be one of {', '.join(TIERS)} and folds 1 to {N_FOLDS}, got {tier!r} and "
+            f"{folds}"
         )
-    if tier == "best":
-        methods = {**methods, "best": BEST}
+    if tier != FAST:
+        methods = {**methods, tier: TIERS[tier].quality}
     if ablation:
         methods = {**methods, **ABLATION}
     encoder = get_encoder(cache=cache)
+    sentence = None
+    if TIERS[tier].encoder == "sentence":
+        sentence = get_encoder(cache=cache, kind="sentence", model=model)
     results: dict[str, Any] = json.loads(out.read_text()) if out.is_file() else {}
     results.setdefault("workloads", {})
     for name in workloads:
         started = time.perf_counter()
-        bench = _Bench(name, data, test_data, encoder, cache / "benchmark-quality", folds)
+        kept_in = cache / "benchmark-quality"
+        bench = _Bench(name, data, test_data, encoder, kept_in, folds)
+        if sentence is not None:
+            bench.others[tier] = _Bench(name, data, test_data, sentence, kept_in, folds)
         table, drawings = bench.measure(methods, cascades=cascades)
         results["workloads"][name] = {
             "methods": {m: {k: v.as_dict() for k, v in row.items()} for m, row in table.items()},
@@ -233,7 +236,10 @@ def run(
 
 
 class _Bench:
-    """One workload: its data, its splits, and what each method predicts on them."""
+    """One workload: its data, its splits, and what each method predicts on them.
+
+    ``others`` are the same workload with another encoder, by the method that needs it.
+    """
 
     def __init__(
         self,
@@ -245,6 +251,7 @@ class _Bench:
         folds: int,
     ) -> None:
         self.name, self.encoder, self.cache = name, encoder, cache
+        self.others: dict[str, _Bench] = {}
         own = read_workload(name, data)
         self.logs: dict[bool, TrainingSet] = {}
         if name in LOGS:
@@ -292,7 +299,8 @@ class _Bench:
             methods = {**methods, UNWEIGHTED: methods[FAST]}
         with progress(self.name, len(methods) * len(self.splits)) as advance:
             for method, spec in methods.items():
-                parts = [self._scored(method, spec, f, advance) for f in range(len(self.splits))]
+                by = self.others.get(method, self)
+                parts = [by._scored(method, spec, f, advance) for f in range(len(self.splits))]
                 table[method] = self._summary(parts)
                 if self.n_labels is None:
                     rows[method] = self._decided(parts)
@@ -497,7 +505,8 @@ class _Bench:
         """Milliseconds from a prompt's text to every candidate's quality, one at a time."""
         load_heads()
         graph = GraphBuilder()
-        features = add_encoder(graph, self.encoder)
+        inner = self.encoder.inner if isinstance(self.encoder, CachedEncoder) else self.encoder
+        features = add_encoder(graph, inner)
         out = add_head(estimator, graph, features)
         graph.output(out, "quality", ("batch", len(self.truth.candidates)))
         session = open_session(graph.build().SerializeToString(), "the graph")

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pipelines.options import check_fields
 from router_ml.cascade.spec import CascadeConfig
 from router_ml.errors import ConfigError
+from router_ml.estimators.tiers import TIERS, TierName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,12 +21,14 @@ class TrainConfig:
     ----------
     joined : folder that ``join`` wrote
     output : folder to write to; replaced if it is there
-    encoder : ``static`` (microseconds; the default, tier ``fast``), or ``sentence``: a frozen
-        sentence encoder beside it (milliseconds; tier ``balanced``)
-    encoder_model : any sentence-transformers model, by name or path: what is distilled, or frozen
+    tier : ``fast`` (a static encoder, microseconds), ``balanced`` (a frozen sentence encoder beside
+        it, milliseconds) or ``best`` (one that is fine-tuned: milliseconds, and minutes a fold to
+        train)
+    encoder_model : any sentence-transformers model, by name or path: what ``fast`` distils, what
+        ``balanced`` freezes
     dims : dimensions of the static encoder
-    max_tokens : tokens that a sentence encoder reads
-    quality : estimator of quality, ``{"name": ..., **arguments}``
+    max_tokens : tokens that a frozen sentence encoder reads
+    quality : estimator of quality, ``{"name": ..., **arguments}``; default: the tier's
     learning : what it is fitted to: ``naive``, the labels as they are; ``ipw``, labels weighted by
         the inverse of the probability that the log shows them; ``dr``, doubly robust
         pseudo-outcomes, which take two fits (docs/concepts/off-policy.md says when they pay)
@@ -43,11 +46,11 @@ class TrainConfig:
 
     joined: Path
     output: Path
-    encoder: Literal["static", "sentence"] = "static"
+    tier: TierName = "fast"
     encoder_model: str = "sentence-transformers/all-MiniLM-L6-v2"
     dims: int = 256
     max_tokens: int = 128
-    quality: Mapping[str, Any] = field(default_factory=lambda: {"name": "stacked"})
+    quality: Mapping[str, Any] = field(default_factory=dict)
     learning: Literal["naive", "ipw", "dr"] = "ipw"
     candidates: tuple[str, ...] = ()
     detect_changes: bool = False
@@ -59,6 +62,8 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         check_fields(self)
+        if not self.quality:
+            object.__setattr__(self, "quality", dict(TIERS[self.tier].quality))
         for name in ("dims", "max_tokens"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be >= 1, got {getattr(self, name)}")

@@ -33,6 +33,7 @@ from router_ml.errors import SchemaError
 from router_ml.estimators.base import Estimator
 from router_ml.estimators.registry import make_estimator
 from router_ml.estimators.router import RouterEstimator, count_bias
+from router_ml.estimators.tiers import TIERS
 from router_ml.evaluation.comparison import BUDGET_SHARES
 from router_ml.features.encoder import Encoder
 from router_ml.features.featurizer import Featurizer
@@ -73,7 +74,7 @@ def run(config: TrainConfig) -> Path:
         )
     encoder = get_encoder(
         cache=config.cache,
-        kind=config.encoder,
+        kind=TIERS[config.tier].encoder,
         model=config.encoder_model,
         dims=config.dims,
         max_tokens=config.max_tokens,

@@ -9,18 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 
 from router_ml.export.encoders import add_encoder
 from router_ml.export.graph import GraphBuilder
 from router_ml.features.lexical import NAMES
 from router_ml.features.sentence_encoder import SentenceEncoder
-from router_ml.features.static_encoder import StaticEncoder
-from router_ml.features.tokenizer import QueryTokenizer, TokenLayout
 from router_ml.runtime.inputs import graph_inputs
 from router_ml.runtime.session import open_session
 from router_ml.types.queries import Tokens
-from tests.bundles import wordpiece
+from tests.sentences import sentence_encoder
 
 # Exports MiniLM and compares it with sentence-transformers, in a process of its own: their
 # warnings are theirs, and tests take every warning for an error.
@@ -55,38 +52,11 @@ print(json.dumps({
 """
 
 
-def encoder() -> SentenceEncoder:
-    """Three dimensions of a static encoder; sentences are counts of tokens 5 and 6, normed."""
-    tokenizer = wordpiece()
-    n = tokenizer.get_vocab_size()
-    static = StaticEncoder(
-        table=np.random.default_rng(0).normal(size=(n, 3)).astype(np.float32),
-        tokenizer=QueryTokenizer(
-            tokenizer_json=tokenizer.to_str(), layout=TokenLayout(pad_id=0, separator_id=0)
-        ),
-    )
-    table = np.zeros((n, 2), dtype=np.float32)
-    table[5, 0] = table[6, 1] = 1.0
-    graph = helper.make_graph(
-        [
-            helper.make_node("Gather", ["table", "input_ids"], ["rows"]),
-            helper.make_node("ReduceSum", ["rows", "axis"], ["total"], keepdims=0),
-            helper.make_node("LpNormalization", ["total"], ["embedding"], axis=1, p=2),
-        ],
-        "sentence",
-        [helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["batch", "tokens"])],
-        [helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["batch", 2])],
-        [numpy_helper.from_array(table, "table"), numpy_helper.from_array(np.array([1]), "axis")],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    return SentenceEncoder(static=static, onnx_model=model.SerializeToString())
-
-
 TOKENS = Tokens.from_rows([[5, 6], [6, 7, 6, 9], [5]])
 
 
 def test_static_part_comes_first_and_both_have_unit_length() -> None:
-    both = encoder()
+    both = sentence_encoder()
     vectors = both.encode(TOKENS)
     assert both.dims == 5
     assert np.array_equal(vectors[:, :3], both.static.encode(TOKENS) * np.float32(0.5**0.5))
@@ -95,7 +65,7 @@ def test_static_part_comes_first_and_both_have_unit_length() -> None:
 
 
 def test_survives_the_disk(tmp_path: Path) -> None:
-    both = encoder()
+    both = sentence_encoder()
     both.save(tmp_path)
     back = SentenceEncoder.load(tmp_path)
     assert back.digest == both.digest
@@ -103,7 +73,7 @@ def test_survives_the_disk(tmp_path: Path) -> None:
 
 
 def test_the_graph_gives_the_same() -> None:
-    both = encoder()
+    both = sentence_encoder()
     graph = GraphBuilder()
     features = add_encoder(graph, both)
     graph.output(features.embedding, "embedding", ("batch", both.dims))
