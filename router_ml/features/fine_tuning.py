@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from router_ml.errors import ConfigError
-from router_ml.features.distill import quiet, resolve_model
+from router_ml.features.distill import quiet
+from router_ml.features.packaged_models import resolve_model
 from router_ml.types.arrays import FloatArray, IntArray
 from router_ml.types.queries import QueryBatch, Tokens
 

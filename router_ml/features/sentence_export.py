@@ -15,8 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from router_ml.errors import ConfigError
-from router_ml.features.distill import quiet, resolve_model
+from router_ml.features.distill import quiet
 from router_ml.features.fast_tokenizer import CHECKED
+from router_ml.features.packaged_models import model_folder
 from router_ml.features.row_quantization import quantize_rows
 from router_ml.features.sentence_encoder import SentenceEncoder
 from router_ml.features.static_encoder import StaticEncoder
@@ -46,7 +47,8 @@ def export_sentence_encoder(
     from sentence_transformers import SentenceTransformer
 
     quiet()
-    whole: Any = SentenceTransformer(resolve_model(model), device="cpu")
+    with model_folder(model) as folder:
+        whole: Any = SentenceTransformer(folder, device="cpu")
     limit = int(whole[0].auto_model.config.max_position_embeddings)
     if not 4 <= max_tokens <= limit:
         raise ConfigError(f"max_tokens must be 4 to {limit}, {model}'s own, got {max_tokens}")
@@ -147,9 +149,11 @@ class SentenceNetwork(nn.Module):
         real = torch.cat([nothing == _PAD, torch.cat([ids, nothing], 1) != _PAD], dim=1)
         mask = (real | (torch.arange(mapped.shape[1]) == length + 1)).to(torch.float32)
         # An additive mask of four dimensions is used as it is, so that tracing meets no
-        # data-dependent branch.
+        # data-dependent branch; MPNet's code makes its own of two.
+        additive = (1.0 - mask)[:, None, None, :] * -1e4
         hidden = self.encoder(
-            input_ids=mapped, attention_mask=(1.0 - mask)[:, None, None, :] * -1e4
+            input_ids=mapped,
+            attention_mask=mask if self.encoder.config.model_type == "mpnet" else additive,
         ).last_hidden_state
         if self.pooling == "cls":
             return nn.functional.normalize(hidden[:, 0], dim=1)

@@ -27,7 +27,8 @@ from pathlib import Path
 import numpy as np
 from sentence_transformers import SentenceTransformer
 from pipelines.encoders import get_encoder
-from router_ml.features.distill import DEFAULT_MODEL, resolve_model
+from router_ml.features.distill import DEFAULT_MODEL
+from router_ml.features.packaged_models import resolve_model
 from router_ml.features.query import Query
 from router_ml.features.sentence_export import export_sentence_encoder
 from router_ml.types.queries import Tokens
