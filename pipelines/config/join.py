@@ -45,7 +45,8 @@ class LabelFile:
     Parameters
     ----------
     files : files or glob patterns
-    fields : column of labels -> path or paths in these files, before ``label_fields``
+    fields : column of labels, or of comparisons (``candidate_a``, ``candidate_b``, ``winner``,
+        ``prompt``), -> path or paths in these files, before ``label_fields``
     name, source : of rows that give none
     """
 

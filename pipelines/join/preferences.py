@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,9 @@ from pipelines.join.sources.inputs import hash_bound, now, reading_of, records_o
 from pipelines.join.sources.staging import arrow_schema
 from router_ml.data.schemas import PREFERENCES, REJECTS
 from router_ml.features.query import group_id, parse_query, query_id
+
+Requests = Mapping[str, Mapping[str, Any]]
+Lookup = Callable[[set[str]], Requests]
 
 
 @dataclass(slots=True)
@@ -67,13 +70,13 @@ class Found:
 
 
 def find_preferences(
-    config: JoinConfig, requests: Mapping[str, Mapping[str, Any]], priced: set[str], tests: set[str]
+    config: JoinConfig, lookup: Lookup, *, priced: set[str], tests: set[str]
 ) -> Found:
     """Read every file of comparisons among a join's labels.
 
     Parameters
     ----------
-    requests : id of a used request -> its query, messages and tools
+    lookup : ids of requests -> query, messages and tools of those that are used
     priced : candidates with a price; comparisons with others are left out
     tests : groups of the test split
     """
@@ -83,7 +86,10 @@ def find_preferences(
         rows = pairs.preference_rows(
             records_of(path, config), fields, reading=reading_of(config), source=item.source
         )
-        for row in rows:
+        read = list(rows)
+        named = {row["request_id"] for row in read if not row.get("prompt", True)}
+        requests = lookup(named - {None, ""})
+        for row in read:
             found.read += 1
             fate, reason = _fate(row, config, requests, priced)
             if fate == "rejected":
@@ -123,7 +129,7 @@ def write_preferences(found: Found, path: Path, rejects: Path) -> None:
 def _fate(
     row: Mapping[str, Any],
     config: JoinConfig,
-    requests: Mapping[str, Mapping[str, Any]],
+    requests: Requests,
     priced: set[str],
 ) -> tuple[str, str]:
     if "problem" in row:
@@ -141,7 +147,7 @@ def _fate(
 
 def _made(
     row: Mapping[str, Any],
-    requests: Mapping[str, Mapping[str, Any]],
+    requests: Requests,
     config: JoinConfig,
     tests: set[str],
 ) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import orjson
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines.artifacts import JoinedFolder
@@ -158,14 +159,22 @@ def _compare(config: JoinConfig, written: JoinedFolder) -> None:
     """Write comparisons of candidates, if there are any among the labels, and account for them."""
     if not any(preference_files(config)):
         return
-    columns = ["request_id", "query", "messages", "tools", "group_id", "split"]
-    rows = pq.read_table(written.outcomes, columns=columns).to_pylist()
-    priced = set(pq.read_table(written.prices, columns=["candidate"])["candidate"].to_pylist())
+    groups = pq.read_table(written.outcomes, columns=["group_id", "split"]).to_pylist()
+    prices = pq.read_table(written.prices, columns=["candidate"])
+
+    def lookup(ids: set[str]) -> dict[str, dict[str, Any]]:
+        if not ids:
+            return {}
+        columns = ["request_id", "query", "messages", "tools"]
+        wanted = pc.field("request_id").isin(sorted(ids))
+        rows = pq.read_table(written.outcomes, columns=columns, filters=wanted).to_pylist()
+        return {row["request_id"]: row for row in rows}
+
     found = find_preferences(
         config,
-        requests={row["request_id"]: row for row in rows},
-        priced=priced,
-        tests={row["group_id"] for row in rows if row["split"] == "test"},
+        lookup,
+        priced=set(prices["candidate"].to_pylist()),
+        tests={row["group_id"] for row in groups if row["split"] == "test"},
     )
     write_preferences(found, written.preferences, written.rejects)
     account = Account(

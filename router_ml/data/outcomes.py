@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from router_ml.data.schemas import OUTCOMES
+from router_ml.data.schemas import LATER, OUTCOMES
 from router_ml.errors import SchemaError
 from router_ml.features.query import Query, parse_query
 from router_ml.types.arrays import BoolArray, FloatArray, IntArray
@@ -116,13 +116,16 @@ def read_outcomes(path: Path | str, columns: Sequence[str] | None = None) -> pd.
         raise SchemaError(f"no outcomes at {file}; run the join first")
     wanted = list(OUTCOMES.names if columns is None else columns)
     present = pq.read_schema(file).names
-    if missing := [name for name in wanted if name not in present]:
+    lacking = [name for name in wanted if name not in present]
+    if missing := [name for name in lacking if name not in LATER]:
         raise SchemaError(
             f"{file} has no column {', '.join(missing)}; its columns are {', '.join(present)}"
         )
-    read = list(dict.fromkeys([*wanted, "time", "request_id"]))
+    read = [n for n in dict.fromkeys([*wanted, "time", "request_id"]) if n not in lacking]
     table = pq.read_table(file, columns=read)
     table = table.sort_by([("time", "ascending"), ("request_id", "ascending")])
+    for name in lacking:
+        table = table.append_column(name, pa.nulls(len(table), pa.float64()))
     frame: pd.DataFrame = table.select(wanted).to_pandas()
     return frame
 

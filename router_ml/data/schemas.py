@@ -225,6 +225,9 @@ OUTCOME_COLUMNS: Final = (
     Column("split", "string"),
 )
 
+LATER: Final = frozenset({"n_trials", "n_success"})
+"""Columns of outcomes that joins of earlier releases lack."""
+
 OUTCOMES: Final = Table("outcomes", (*REQUESTS.columns, *OUTCOME_COLUMNS))
 
 REJECTS: Final = Table(

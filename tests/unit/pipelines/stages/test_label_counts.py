@@ -123,3 +123,12 @@ def test_wrong_counts_are_rejected_with_a_reason(
 ) -> None:
     with pytest.raises(JoinError, match=reason):
         joined(log, "wrong.jsonl", [label(0, **counts)])
+
+
+def test_outcomes_of_earlier_releases_are_read(log: Path) -> None:
+    folder = joined(log, "earlier.jsonl", [label(0, value=1.0)])
+    path = folder / "outcomes.parquet"
+    pq.write_table(pq.read_table(path).drop_columns(["n_trials", "n_success"]), path)
+    frame = read_outcomes(folder)
+    assert frame["n_trials"].isna().all()
+    assert frame["quality"].notna().sum() == 1
