@@ -166,6 +166,7 @@ class UnloggedConfig:
     out : JSON file
     trials : logs drawn of each kind of traffic and logging policy
     requests : requests in a log
+    verdicts : logs that the gate judges challengers on
     populations : comma-separated, of mix, bfcl
     """
 
@@ -173,6 +174,7 @@ class UnloggedConfig:
     out: Path = Path("results/unlogged.json")
     trials: int = 200
     requests: int = 3_000
+    verdicts: int = 50
     populations: str = "mix,bfcl"
 
 
@@ -355,6 +357,7 @@ def unlogged(config: UnloggedConfig) -> None:
         config.out,
         n_logs=config.trials,
         n_requests=config.requests,
+        n_verdicts=config.verdicts,
         populations=config.populations.split(","),
         progress=_steps,
     )

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import orjson
 
-from pipelines.benchmarks.trials import mean_of_trials
-from router_ml.data.full_information import read_matrix
+from pipelines.benchmarks.company_logs import (
+    LOGGING,
+    SOURCES,
+    Drawn,
+    Traffic,
+    constants,
+    logging_probs,
+    traffic,
+)
+from pipelines.benchmarks.trials import mean_of_trials, share_of_trials
+from router_ml.evaluation.gate.gate import DEFAULT_MARGIN, Gate, Verdict
 from router_ml.evaluation.intervals import Estimate
 from router_ml.evaluation.off_policy.estimators import doubly_robust
 from router_ml.evaluation.off_policy.feedback import LoggedFeedback
 from router_ml.evaluation.off_policy.nuisance import cross_fit, outcome_model
-from router_ml.evaluation.off_policy.propensities import (
-    ESTIMATED,
-    estimated_propensities,
-    query_features,
-)
+from router_ml.evaluation.off_policy.propensities import ESTIMATED
 from router_ml.evaluation.off_policy.shrinkage import shrunken_doubly_robust
 from router_ml.evaluation.off_policy.today import today_values
 from router_ml.types.arrays import FloatArray, IntArray
@@ -28,84 +32,6 @@ from router_ml.types.arrays import FloatArray, IntArray
 Progress = Callable[[Iterable[int], str], Iterable[int]]
 Errors = dict[str, dict[str, tuple[float, bool]]]
 """By source of propensities and by what is estimated: error, and whether the interval holds it."""
-CANDIDATES: Final = (
-    "claude-3-5-sonnet-20240620",
-    "claude-3-haiku-20240307",
-    "gpt-4o-2024-05-13",
-    "gpt-4o-mini-2024-07-18",
-)
-"""What the company whose rules are drawn by has."""
-RULES: Final = np.array(
-    [
-        [0.147, 0.000, 0.740, 0.113],  # with tools
-        [0.053, 0.091, 0.292, 0.564],  # without, up to 300 characters
-        [0.392, 0.043, 0.407, 0.158],  # without, longer
-    ]
-)
-"""Its measured shares; rows are kinds of request, columns roles of candidates."""
-LONG: Final = 300
-LABELLED: Final = 0.51
-"""Share of requests with a thumb or a score."""
-EXPLORATION: Final = 0.2
-"""Share that a logging router plays at random."""
-SOURCES: Final = ("logged", ESTIMATED)
-LOGGING: Final = ("rules", "router")
-TAUGHT: Final = 1_500
-"""Labels that a router learns from."""
-
-
-@dataclass(frozen=True, slots=True)
-class Traffic:
-    """Queries whose every outcome is known, and what models may see of them.
-
-    Parameters
-    ----------
-    features : float array, shape (N, d), as propensities are estimated from
-    kind : int array, shape (N,), row of ``RULES``
-    quality, cost_usd : float arrays, shape (N, 4)
-    """
-
-    name: str
-    features: FloatArray
-    kind: IntArray
-    quality: FloatArray
-    cost_usd: FloatArray
-
-    def __len__(self) -> int:
-        return len(self.quality)
-
-    def router(self, rng: np.random.Generator, *, saving: float = 0.3) -> FloatArray:
-        """Decisions of a router that learned from some labels of every candidate, shape (N, 4).
-
-        Parameters
-        ----------
-        saving : quality that the dearest candidate's mean cost is worth
-        """
-        rows = rng.integers(len(self), size=TAUGHT)
-        action = rng.integers(4, size=TAUGHT)
-        predict = outcome_model(self.features[rows], action, self.quality[rows, action], 4)
-        cost = self.cost_usd.mean(axis=0)
-        utility = predict(self.features) - saving * rng.random() * cost / cost.max()
-        probs: FloatArray = np.eye(4)[utility.argmax(axis=1)]
-        return probs
-
-
-def traffic(data: Path, name: str) -> Traffic:
-    """Prompts of ``bfcl`` or ``mix``; where all have tools, kinds go by thirds of length."""
-    truth = read_matrix(data / name / "matrix.parquet", CANDIDATES)
-    length = np.array([len(query.ask) for query in truth.queries])
-    tools = np.array([bool(query.tools) for query in truth.queries])
-    kind = np.where(tools, 0, np.where(length <= LONG, 1, 2))
-    if (kind == 0).mean() > 0.9:
-        kind = np.digitize(length, np.quantile(length, [1 / 3, 2 / 3]))
-    return Traffic(name, query_features(truth.queries), kind, truth.quality, truth.cost_usd)
-
-
-def logging_probs(population: Traffic, kind: str, rng: np.random.Generator) -> FloatArray:
-    """Who serves, shape (N, 4): by rules, roles dealt anew for every log, or by a router."""
-    if kind == "rules":
-        return RULES[:, rng.permutation(4)][population.kind]
-    return (1.0 - EXPLORATION) * population.router(rng) + EXPLORATION / 4.0
 
 
 def run(
@@ -114,6 +40,7 @@ def run(
     *,
     n_logs: int = 200,
     n_requests: int = 3_000,
+    n_verdicts: int = 50,
     random_state: int = 0,
     populations: Iterable[str] = ("mix", "bfcl"),
     progress: Progress = lambda steps, _: steps,
@@ -126,6 +53,7 @@ def run(
     out : JSON file; other workloads that it already holds are kept
     n_logs : logs drawn for each population and logging policy
     n_requests : requests in each
+    n_verdicts : logs that the gate judges challengers on
 
     Returns
     -------
@@ -134,7 +62,7 @@ def run(
     results: dict[str, Any] = orjson.loads(out.read_bytes()) if out.exists() else {}
     workloads = results.setdefault("workloads", {})
     out.parent.mkdir(parents=True, exist_ok=True)
-    for logging in LOGGING:
+    for logging in LOGGING if n_logs else ():
         for name in populations:
             population = traffic(data, name)
             rng = np.random.default_rng([random_state, LOGGING.index(logging)])
@@ -142,6 +70,14 @@ def run(
             trials = [trial(population, logging, n_requests, rng) for _ in steps]
             workloads[f"{name}-{logging}"] = {"methods": summarise(trials)}
             out.write_bytes(orjson.dumps(results, option=orjson.OPT_INDENT_2))
+    for name in populations if n_verdicts else ():
+        population = traffic(data, name)
+        rng = np.random.default_rng([random_state, len(LOGGING)])
+        steps = progress(range(n_verdicts), f"{name}: verdicts on logs of rules")
+        said = [one for _ in steps for one in verdicts(population, n_requests, rng)]
+        methods = workloads.setdefault(f"{name}-rules", {}).setdefault("methods", {})
+        methods["verdicts"] = count_verdicts(said)
+        out.write_bytes(orjson.dumps(results, option=orjson.OPT_INDENT_2))
     return out
 
 
@@ -179,40 +115,86 @@ def summarise(trials: Sequence[Errors]) -> dict[str, dict[str, dict[str, float]]
 
 def trial(population: Traffic, logging: str, n_requests: int, rng: np.random.Generator) -> Errors:
     """One log: error and whether the interval holds the truth, by source and policy."""
-    behavior = logging_probs(population, logging, rng)
-    query = rng.integers(len(population), size=n_requests)
-    cumulative = np.cumsum(behavior[query], axis=1)[:, :-1]
-    action = (rng.random((n_requests, 1)) > cumulative).sum(axis=1)
-    outcome = population.quality[query, action]
-    outcome = np.where(rng.random(n_requests) < LABELLED, outcome, np.nan)
-    log = LoggedFeedback(
-        action=action,
-        propensity=behavior[query, action],
-        outcome=outcome,
-        label_prob=np.full(n_requests, np.isfinite(outcome).mean()),
-    )
-    probs = estimated_propensities(population.features[query], action, 4, query)
-    blind = replace(
-        log, propensity=probs[np.arange(n_requests), action], propensity_source=ESTIMATED
-    )
-    played = {f"constant_{k}": np.tile(np.eye(4)[k], (len(population), 1)) for k in range(4)}
+    drawn = Drawn.of(population, logging_probs(population, logging, rng), n_requests, rng)
+    query = drawn.query
+    played = constants(population)
     played["uniform"] = np.full((len(population), 4), 0.25)
     played |= {f"router_{i}": population.router(rng) for i in range(2)}
-    supported = {name: p for name, p in played.items() if not ((p > 0.0) & (behavior <= 0.0)).any()}
-    now = float((behavior * population.quality).sum(axis=1).mean())
+    now = population.value(drawn.behavior)
     found: Errors = {}
-    for source, seen in zip(SOURCES, (log, blind), strict=True):
-        predicted = _nuisance(population, seen, query)
-        today = today_values(seen, predicted)
+    for source, log in drawn.logs.items():
+        predicted = _nuisance(population, log, query)
+        today = today_values(log, predicted)
         errors = {}
-        for name, p in supported.items():
-            truth = float((p * population.quality).sum(axis=1).mean())
-            value = shrunken_doubly_robust(seen, p[query], predicted)
+        for name, p in played.items():
+            if not drawn.supports(p):
+                continue
+            truth = population.value(p)
+            value = shrunken_doubly_robust(log, p[query], predicted)
             interval = value.wilson()
             errors[name] = (value.value - truth, interval.low <= truth <= interval.high)
-            gate = doubly_robust(seen, p[query], predicted).influence - today.influence
+            gate = doubly_robust(log, p[query], predicted).influence - today.influence
             errors[f"gate_{name}"] = _difference(gate, truth - now)
         found[source] = errors
+    return found
+
+
+def verdicts(
+    population: Traffic, n_requests: int, rng: np.random.Generator
+) -> list[tuple[Verdict, bool]]:
+    """What the gate says of challengers against today on one log of rules, and whether that holds.
+
+    Challengers are every constant, and four routers of different thrift that learned from an
+    earlier log of the same rules.
+    """
+    behavior = logging_probs(population, "rules", rng)
+    past = Drawn.of(population, behavior, n_requests, rng)
+    earlier = past.logs[ESTIMATED]
+    known = earlier.labelled
+    predict = outcome_model(
+        population.features[past.query][known], earlier.action[known], earlier.outcome[known], 4
+    )
+    quality, cost = predict(population.features), population.cost_usd.mean(axis=0)
+    played = constants(population)
+    for saving in (0.0, 0.05, 0.1, 0.2):
+        best = (quality - saving * cost / cost.max()).argmax(axis=1)
+        played[f"router_{saving}"] = np.eye(4)[best]
+    drawn = Drawn.of(population, behavior, n_requests, rng)
+    log, query = drawn.logs[ESTIMATED], drawn.query
+    predicted = _nuisance(population, log, query)
+    today = today_values(log, predicted)
+    said = []
+    for p in played.values():
+        if not drawn.supports(p):
+            continue
+        rows = doubly_robust(log, p[query], predicted).influence - today.influence
+        report = Gate().judge(rows, np.full(n_requests, -1.0))
+        gain = population.value(p) - population.value(behavior)
+        said.append((report.verdict, holds(report.verdict, gain)))
+    return said
+
+
+def holds(verdict: Verdict, gain: float) -> bool:
+    """Whether a verdict is true of a challenger with that true gain.
+
+    Examples
+    --------
+    >>> holds("better", 0.01), holds("not worse", -0.02), holds("shown to be worse", -0.01)
+    (True, False, True)
+    """
+    wrong = {
+        "better": gain <= 0.0,
+        "not worse": gain <= -DEFAULT_MARGIN,
+        "shown to be worse": gain >= 0.0,
+    }
+    return not wrong.get(verdict, False)
+
+
+def count_verdicts(said: Sequence[tuple[Verdict, bool]]) -> dict[str, dict[str, float]]:
+    """Share of each verdict, and of all verdicts that are wrong, with exact intervals."""
+    found = {"wrong": share_of_trials(np.array([not true for _, true in said])).as_dict()}
+    for verdict in ("better", "not worse", "shown to be worse", "can't tell"):
+        found[verdict] = share_of_trials(np.array([one == verdict for one, _ in said])).as_dict()
     return found
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -37,16 +38,17 @@ KEPT = (
 
 def main() -> None:
     """A chat, a call of a tool, a stream, a failure of the candidate's and one of the caller's."""
+    os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # no look at the net
     litellm: Any = importlib.import_module("litellm")
     logger: Any = importlib.import_module("litellm.integrations.custom_logger")
     payloads: list[dict[str, Any]] = []
     failed: list[str] = []
 
     class Keeper(logger.CustomLogger):  # type: ignore[misc]
-        def log_success_event(self, kwargs: Any, *_: Any) -> None:
+        def log_success_event(self, kwargs: Any, *_: Any, **__: Any) -> None:
             payloads.append(kwargs["standard_logging_object"])
 
-        def log_failure_event(self, kwargs: Any, *_: Any) -> None:
+        def log_failure_event(self, kwargs: Any, *_: Any, **__: Any) -> None:
             payloads.append(kwargs["standard_logging_object"])
 
     litellm.callbacks = [Keeper()]

@@ -23,7 +23,8 @@ ASKS = ["Which planet is nearest to the sun?", "What is the weather in Oslo?", "
 
 def joined(folder: Path, requests: Path, **changes: Any) -> tuple[dict[str, Any], Any]:
     """Report, and outcomes in order of time."""
-    (folder / "prices.json").write_text(json.dumps(PRICES), encoding="utf-8")
+    listed = changes.pop("price_map", PRICES)
+    (folder / "prices.json").write_text(json.dumps(listed), encoding="utf-8")
     values = {"requests": requests, "prices": folder / "prices.json", "output": folder / "out"}
     out = run(load_config(JoinConfig, overrides={**values, "as_of": "2030-01-01", **changes}))
     report = json.loads((out / "report.json").read_text(encoding="utf-8"))
@@ -58,6 +59,22 @@ def test_assessments_of_traces_are_labels(tmp_path: Path) -> None:
     assert report["accounting"]["labels"]["used"] == 3
     assert rows["quality"].tolist() == [1.0, 1.0, 0.0]
     assert set(rows["label_source"]) == {"human"}
+
+
+def test_what_litellms_callback_is_handed(tmp_path: Path) -> None:
+    """Payloads of LiteLLM itself, made by ``generate_litellm.py``."""
+    prices = {"gpt-4o-mini": {"input_cost_per_token": 1.5e-7, "output_cost_per_token": 6e-7}}
+    report, rows = joined(tmp_path, TRACES / "litellm.jsonl", price_map=prices)
+    account = report["accounting"]["requests"]
+    assert (account["used"], account["excluded"]) == (4, {"client_error": 1})
+    rows = rows.sort_values("time")
+    assert rows["query"].tolist() == [ASKS[0], ASKS[1], ASKS[2], "Why is the sky blue?"]
+    assert rows["status"].tolist() == ["success"] * 3 + ["failure"]
+    assert rows["input_tokens"].tolist()[:3] == [10, 10, 18]
+    assert rows["cost_usd"].tolist()[:3] == pytest.approx([1.35e-5, 1.35e-5, 5.1e-6])
+    assert rows["tools"].notna().tolist() == [False, True, False, False]
+    assert '"name":"weather"' in rows["answer"].iloc[1].replace(" ", "")
+    assert rows["ttft_ms"].notna().tolist() == [False, False, True, False]
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
