@@ -62,6 +62,17 @@ _EITHER: Final = [
     {"required": ["query"], "properties": {"query": _TEXT, "messages": {"type": "null"}}},
     {"required": ["messages"], "properties": {"messages": _MESSAGES, "query": {"type": "null"}}},
 ]
+_TWO_IDS: Final = {
+    "required": ["session_id", "session"],
+    "properties": {
+        "session_id": {"type": "string"},
+        "session": {
+            "type": "object",
+            "properties": {"id": {"type": "string"}},
+            "required": ["id"],
+        },
+    },
+}
 _TOOL: Final = {
     "type": "object",
     "properties": {"function": {"type": "object"}, "name": {"type": "string"}},
@@ -81,6 +92,7 @@ def refine(schemas: dict[str, Any], names: Sequence[str] = ()) -> None:
         schema = schemas[name]
         schema["anyOf"] = _EITHER
         schema["properties"]["tools"] = _TOOLS
+        schema["not"] = _TWO_IDS
     if names:
         listed = {"type": "array", "items": {"enum": list(names)}, "minItems": 1}
         for name in ("RouteRequest", "CascadeRequest", "Limits"):
@@ -89,3 +101,4 @@ def refine(schemas: dict[str, Any], names: Sequence[str] = ()) -> None:
                 "default": None,
             }
         schemas["CascadeAnswer"]["properties"]["candidate"] = {"enum": list(names)}
+        schemas["HealthEvent"]["properties"]["candidate"] = {"enum": list(names)}

@@ -47,6 +47,12 @@ def valid(document: dict[str, Any], body: object) -> bool:
         {"query": "a", "response_format": {"type": "json_schema"}},
         {"query": "a", "response_format": {"type": "xml"}},
         {"query": "a", "typo": 1},
+        {"query": "a", "session": {"id": "a"}},
+        {"query": "a", "session": {"id": "a"}, "session_id": "a"},
+        {"query": "a", "session": {"cached_tokens": 7}, "session_id": "a"},
+        {"query": "a", "session": {"id": None}, "session_id": "a"},
+        {"query": "a", "session": {"cached_tokens": -1}},
+        {"query": "a", "max_ttft_ms": 100.0, "tenant": "acme"},
     ],
 )
 def test_valid_by_the_schema_is_accepted(client: httpx.Client, body: dict[str, Any]) -> None:
