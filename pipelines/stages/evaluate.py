@@ -223,25 +223,32 @@ def _ceiling(truth: FullInformation, predictions: Predictions, result: Table) ->
     bundle's probabilities; quality alone counts here, at whatever cost.
     """
     reachable = reachable_by_repeats(truth.quality, truth.query_id.astype(str).tolist())
-    kind, by = "repeats", "labels of the same query, taken apart,"
+    kind, by = "repeats", "by other labels of the same query"
     if reachable is None:
         reachable = reachable_by_expectation(truth.quality, predictions.quality, truth.groups)
-        kind, by = "expected", "the expected maximum under the router's own probabilities"
+        kind, by = "expected", "by the expected maximum under the router's own probabilities"
     choice = predictions.quality.argmax(axis=1)
     raw = metrics.best_of_all(choice, truth.quality, truth.groups)["oracle_gap_closed"]
     closed = corrected_gap(raw, reachable)
     lead = result["oracle"]["quality_difference"].value
+    sentence = (
+        f"The oracle is {100 * lead:.1f} points above the best constant, in part by luck; choosing "
+        f"by quality alone closes {raw.value:.0%} of that. "
+    )
+    if reachable.low <= 0.0:
+        sentence += f"What of it can be reached is not known {by}: too few queries for that."
+    else:
+        sentence += (
+            f"{reachable.value:.0%} [{reachable.low:.0%}, {reachable.high:.0%}] of it can be "
+            f"reached at least, {by}; of that, {closed.value:.0%} [{closed.low:.0%}, "
+            f"{closed.high:.0%}] is closed."
+        )
     return {
         "kind": kind,
         "reachable_gap": reachable.as_dict(),
         "oracle_gap_closed": raw.as_dict(),
         f"gap_closed_{kind}": closed.as_dict(),
-        "sentence": (
-            f"The oracle is {100 * lead:.1f} points above the best constant; {by} say that "
-            f"{reachable.value:.0%} [{reachable.low:.0%}, {reachable.high:.0%}] of that can be "
-            f"reached, the rest may be luck. Choosing by quality alone closes {raw.value:.0%} of "
-            f"the raw gap, {closed.value:.0%} [{closed.low:.0%}, {closed.high:.0%}] of what can be."
-        ),
+        "sentence": sentence,
     }
 
 

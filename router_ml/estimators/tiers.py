@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from router_ml.estimators.stacked import DEFAULT_MEMBERS
-
 TierName = Literal["fast", "balanced", "best"]
 
 
@@ -27,17 +25,7 @@ class Tier:
 
 TIERS: Final[Mapping[TierName, Tier]] = {
     "fast": Tier("static", {"name": "stacked"}),
-    "balanced": Tier(
-        "sentence",
-        {
-            "name": "stacked",
-            "members": {
-                **DEFAULT_MEMBERS,
-                "linear": {"name": "linear"},
-                "knn": {"name": "knn"},
-            },
-        },
-    ),
+    "balanced": Tier("sentence", {"name": "stacked"}),
     "best": Tier(
         "static",
         {

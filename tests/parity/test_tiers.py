@@ -31,7 +31,6 @@ def test_balanced_is_one_graph_that_scores_batches(tmp_path: Path) -> None:
         candidates=world.candidates,
         groups=np.asarray(sample.group_id),
     )
-    assert set(TIERS["balanced"].quality["members"]) > {"extra_trees", "linear", "knn"}
     fitted = FittedRouter(router, encoder, world.candidates, {"name": "cost_aware"})
     bundle = export_bundle(tmp_path / "bundle", fitted)
     report = verify(bundle, fitted, queries)
