@@ -1,0 +1,158 @@
+"""Time of a decision inside LiteLLM: ours next to its own complexity router, in one process.
+
+Runs in LiteLLM's environment::
+
+    python -m pipelines.benchmarks.litellm_latency --bundle runs/export/bundle --url http://…:8080
+
+Every prompt is decided by every contender in turn, in an order that changes, so that a busy machine
+slows all of them; ratios are to LiteLLM's heuristic. ``--url`` is a scoring service of the bundle.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+import sys
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from router_ml.bundle.files import read_bundle
+
+Decide = Callable[[list[dict[str, str]]], Awaitable[object]]
+_TEXT: Final = """
+Write a function that sorts a list of trains by their time of arrival, and prove that it ends.
+Translate the result into French. What is the weather in Rome? Explain step by step.
+"""
+_TIERS: Final = ("SIMPLE", "MEDIUM", "COMPLEX", "REASONING")
+
+
+def main() -> None:
+    """Measure, and print JSON in the schema of benchmarks."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--bundle", type=Path, required=True)
+    parser.add_argument("--url", required=True)
+    parser.add_argument("--prompts", type=int, default=1_000)
+    given = parser.parse_args()
+    contenders = _contenders(given.bundle, given.url)
+    times = asyncio.run(measure(contenders, prompts(given.prompts)))
+    sys.stdout.write(json.dumps(report(times), indent=1) + "\n")
+
+
+def prompts(n: int, *, random_state: int = 0) -> list[list[dict[str, str]]]:
+    """Chats of one message, 10 to 200 words long."""
+    rng, words = random.Random(random_state), _TEXT.split()
+    return [
+        [{"role": "user", "content": " ".join(rng.choices(words, k=rng.randint(10, 200)))}]
+        for _ in range(n)
+    ]
+
+
+async def measure(
+    contenders: Mapping[str, Decide], chats: Sequence[list[dict[str, str]]], *, warm: int = 20
+) -> dict[str, list[float]]:
+    """Milliseconds of every decision, by contender."""
+    times: dict[str, list[float]] = {name: [] for name in contenders}
+    rng = random.Random(1)
+    for i, chat in enumerate(chats):
+        for name in rng.sample(list(contenders), len(contenders)):
+            begun = time.perf_counter()
+            await contenders[name](chat)
+            if i >= warm:
+                times[name].append((time.perf_counter() - begun) * 1e3)
+    return times
+
+
+def report(times: Mapping[str, Sequence[float]], *, random_state: int = 0) -> dict[str, Any]:
+    """Median, 99th percentile and ratio of medians to ``litellm_heuristic``, 95 % bootstrap."""
+    rng = np.random.default_rng(random_state)
+    base = np.array(times["litellm_heuristic"])
+    methods = {}
+    for name, values in times.items():
+        own = np.array(values)
+        draws = [rng.integers(0, len(own), len(own)) for _ in range(500)]
+        kinds: dict[str, Callable[[Any], float]] = {
+            "median_ms": lambda rows, own=own: float(np.median(own[rows])),
+            "p99_ms": lambda rows, own=own: float(np.percentile(own[rows], 99)),
+            "ratio": lambda rows, own=own: float(np.median(own[rows]) / np.median(base[rows])),
+        }
+        methods[name] = {metric: _estimate(of, draws, len(own)) for metric, of in kinds.items()}
+    return {"workloads": {"litellm_decision": {"methods": methods}}}
+
+
+def _estimate(of: Callable[[Any], float], draws: Sequence[Any], n: int) -> dict[str, float]:
+    low, high = np.percentile([of(rows) for rows in draws], [2.5, 97.5])
+    whole = of(slice(None))
+    return {"value": round(whole, 4), "low": round(low, 4), "high": round(high, 4), "n": n}
+
+
+def _contenders(bundle: Path, url: str) -> dict[str, Decide]:
+    import litellm
+
+    from router_ml.integrations.litellm.callbacks import RouterClassifier, RouterHook
+    from router_ml.integrations.litellm.deciders import BundleDecider, Decider, ServiceDecider
+
+    names = read_bundle(bundle).candidates.names[:4]
+    tiers = dict(zip(_TIERS, names, strict=False))
+    of_tier = {name: tier for tier, name in tiers.items()}
+    service, local = ServiceDecider(url=url, timeout_s=5.0), BundleDecider(bundle)
+
+    def auto(name: str, **config: Any) -> dict[str, Any]:
+        params = {
+            "model": "auto_router/complexity_router",
+            "complexity_router_config": {"tiers": tiers, **config},
+            "complexity_router_default_model": names[0],
+        }
+        return {"model_name": name, "litellm_params": params}
+
+    def plugin(decider: Decider) -> dict[str, Any]:
+        classifier = RouterClassifier(decider=decider, tiers=of_tier)
+        return {"classifier_type": "custom", "classifier_plugin": classifier}
+
+    groups = [
+        {"model_name": name, "litellm_params": {"model": f"openai/{name}", "api_key": "sk-none"}}
+        for name in names
+    ]
+    router = litellm.Router(
+        model_list=[
+            *groups,
+            auto("heuristic"),
+            auto("plugin-service", **plugin(service)),
+            auto("plugin-bundle", **plugin(local)),
+        ]
+    )
+
+    def native(model: str) -> Decide:
+        async def decide(chat: list[dict[str, str]]) -> object:
+            return await router.async_pre_routing_hook(
+                model=model, request_kwargs={}, messages=chat
+            )
+
+        return decide
+
+    def hooked(decider: Decider) -> Decide:
+        hook = RouterHook(decider=decider)
+
+        async def decide(chat: list[dict[str, str]]) -> object:
+            return await hook.async_pre_call_hook(
+                None, None, {"model": "auto", "messages": chat}, "completion"
+            )
+
+        return decide
+
+    return {
+        "litellm_heuristic": native("heuristic"),
+        "plugin_bundle": native("plugin-bundle"),
+        "plugin_service": native("plugin-service"),
+        "hook_bundle": hooked(local),
+        "hook_service": hooked(service),
+    }
+
+
+if __name__ == "__main__":
+    main()
