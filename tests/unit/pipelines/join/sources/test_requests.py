@@ -106,6 +106,32 @@ def test_after_a_fallback_the_candidate_asked_was_the_one_chosen() -> None:
     assert row["exclusion"] == "fallback"
 
 
+@pytest.mark.parametrize(
+    ("changes", "served"),
+    [
+        ({"model_group": "gpt-x@low"}, "gpt-x@low"),
+        ({"model_group": "auto", "routed_model": "gpt-x@high"}, "gpt-x@high"),
+    ],
+)
+def test_a_decision_in_litellms_spend_log_names_groups(
+    changes: dict[str, Any], served: str
+) -> None:
+    decision = {
+        "decision_id": "d-1",
+        "candidate": "gpt-x@low",
+        "candidates": ["gpt-x@low", "gpt-x@high"],
+        "propensity": 0.25,
+        "policy": "boltzmann",
+    }
+    routed = {"routed_model": changes.get("routed_model")}
+    metadata = {"spend_logs_metadata": {"router": decision}, "routing_decision": routed}
+    row = read(request(0, model="openai/gpt-x", metadata=metadata, **changes))
+    assert (row["candidate_chosen"], row["candidate_served"]) == ("gpt-x@low", served)
+    assert (row["decision_id"], row["propensity"]) == ("d-1", 0.25)
+    assert row["eligible"] == ["gpt-x@low", "gpt-x@high"]
+    assert row["policy_version"] == "boltzmann"
+
+
 def test_tools_as_an_object_are_one_tool() -> None:
     tool = {"name": "lookup", "description": "Find it."}
     as_object = read(request(0, model_parameters={"tools": tool}))
