@@ -1,12 +1,14 @@
 """Write ``tests/golden/traces``: exports of tracing tools, made by the tools themselves.
 
 Run with ``opentelemetry-sdk`` 1.45 and ``openinference-semantic-conventions`` 0.1.42 for the spans
-(``python generate_traces.py spans``), and with MLflow 3.17 for the traces (``… mlflow``, with
+(``python generate_traces.py spans``), with ``opentelemetry-exporter-otlp-proto-http`` 1.45 for OTLP
+(``… otlp``), and with MLflow 3.17 for the traces (``… mlflow``, with
 ``MLFLOW_ENABLE_ASYNC_TRACE_LOGGING=false``). Texts are our own.
 """
 
 from __future__ import annotations
 
+import base64
 import importlib
 import json
 import sys
@@ -132,6 +134,40 @@ def mlflow_traces() -> None:
         (FOLDER / "mlflow.jsonl").write_text(text + "\n", encoding="utf-8")
 
 
+def otlp() -> None:
+    """What the OTLP exporter posts, as a collector's file exporter writes it: ids in hex."""
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+
+    common: Any = importlib.import_module("opentelemetry.exporter.otlp.proto.common.trace_encoder")
+    json_format: Any = importlib.import_module("google.protobuf.json_format")
+    memory: Any = importlib.import_module("opentelemetry.sdk.trace.export.in_memory_span_exporter")
+    exporter, provider = memory.InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    tracer = provider.get_tracer("golden")
+    for i, (ask, model) in enumerate(zip(ASKS, MODELS, strict=True)):
+        parts = [{"role": "user", "parts": [{"type": "text", "content": ask}]}]
+        reply = [{"role": "assistant", "parts": [{"type": "text", "content": "Yes."}]}]
+        attributes = {
+            "gen_ai.operation.name": "chat",
+            "gen_ai.request.model": model,
+            "gen_ai.input.messages": json.dumps(parts),
+            "gen_ai.output.messages": json.dumps(reply),
+            "gen_ai.usage.input_tokens": 20 + i,
+            "gen_ai.usage.output_tokens": 5,
+        }
+        start = START_NS + i * 60_000_000_000
+        span = tracer.start_span("chat", attributes=attributes, start_time=start)
+        span.end(end_time=start + 1_500_000_000)
+    export = json_format.MessageToDict(common.encode_spans(exporter.get_finished_spans()))
+    for resource in export["resourceSpans"]:
+        resource["resource"] = {}
+        for span in (span for scope in resource["scopeSpans"] for span in scope["spans"]):
+            for key in ("traceId", "spanId"):
+                span[key] = base64.b64decode(span[key]).hex()
+    (FOLDER / "otlp.json").write_text(json.dumps(export) + "\n", encoding="utf-8")
+
+
 if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
-    {"spans": spans, "mlflow": mlflow_traces}[sys.argv[1]]()
+    {"spans": spans, "otlp": otlp, "mlflow": mlflow_traces}[sys.argv[1]]()

@@ -37,6 +37,7 @@ def joined(folder: Path, requests: Path, **changes: Any) -> tuple[dict[str, Any]
         ("otel_new.jsonl", {"not_chat": 1}, 1),
         ("otel_old.jsonl", {}, 0),
         ("openinference.jsonl", {"not_chat": 1}, 1),
+        ("otlp.json", {}, 0),
         ("mlflow.jsonl", {}, 1),
     ],
 )
