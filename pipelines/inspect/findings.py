@@ -11,7 +11,13 @@ from typing import Any
 from pipelines.inspect.kinds import has_decimal_comma, numbers
 from pipelines.inspect.labels import Labels, label_columns
 from pipelines.inspect.pairs import Pairs, pair_columns
-from pipelines.inspect.prices import Prices, match_names, price_columns, unit_by_costs
+from pipelines.inspect.prices import (
+    LONGEST_LIST,
+    Prices,
+    match_names,
+    price_columns,
+    unit_by_costs,
+)
 from pipelines.inspect.requests import Columns, request_columns
 from pipelines.inspect.sample import Sample, paths_in, read_sample
 from pipelines.join.sources.prices import price_rows, priced
@@ -171,7 +177,9 @@ def _is_price_list(sample: Sample) -> bool:
     if _is_map(sample):
         return True
     wanted = {"candidate", "input_usd_per_mtok", "output_usd_per_mtok"}
-    if sample.shape is not None or not wanted <= set(price_columns(sample).fields):
+    if len(sample.rows) > LONGEST_LIST or sample.shape is not None:
+        return False
+    if not wanted <= set(price_columns(sample).fields):
         return False
     names = sample.values(price_columns(sample).fields["candidate"])
     return len(set(names)) > 0.5 * len(names)

@@ -29,6 +29,8 @@ _UNITS: Final = (
     ("token", re.compile(r"per[ _-]?token|(?<![a-z])token(?!s)")),
 )
 _NAMES: Final = frozenset({"name", "id", "slug", "key"})
+LONGEST_LIST: Final = 5_000
+"""Rows beyond which a table is no price list."""
 
 
 @dataclass(slots=True)
@@ -62,7 +64,8 @@ def price_columns(sample: Sample) -> Prices:
         if is_name and (speaks_for(column, "candidate") or any(map(looks_like_model, texts))):
             found.fields.setdefault("candidate", column)
             continue
-        if is_name and len(set(texts)) == len(sample.rows) and words(leaf(column)) & _NAMES:
+        listed = len(set(texts)) == len(sample.rows)
+        if is_name and listed and words(leaf(column)) & _NAMES:
             names.append(column)
             continue
         if _figures(values) is None:
