@@ -148,7 +148,7 @@ def otlp() -> None:
     for i, (ask, model) in enumerate(zip(ASKS, MODELS, strict=True)):
         parts = [{"role": "user", "parts": [{"type": "text", "content": ask}]}]
         reply = [{"role": "assistant", "parts": [{"type": "text", "content": "Yes."}]}]
-        attributes = {
+        attributes: dict[str, Any] = {
             "gen_ai.operation.name": "chat",
             "gen_ai.request.model": model,
             "gen_ai.input.messages": json.dumps(parts),
