@@ -25,10 +25,10 @@ class CardQuality(Estimator):
     r"""A prior quality of every candidate, which the log's labels outweigh as they come in.
 
     .. math:: \hat q_{ik} = \hat f_{ik} + \bigl(m_k - \bar f_k\bigr), \qquad
-              m_k = \frac{c_k / s_k^2 + \bar y_k n_k / v_k}{1 / s_k^2 + n_k / v_k}
+              m_k = \frac{c_k / s_k^2 + \bar y_k n_k / v}{1 / s_k^2 + n_k / v}
 
     with :math:`c_k \pm s_k` the card's quality, :math:`\bar y_k` what :math:`n_k` labels say on
-    the average query, :math:`v_k` their variance and :math:`f` a base estimator, which is fitted
+    the average query, :math:`v` the variance of a label and :math:`f` a base estimator, fitted
     once there are ``min_prompts`` labelled prompts. Without a label every prompt gets the card, so
     a router can serve on its first day; with ``{"name": "thompson"}`` it explores as far as the
     card is uncertain.
@@ -119,10 +119,11 @@ class CardQuality(Estimator):
         shown = np.divide(
             (weight * left).sum(axis=0), mass, out=np.zeros(len(mass)), where=mass > 0
         )
-        spread = (weight * np.where(observed, left - shown, 0.0) ** 2).sum(axis=0)
-        variance = np.divide(spread, mass, out=np.ones(len(mass)), where=mass > 0)
+        # One variance for all: of two labels that agree, the candidate's own would be zero.
+        spread = weight * np.where(observed, left - shown, 0.0) ** 2
+        variance = max(float(spread.sum() / mass.sum()), MIN_NOISE)
         count = np.divide(mass**2, square, out=np.zeros(len(mass)), where=square > 0)
-        precision = count / np.maximum(variance, MIN_NOISE)
+        precision = count / variance
         prior = np.zeros(len(mass)) if not self.card else std**-2.0
         total = precision + prior
         mean = np.divide(

@@ -50,6 +50,16 @@ def test_precisions_add_up() -> None:
     assert np.asarray(one.std_)[0] == pytest.approx((1 / 0.01 + 5 / 0.16) ** -0.5)
 
 
+def test_one_failure_does_not_bury_a_candidate() -> None:
+    queries, table = example_batch(40), example_candidates(2)
+    Y = np.full((40, 2), np.nan)
+    Y[:39, 0] = np.arange(39) % 2
+    Y[39, 1] = 0.0
+    found = CardQuality(card={"c0": (0.8, 0.1), "c1": (0.8, 0.1)}).fit(queries, Y, candidates=table)
+    # Variance of a label 0.25: one label is worth 4, the card 100.
+    assert 0.75 < found.predict(queries, table)[0, 1] < 0.8
+
+
 def test_queries_are_told_apart_from_some_prompts_on() -> None:
     assert np.ptp(fitted(150).predict(QUERIES, TABLE)[:, 0]) == 0.0
     assert np.ptp(fitted(400).predict(QUERIES, TABLE)[:, 0]) > 0.1
