@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import pandas as pd
 
@@ -19,14 +19,12 @@ from pipelines.config import ExportConfig, TrainConfig
 from pipelines.options import load_config
 from pipelines.stages import export, train
 
-DEFAULT_ESTIMATOR: Final = "stacked"
-
 
 def fit(
     log: Log | Path | str,
     *,
     policy: AnyPolicy | None = None,
-    estimator: AnyEstimator = DEFAULT_ESTIMATOR,
+    estimator: AnyEstimator | None = None,
     candidates: Sequence[str] = (),
     output: Path | str | None = None,
     cache: Path | str | None = None,
@@ -41,11 +39,12 @@ def fit(
     log : of :func:`read_log`, or a folder that ``router-ml join`` wrote
     policy : such as ``Budget(cost_share=0.25)``, the default
     estimator : of quality: a name such as ``"knn"``, an estimator, or
-        ``{"name": ..., **arguments}``
+        ``{"name": ..., **arguments}``; default: the tier's
     candidates : to route among; default: all that served a request
     output : folder to keep ``trained/`` and ``export/`` in; default: a temporary one
     cache : folder for encoders; default: ``ROUTER_ML_CACHE``, else ``.cache``
-    options : further keys of the training, such as ``learning`` or ``encoder``
+    options : further keys of the training, such as ``learning``, or ``tier``: ``fast`` (the
+        default), ``balanced`` or ``best``
 
     Raises
     ------
@@ -72,7 +71,7 @@ def fit(
         overrides={
             **options,
             **given,
-            "quality": estimator_spec(estimator),
+            **({} if estimator is None else {"quality": estimator_spec(estimator)}),
             "candidates": tuple(candidates),
             "joined": log.folder,
             "output": at.trained,
@@ -91,7 +90,7 @@ def fit_scores(
     costs: Costs,
     *,
     policy: AnyPolicy | None = None,
-    estimator: AnyEstimator = DEFAULT_ESTIMATOR,
+    estimator: AnyEstimator | None = None,
     test_share: float = 0.2,
     output: Path | str | None = None,
     cache: Path | str | None = None,

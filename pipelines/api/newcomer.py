@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _NEEDED: Final = ("prompt", "quality")
 _CHARS_PER_TOKEN: Final = 4
-_KEPT: Final = ("encoder", "encoder_model", "dims", "max_tokens", "quality", "learning", "policy",
+_KEPT: Final = ("tier", "encoder_model", "dims", "max_tokens", "quality", "learning", "policy",
                 "detect_changes", "cache")  # fmt: skip
 
 
