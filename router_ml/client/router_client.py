@@ -160,6 +160,23 @@ class RouterClient:
             return False
         return status == 202
 
+    def ask(
+        self, path: str, body: Mapping[str, Any], *, timeout_s: float | None = None
+    ) -> dict[str, Any] | None:
+        """Post to any path of the service; ``None`` where it gives no answer. Never raises.
+
+        Examples
+        --------
+        >>> client = RouterClient(url="http://127.0.0.1:9", fallback="small")
+        >>> client.ask("/v1/decisions", {"model": "router", "input": "Hi", "questions": []})
+        """
+        try:
+            status, answer = self._post(path, body, timeout_s or self.timeout_s)
+        except Exception as error:
+            _LOG.warning("%s was not answered: %s", path, type(error).__name__)
+            return None
+        return answer if status == 200 else None
+
     def close(self) -> None:
         """Close the connections that are kept."""
         self._connections.close()
