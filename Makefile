@@ -14,14 +14,14 @@ DATA ?=
 export MLFLOW_DISABLE_TELEMETRY := true
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: setup setup-litellm demo test test-litellm test-fast lint docs bench client clean
+.PHONY: setup setup-litellm setup-peers demo test test-litellm test-fast lint docs bench client clean
 setup: $(VENV)/.installed
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@PYTHON=$(PYTHON) sh tools/check_system.sh
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade -c constraints.txt pip
-	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[train,encoders,serve,dev,docs]' \
+	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[train,encoders,serve,otel,dev,docs]' \
 		2>$(VENV)/install.log || { cat $(VENV)/install.log >&2; exit 1; }
 	@touch $@
 
@@ -41,6 +41,14 @@ setup-litellm: .venv-litellm/.installed
 
 test-litellm: setup setup-litellm
 	$(BIN)/python -m pytest tests/litellm
+
+# Systems beside which the integrations are tried: Phoenix, vector stores, guards, W&B.
+setup-peers: .venv-peers/.installed
+
+.venv-peers/.installed: constraints-peers.txt
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --no-deps -r constraints-peers.txt
+	@touch $@
 
 test-fast: setup
 	$(BIN)/python -m pytest -m 'not slow'
@@ -63,4 +71,4 @@ client: setup
 	cd clients/typescript && npm ci --no-audit --no-fund && npm run build
 
 clean:
-	rm -rf $(VENV) .venv-litellm runs results site .cache
+	rm -rf $(VENV) .venv-litellm .venv-peers runs results site .cache

@@ -51,6 +51,7 @@ from serving.schemas import (
 )
 from serving.screening import NO_SCREENING, Screening
 from serving.settings import Settings
+from serving.spans import DecisionSpans
 from serving.telemetry import Telemetry
 from serving.tool_cache import ToolCache
 from serving.watched_file import WatchedFile
@@ -84,6 +85,7 @@ class Service:
         self._files: list[WatchedFile] = []
         self._linking: asyncio.Task[None] | None = None
         file = settings.rules_file
+        self._spans: DecisionSpans | None = None
         self._screening = NO_SCREENING if file is None else Screening.from_file(file)
         folder = os.environ.get(FOLDER_VARIABLE)
         self.metrics = SharedMetrics(folder=Path(folder) if folder else None, take=self._snapshot)
@@ -146,6 +148,8 @@ class Service:
             if settings.challenger:
                 self.experiment = self._experiment(self._recorder)
                 self.experiment.start()
+        if settings.otlp_endpoint:
+            self._spans = DecisionSpans(endpoint=settings.otlp_endpoint, text=self._text)
         self.routers.start()
         self.metrics.start()
         if (link := self.control.link) is not None:
@@ -158,6 +162,8 @@ class Service:
         for file in self._files:
             file.close()
         self._screening.close()
+        if self._spans is not None:
+            self._spans.close(self.settings.shutdown_s)
         self.routers.close()
         if self.experiment is not None:
             self.experiment.close()
@@ -324,6 +330,8 @@ class Service:
         ranking: Any = msgspec.Raw(self._encode(decision.ranking))
         if self._recorder is not None:
             self._record(self._recorder, Made(decision_id, now(), router, ask, decision, ranking))
+        if self._spans is not None:
+            self._spans.record(decision_id, router, ask, decision)
         return RouteResponse(
             decision_id,
             decision.candidate,

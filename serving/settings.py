@@ -68,6 +68,8 @@ class Settings:
     challenger_share : of sessions that the challenger serves; 0 = it decides in the shadow alone
     experiment : names the trial of the challenger; another name assigns sessions anew
     policy_file, prices_file : replace the bundle's ``policy.json`` and ``prices.json``
+    otlp_endpoint : decisions are sent there as OpenTelemetry spans, such as
+        ``http://127.0.0.1:6006/v1/traces``; ``""`` = nowhere. See :mod:`serving.spans`.
     rules_file : semantic routes and guards, JSON; see :mod:`serving.screening`
     aliases_file : labels of ``/v1/decisions`` and ``/v1/systemone`` to candidates, JSON
     poll_interval_s : seconds between looks at the alias, folder or keys file, > 0
@@ -131,6 +133,7 @@ class Settings:
     experiment: str = "experiment"
     policy_file: Path | None = None
     prices_file: Path | None = None
+    otlp_endpoint: str = ""
     rules_file: Path | None = None
     aliases_file: Path | None = None
     poll_interval_s: float = 10.0

@@ -25,6 +25,7 @@ class RegisterConfig:
     matrix : Parquet that ``evaluation`` was made on
     name : registered model
     experiment : of the run
+    wandb_project : record the run in Weights & Biases, too; empty = no
     """
 
     bundle: Path
@@ -35,6 +36,7 @@ class RegisterConfig:
     matrix: Path | None = None
     name: str = "router"
     experiment: str = "router"
+    wandb_project: str = ""
 
     def __post_init__(self) -> None:
         check_fields(self)

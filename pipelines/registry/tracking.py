@@ -25,6 +25,7 @@ from pipelines.config import RegisterConfig, resolved
 from router_ml.bundle.files import MANIFEST, read_bundle
 from router_ml.data.held_out import HELD_OUT
 from router_ml.errors import ConfigError, RegistryError
+from router_ml.integrations.wandb import log_run
 
 MODEL: Final = "bundle"
 """Name of the logged model, and of the bundle's folder among its artifacts."""
@@ -108,6 +109,14 @@ def log_training_run(config: RegisterConfig) -> LoggedBundle:
             _log_datasets(mlflow, config)
             mlflow.log_metrics(_metrics(config))
             info = _log_model(mlflow, config.bundle)
+            if config.wandb_project:
+                log_run(
+                    project=config.wandb_project,
+                    name=f"bundle {manifest.bundle_id}",
+                    params=_params(config),
+                    metrics=_metrics(config),
+                    files=_files(config),
+                )
             return LoggedBundle(run.info.run_id, info.model_uri, info.model_id)
 
 
@@ -163,6 +172,12 @@ def _params(config: RegisterConfig) -> dict[str, str]:
 def _text(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
     return text if len(text) <= _MAX_PARAM else text[: _MAX_PARAM - 1] + "…"
+
+
+def _files(config: RegisterConfig) -> list[Path]:
+    """Configs, reports and figures of the stages, as far as they are there."""
+    folders = ((getattr(config, stage), names) for stage, names in _STAGE_FILES.items())
+    return [folder / name for folder, names in folders if folder is not None for name in names]
 
 
 def _log_files(mlflow: Any, config: RegisterConfig) -> None:

@@ -18,12 +18,16 @@ class Call(Struct, gc=False):
     key : whose call it is; ``None`` where no keys are set
     waited_s : from its last byte to the start of its handling
     deadline_ms : milliseconds that the caller lets it wait; ``None`` = as the service is set
+    arrived : when its last byte came, as ``time.perf_counter`` has it; 0 = not known
+    traceparent : W3C trace context of the caller, as it came
     """
 
     body: bytes = b""
     key: Key | None = None
     waited_s: float = 0.0
     deadline_ms: float | None = None
+    arrived: float = 0.0
+    traceparent: bytes = b""
 
     @property
     def key_name(self) -> str | None:

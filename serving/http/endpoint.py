@@ -115,6 +115,7 @@ class Endpoint:
 
     async def _call(self, scope: Scope, receive: Receive) -> Call:
         host = authorization = content_type = encoding = deadline = None
+        trace = b""
         length = 0
         for name, value in scope["headers"]:
             if name == b"content-type":
@@ -129,14 +130,17 @@ class Endpoint:
                 encoding = value
             elif name == b"x-deadline-ms":
                 deadline = _deadline(value)
+            elif name == b"traceparent":
+                trace = value
         self.access.check_host(host)
         key = self.access.authorise(authorization, self.scopes) if self.scopes else None
         if not self.max_body_bytes:
             return Call(key=key)
         self._check_media(content_type, encoding)
         body = await self._body(length, receive)
-        waited = time.perf_counter() - scope.get(ARRIVED, time.perf_counter())
-        return Call(body, key, waited, deadline)
+        now = time.perf_counter()
+        arrived = scope.get(ARRIVED, now)
+        return Call(body, key, now - arrived, deadline, arrived, trace)
 
     def _check_media(self, content_type: bytes | None, encoding: bytes | None) -> None:
         if encoding is not None and encoding.strip().lower() not in (b"", b"identity"):

@@ -51,3 +51,11 @@ def test_langchain_and_langgraph(tmp_path: Path) -> None:
 
 def test_vector_stores() -> None:
     run("peers", "vector_stores")
+
+
+def test_guards() -> None:
+    run("peers", "guards")
+
+
+def test_tracking() -> None:
+    run("peers", "tracking")

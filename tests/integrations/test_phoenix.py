@@ -1,0 +1,102 @@
+"""Decisions in a real Phoenix, as spans."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.bundles import make_bundle
+from tests.integrations.test_peers import python_of
+from tests.litellm.conftest import free_port
+from tests.serving.conftest import serve
+
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+SECRET = "the maiden name is Byron"
+
+
+@pytest.fixture(scope="module")
+def phoenix(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    folder = tmp_path_factory.mktemp("phoenix")
+    port = free_port()
+    environ = os.environ | {
+        "PHOENIX_WORKING_DIR": str(folder),
+        "PHOENIX_HOST": "127.0.0.1",
+        "PHOENIX_PORT": str(port),
+        "PHOENIX_GRPC_PORT": str(free_port()),
+        "PHOENIX_TELEMETRY_ENABLED": "false",
+    }
+    with (folder / "log").open("w") as out:
+        command = [str(python_of("peers").parent / "phoenix"), "serve"]
+        process = subprocess.Popen(command, env=environ, stdout=out, stderr=out)
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+            deadline = time.monotonic() + 240
+            while time.monotonic() < deadline:
+                assert process.poll() is None, (folder / "log").read_text()[-3_000:]
+                try:
+                    if client.get("/healthz").status_code == 200:
+                        break
+                except httpx.TransportError:
+                    time.sleep(0.2)
+            yield client
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def spans(phoenix: httpx.Client, n: int) -> list[dict[str, Any]]:
+    """Spans of the default project, once there are so many."""
+    deadline = time.monotonic() + 60
+    found: list[dict[str, Any]] = []
+    while time.monotonic() < deadline and len(found) < n:
+        answer = phoenix.get("/v1/projects/default/spans", params={"limit": 100})
+        found = answer.json().get("data", []) if answer.status_code == 200 else []
+        time.sleep(0.2)
+    return found
+
+
+def test_decisions_arrive_with_their_attributes_and_without_text(
+    phoenix: httpx.Client, tmp_path: Path
+) -> None:
+    make_bundle(tmp_path / "bundle")
+    settings = {
+        "bundle": tmp_path / "bundle",
+        "otlp_endpoint": f"{phoenix.base_url}/v1/traces".replace("//v1", "/v1"),
+    }
+    parent = {"traceparent": f"00-{TRACE}-b7ad6b7169203331-01"}
+    with serve(tmp_path / "log", **settings) as client:
+        body = {"query": SECRET, "session_id": "s-1", "tags": {"team": "search"}, "request_id": "r"}
+        decision = client.post("/v1/route", json=body, headers=parent).json()
+        batch = {"requests": [{"query": SECRET}, {"query": "prove it"}]}
+        client.post("/v1/route/batch", json=batch)
+    found = spans(phoenix, 3)
+    assert len(found) == 3
+    assert SECRET not in json.dumps(found)
+    by_id = {span["attributes"]["router.decision_id"]: span for span in found}
+    span = by_id[decision["decision_id"]]
+    attributes = span["attributes"]
+    assert span["context"]["trace_id"] == TRACE
+    assert span["name"] == "route"
+    assert span["span_kind"] == "CHAIN"
+    assert attributes["gen_ai.request.model"] == decision["candidate"]
+    assert attributes["session.id"] == "s-1"
+    assert attributes["metadata.team"] == "search"
+    assert attributes["router.propensity"] == pytest.approx(decision["propensity"])
+    assert attributes["router.quality"] == pytest.approx(decision["ranking"][0]["quality"])
+    assert span["end_time"] > span["start_time"]
+
+
+def test_a_collector_that_is_down_costs_no_request(tmp_path: Path) -> None:
+    make_bundle(tmp_path / "bundle")
+    settings = {"bundle": tmp_path / "bundle", "otlp_endpoint": "http://127.0.0.1:9/v1/traces"}
+    with serve(tmp_path / "log", shutdown_s=1, **settings) as client:
+        for _ in range(50):
+            assert client.post("/v1/route", json={"query": "hello"}).status_code == 200
