@@ -1,6 +1,8 @@
 """Who may call: named keys, hashed at rest, with scopes.
 
 A keys file is JSON: ``{"keys": [{"name": "web", "sha256": "…", "scopes": ["route"]}]}``.
+``"tenants": {"acme": {"candidates": ["small"]}}`` beside them says whom a tenant's requests may be
+routed to, whichever key makes them.
 ``python -m serving.keys web --scopes route,feedback`` makes a key, prints it once, and prints the
 entry. A key has 256 random bits, so one pass of SHA-256 is as good as a slow hash. To rotate a key,
 add an entry of the same name, wait until every caller has the new one, and remove the old entry:
@@ -25,7 +27,7 @@ import hashlib
 import secrets
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -66,8 +68,20 @@ class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
         return scope in self.scopes or "admin" in self.scopes
 
 
+class Tenant(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What holds for a tenant, whatever key calls on its behalf.
+
+    Parameters
+    ----------
+    candidates : the only ones its requests may be routed to
+    """
+
+    candidates: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+
+
 class _File(msgspec.Struct, forbid_unknown_fields=True):
     keys: Annotated[tuple[Key, ...], msgspec.Meta(min_length=1)]
+    tenants: dict[str, Tenant] = {}
 
 
 class Keyring:
@@ -76,9 +90,13 @@ class Keyring:
     Parameters
     ----------
     keys : none = nobody needs one
+    tenants : what holds for each, by name
     """
 
-    def __init__(self, keys: Iterable[Key] = ()) -> None:
+    def __init__(
+        self, keys: Iterable[Key] = (), tenants: Mapping[str, Tenant] | None = None
+    ) -> None:
+        self.tenants = dict(tenants or {})
         self._by_digest = {key.sha256: key for key in keys}
 
     def __len__(self) -> int:
@@ -104,17 +122,19 @@ def read_keys(path: Path | None, api_keys: Sequence[str] = ()) -> Keyring:
         Key(name=f"api-key-{n}", sha256=digest(token), scopes=_FROM_VARIABLE)
         for n, token in enumerate(api_keys, start=1)
     ]
+    tenants: dict[str, Tenant] = {}
     if path is not None:
         try:
-            keys += msgspec.json.decode(path.read_bytes(), type=_File).keys
+            read = msgspec.json.decode(path.read_bytes(), type=_File)
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise ConfigError(
                 f"expected a keys file at {path}, {{'keys': [{{name, sha256, scopes}}, …]}}: "
                 f"{error}; `python -m serving.keys NAME` makes an entry"
             ) from error
+        keys, tenants = [*keys, *read.keys], read.tenants
     if len({key.sha256 for key in keys}) < len(keys):
         raise ConfigError(f"{path} holds one key twice; give every entry a key of its own")
-    return Keyring(keys)
+    return Keyring(keys, tenants)
 
 
 def digest(token: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ from serving.control.sessions import Conversation
 from serving.control.turn import Turn
 from serving.http.call import NO_CALL, Call
 from serving.http.errors import HttpError
+from serving.keys import Tenant
 from serving.loading.loader import Router
 from serving.schemas import Limits, RouteRequest
 from serving.tool_cache import ToolCache
@@ -85,6 +86,7 @@ def read_ask(
     *,
     call: Call = NO_CALL,
     max_messages: int = 10_000,
+    tenants: Mapping[str, Tenant] | None = None,
 ) -> Ask:
     """Check what types cannot: one text, each limit once, not too many parts.
 
@@ -110,8 +112,10 @@ def read_ask(
         )
     if request.session is not None and None not in (request.session.id, request.session_id):
         raise InvalidRequestError("expected either session.id or session_id")
-    limits = _limits(request, call).of(query)
-    return Ask(request, query, limits, given, call, _tenant(request, call))
+    tenant = _tenant(request, call)
+    permitted = _permitted(call, tenants.get(tenant) if tenants and tenant else None)
+    limits = _limits(request, permitted).of(query)
+    return Ask(request, query, limits, given, call, tenant)
 
 
 def _tenant(request: RouteRequest, call: Call) -> str | None:
@@ -138,7 +142,15 @@ def _check_size(messages: list[Any], most: int) -> None:
                 stack.append(content)
 
 
-def _limits(request: RouteRequest, call: Call) -> Constraints:
+def _permitted(call: Call, tenant: Tenant | None) -> tuple[str, ...] | None:
+    """Candidates that both the key and the tenant allow; ``None`` = all."""
+    of_key = None if call.key is None else call.key.candidates
+    if tenant is None or of_key is None:
+        return of_key if tenant is None else tenant.candidates
+    return tuple(name for name in of_key if name in tenant.candidates)
+
+
+def _limits(request: RouteRequest, permitted: tuple[str, ...] | None) -> Constraints:
     given: dict[str, Any] = {
         name: value for name in _LIMITS if (value := getattr(request, name)) is not None
     }
@@ -152,8 +164,8 @@ def _limits(request: RouteRequest, call: Call) -> Constraints:
                     f"{name} stands at the top and in constraints; give it once"
                 )
             given[name] = value
-    if call.key is not None and call.key.candidates is not None:
-        given["permitted"] = call.key.candidates
+    if permitted is not None:
+        given["permitted"] = permitted
     if not given and request.response_format is None and request.reasoning_effort is None:
         return NO_CONSTRAINTS
     needs = _needs(request, given.pop("requires", ()))

@@ -305,7 +305,13 @@ class Service:
         return left_s
 
     def _read_ask(self, request: RouteRequest, call: Call) -> Ask:
-        return read_ask(request, self._tools, call=call, max_messages=self.settings.max_messages)
+        return read_ask(
+            request,
+            self._tools,
+            call=call,
+            max_messages=self.settings.max_messages,
+            tenants=self.access.keys.tenants,
+        )
 
     async def _screened(self, request: RouteRequest, call: Call) -> Ask:
         return await self._screening.screened(self._read_ask(request, call))

@@ -24,7 +24,7 @@ class Choice:
     Parameters
     ----------
     candidate : the router's choice, or the fallback
-    ranking : candidates to try in turn, the chosen one first
+    ranking : candidates to try in turn: the chosen one, then the best of every other provider
     decision_id : names the decision in feedback; ``None`` from the fallback
     source : who chose
     reason : one sentence for a person
@@ -123,7 +123,7 @@ class RouterClient:
                 return self._fall_back(f"the router answered {status}: {answer.get('detail', '')}")
             return Choice(
                 candidate=str(answer["candidate"]),
-                ranking=tuple(str(line["candidate"]) for line in answer["ranking"]),
+                ranking=_chain(answer),
                 decision_id=str(answer["decision_id"]),
                 source="router",
                 reason=str(answer["reason"]),
@@ -211,3 +211,10 @@ class RouterClient:
 
 class _OpenError(Exception):
     """The breaker is open."""
+
+
+def _chain(answer: Mapping[str, Any]) -> tuple[str, ...]:
+    """The chosen candidate and its fallbacks."""
+    chosen = str(answer["candidate"])
+    names = answer.get("fallbacks") or [line["candidate"] for line in answer["ranking"]]
+    return (chosen, *(str(name) for name in names if name != chosen))

@@ -19,12 +19,14 @@ from tests.unit.router_ml.runtime.test_capabilities import ABLE, NAMES, TOOL, pa
 def able(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     folder = tmp_path_factory.mktemp("able")
     make_bundle(folder / "bundle", capabilities=ABLE, context_window={"candidate-0": 4_096})
-    keys = [
+    keys: list[dict[str, Any]] = [
         {"name": "all", "sha256": digest("all"), "scopes": ["route"]},
         {"name": "two", "sha256": digest("two"), "scopes": ["route"], "candidates": [*NAMES[:2]]},
         {"name": "none", "sha256": digest("none"), "scopes": ["route"], "candidates": ["other"]},
     ]
-    (folder / "keys.json").write_text(json.dumps({"keys": keys}))
+    keys[0]["sets_tenant"] = keys[1]["sets_tenant"] = True
+    tenants = {"acme": {"candidates": ["candidate-1", "candidate-2"]}}
+    (folder / "keys.json").write_text(json.dumps({"keys": keys, "tenants": tenants}))
     options = {"bundle": folder / "bundle", "keys_file": folder / "keys.json"}
     with serve(folder / "log", **options) as client:
         yield client
@@ -73,6 +75,24 @@ def test_a_key_is_routed_to_its_own_candidates(able: httpx.Client) -> None:
     refused = route(able, {"query": "Mix.", "requires": ["audio"]}, "two")
     assert refused.status_code == 422
     assert route(able, {"query": "Mix."}, "none").status_code == 422
+
+
+def test_a_tenant_is_routed_to_its_own_candidates_whoever_calls(able: httpx.Client) -> None:
+    def left(key: str, tenant: str) -> set[str]:
+        answer = route(able, {"query": "Mix.", "tenant": tenant}, key).json()
+        removed = {line["reason"] for line in answer["removed"]}
+        assert removed <= {"not permitted to the caller"}
+        return {line["candidate"] for line in answer["ranking"]}
+
+    assert left("all", "acme") == {"candidate-1", "candidate-2"}
+    assert left("two", "acme") == {"candidate-1"}
+    assert left("all", "other") == set(NAMES)
+    body = {"requests": [{"query": "Mix.", "tenant": "acme"}]}
+    headers = {"authorization": "Bearer all"}
+    batch = able.post("/v1/route/batch", json=body, headers=headers).json()
+    assert {r["candidate"] for r in batch["decisions"][0]["removed"]} == {"candidate-0"}
+    step = able.post("/v1/cascade/next", json=body["requests"][0], headers=headers).json()
+    assert step["candidate"] != "candidate-0"
 
 
 def test_what_is_not_declared_is_said(client: httpx.Client) -> None:

@@ -71,13 +71,13 @@ export class RouterClient {
         const { detail } = answer as Schemas["Problem"];
         return this.#fallBack(`the router answered ${status}: ${detail}`);
       }
-      const { candidate, ranking, decision_id, reason } = answer as RouteResponse;
+      const { candidate, fallbacks, decision_id, reason } = answer as RouteResponse;
       if (typeof candidate !== "string" || typeof decision_id !== "string") {
         return this.#fallBack("the router's answer is not as declared");
       }
       return {
         candidate,
-        ranking: ranking.map((line) => line.candidate),
+        ranking: [candidate, ...(fallbacks ?? [])],
         decisionId: decision_id,
         source: "router",
         reason,
