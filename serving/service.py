@@ -18,7 +18,8 @@ from router_ml.types.decisions import Decision
 from serving.batching import Batcher
 from serving.cascade import CascadeRequest, next_step, to_response
 from serving.clock import now
-from serving.control.build import build_control, watch_budgets
+from serving.control.background import Background
+from serving.control.build import build_control
 from serving.control.decider import Decider
 from serving.decisions.endpoints import DecisionEndpoints
 from serving.decisions.labels import read_aliases
@@ -82,8 +83,8 @@ class Service:
         self.experiment: Experiment | None = None
         self.feedback = Feedback(telemetry=telemetry, text=self._text, told=self._told)
         self.health_events = HealthEvents(self.control)
-        self._files: list[WatchedFile] = []
-        self._linking: asyncio.Task[None] | None = None
+        self._key_file: WatchedFile | None = None
+        self._background = Background(settings, self.control)
         file = settings.rules_file
         self._spans: DecisionSpans | None = None
         self._screening = NO_SCREENING if file is None else Screening.from_file(file)
@@ -121,20 +122,16 @@ class Service:
         """Read the keys, open the decision log and load the router."""
         settings = self.settings
         if settings.keys_file is not None:
-            self._files.append(
-                WatchedFile(
-                    what="keys file",
-                    path=settings.keys_file,
-                    poll_interval_s=settings.poll_interval_s,
-                    read=self._put_keys_in_force,
-                )
+            self._key_file = WatchedFile(
+                what="keys file",
+                path=settings.keys_file,
+                poll_interval_s=settings.poll_interval_s,
+                read=self._put_keys_in_force,
             )
+            self._key_file.start()
         else:
             self._put_keys_in_force()
-        if (file := watch_budgets(settings, self.control.budgets)) is not None:
-            self._files.append(file)
-        for file in self._files:
-            file.start()
+        self._background.start()
         if settings.decision_log is not None:
             self.log = self.feedback.log = DecisionLog(
                 folder=settings.decision_log,
@@ -152,24 +149,18 @@ class Service:
             self._spans = DecisionSpans(endpoint=settings.otlp_endpoint, text=self._text)
         self.routers.start()
         self.metrics.start()
-        if (link := self.control.link) is not None:
-            link.told = self.control.told
-            task = link.run(self.control.budgets, self.control.sessions)
-            self._linking = asyncio.get_running_loop().create_task(task)
 
     async def close(self) -> None:
         """Stop following source and files, and hand in what is not written yet."""
-        for file in self._files:
-            file.close()
+        if self._key_file is not None:
+            self._key_file.close()
         self._screening.close()
         if self._spans is not None:
             self._spans.close(self.settings.shutdown_s)
         self.routers.close()
         if self.experiment is not None:
             self.experiment.close()
-        if self.control.link is not None and self._linking is not None:
-            self._linking.cancel()
-            await self.control.link.close(self.control.budgets, self.control.sessions)
+        await self._background.close()
         if self.log is not None:
             self.log.close(self.settings.shutdown_s)
         self.metrics.close()
@@ -178,8 +169,9 @@ class Service:
         """SIGHUP: write what waits, go on in a new log file, read keys and budgets again."""
         if self.log is not None:
             self.log.reopen()
-        for file in self._files:
-            file.reread()
+        if self._key_file is not None:
+            self._key_file.reread()
+        self._background.reread()
 
     def heartbeats(self) -> Iterator[Heartbeat]:
         """Of every loop that runs in the background."""
@@ -189,10 +181,9 @@ class Service:
             yield self.experiment.heartbeat
         if self.log is not None:
             yield self.log.heartbeat
-        for file in self._files:
-            yield file.heartbeat
-        if self.control.link is not None:
-            yield self.control.link.heartbeat
+        if self._key_file is not None:
+            yield self._key_file.heartbeat
+        yield from self._background.heartbeats()
 
     async def route(self, call: Call) -> bytes:
         """``POST /v1/route``."""

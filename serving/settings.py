@@ -101,6 +101,7 @@ class Settings:
     batch_deadline_ms : the same for batches
     baseline : candidate that predicted savings are measured against in ``/metrics``; ``""`` = none
     budgets_file : caps on spending; see :mod:`serving.control.budget_file`
+    spending_file : keeps what was spent over a restart, where no Redis does; ``None`` = forgotten
     redis_url : where several processes share spending, conversations and health, such as
         ``redis://host:6379/0``; ``""`` = nothing is shared
     breaker_failures : failures of a candidate in a row, as reported, until it is avoided; 0 = never
@@ -165,6 +166,7 @@ class Settings:
     batch_deadline_ms: float = 10_000.0
     baseline: str = ""
     budgets_file: Path | None = None
+    spending_file: Path | None = None
     redis_url: str = field(default="", repr=False)
     breaker_failures: int = 5
     breaker_pause_s: float = 30.0
@@ -207,6 +209,11 @@ class Settings:
             raise ConfigError(
                 f"budgets of {self.workers} workers are counted in Redis: set {PREFIX}REDIS_URL, "
                 "or workers=1"
+            )
+        if self.spending_file is not None and (self.budgets_file is None or self.redis_url):
+            raise ConfigError(
+                "spending_file keeps what was spent on the budgets of budgets_file where no "
+                "redis_url does: set the one or the other"
             )
 
     def _check_routers(self) -> None:

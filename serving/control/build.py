@@ -6,14 +6,12 @@ import os
 import secrets
 from collections.abc import Callable
 
-from serving.control.budget_file import read_budgets
 from serving.control.budgets import Budgets
 from serving.control.control import Control
 from serving.control.health import Health
 from serving.control.link import Link
 from serving.control.sessions import Sessions
 from serving.settings import Settings
-from serving.watched_file import WatchedFile
 
 
 def build_control(settings: Settings, names: Callable[[], tuple[str, ...]]) -> Control:
@@ -35,18 +33,4 @@ def build_control(settings: Settings, names: Callable[[], tuple[str, ...]]) -> C
         derives_sessions=settings.derive_sessions,
         link=link,
         names=names,
-    )
-
-
-def watch_budgets(settings: Settings, budgets: Budgets) -> WatchedFile | None:
-    """Puts the budgets file in force whenever it changes; ``None`` without one."""
-    path = settings.budgets_file
-    if path is None:
-        return None
-
-    def read() -> None:
-        budgets.budgets = read_budgets(path)
-
-    return WatchedFile(
-        what="budgets file", path=path, poll_interval_s=settings.poll_interval_s, read=read
     )

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from serving.keys import digest
-from tests.serving.conftest import serve
+from tests.serving.conftest import serve, serving_process
 
 KEYS = [
     {"name": "web", "sha256": digest("web"), "scopes": ["route", "feedback"], "tenant": "acme"},
@@ -167,10 +167,43 @@ def test_a_wrong_file_leaves_the_former_budgets_in_force(
     until(lambda: ask(capped).status_code == 200)
 
 
+@pytest.mark.parametrize("how", ["terminate", "kill"])
+def test_a_restart_forgets_no_cap(tmp_path: Path, bundle: Path, how: str) -> None:
+    budget = {"name": "kept", "usd": 1.0, "window": "month", "beyond": "refuse"}
+    write(tmp_path, budget)
+    paths = {"bundle": bundle, "budgets_file": tmp_path / "budgets.json"}
+    paths |= {"spending_file": tmp_path / "spending.json", "decision_log": tmp_path / "log"}
+    with serving_process(tmp_path / "1.log", **paths) as (client, process):
+        decided = client.post("/v1/route", json=BODY).json()
+        report = {"decision_id": decided["decision_id"], "cost_usd": 0.75}
+        assert client.post("/v1/feedback", json=report).status_code == 202
+        if how == "kill":
+            until(lambda: b"0.75" in (tmp_path / "spending.json").read_bytes())
+        getattr(process, how)()
+        process.wait(20)
+    with serve(tmp_path / "2.log", **paths) as client:
+        assert spent(client, "kept", "") == pytest.approx(0.75)
+        body = BODY | {"max_cost_usd": 10.0}
+        assert client.post("/v1/route", json=body).status_code == 200
+        (tmp_path / "spending.json").unlink()
+        (tmp_path / "spending.json").mkdir()
+        assert client.post("/v1/route", json=body).status_code == 200
+        until(lambda: "spending file" in client.get("/readyz").text)
+        assert 'loop="spending_file"} 1.0' in client.get("/metrics").text
+    (tmp_path / "spending.json").rmdir()
+    (tmp_path / "spending.json").write_text("torn")
+    with (
+        pytest.raises(RuntimeError, match="expected what was spent"),
+        serve(tmp_path / "3.log", **paths),
+    ):
+        pass
+
+
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
         ({"workers": 2}, "REDIS_URL"),
+        ({"spending_file": "x", "redis_url": "redis://localhost"}, "the one or the other"),
         ({"redis_url": "localhost"}, "redis_url must begin with"),
         ({"ttft_quantile": 1.0}, "ttft_quantile"),
         ({"budgets_file": "/nowhere/budgets.json"}, "expected a budgets file"),

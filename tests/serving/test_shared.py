@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from collections.abc import Callable
@@ -82,11 +83,16 @@ def test_two_services_share_and_go_on_without(tmp_path: Path) -> None:
             one.post("/v1/health-events", json={"candidate": best, "status": "failure"})
         until(lambda: decide(two)["candidate"] != best)
         # A conversation that one began, the other takes up.
-        begun = decide(one, messages=TURNS[:2], query=None, session={"id": "s"})
-        time.sleep(0.5)
-        costs = {r["candidate"]: r["cost_usd"] for r in _go_on(two, "s")["ranking"]}
-        fresh = {r["candidate"]: r["cost_usd"] for r in _go_on(two, "never begun")["ranking"]}
-        assert costs[begun["candidate"]] < 0.5 * fresh[begun["candidate"]]
+        fresh, names = _costs(two, "never begun"), itertools.count()
+
+        def is_taken_up() -> bool:
+            """Five milliseconds are little on a busy machine: some turns go on without."""
+            name = f"conversation {next(names)}"
+            asked = decide(one, messages=TURNS[:2], query=None, session={"id": name})["candidate"]
+            time.sleep(0.3)
+            return _costs(two, name)[asked] < 0.5 * fresh[asked]
+
+        until(is_taken_up)
 
         # Redis is gone: both go on, each by its own estimate, and say so.
         before = spent(one)
@@ -113,8 +119,9 @@ def test_two_services_share_and_go_on_without(tmp_path: Path) -> None:
             until(lambda c=client: "Redis" not in c.get("/readyz").text)  # type: ignore[misc]
 
 
-def _go_on(client: httpx.Client, name: str) -> dict[str, Any]:
-    return decide(client, messages=TURNS, query=None, session={"id": name})
+def _costs(client: httpx.Client, name: str) -> dict[str, float]:
+    answer = decide(client, messages=TURNS, query=None, session={"id": name})
+    return {line["candidate"]: line["cost_usd"] for line in answer["ranking"]}
 
 
 def test_it_starts_without_redis(tmp_path: Path, bundle: Path) -> None:
