@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from router_ml.cascade.runtime.next_step import NextStep
-from router_ml.errors import InvalidRequestError, RouterError, ScorerUnavailableError
+from router_ml.errors import InvalidRequestError, ScorerUnavailableError
 from router_ml.runtime.fallbacks import fallback_chain
 from router_ml.types.decisions import Decision
 from serving.batching import Batcher
@@ -24,7 +24,7 @@ from serving.control.decider import Decider
 from serving.decisions.endpoints import DecisionEndpoints
 from serving.decisions.labels import read_aliases
 from serving.description import describe
-from serving.experiment import Experiment, Made, Recording
+from serving.experiment import Experiment, Made
 from serving.feedback import Feedback
 from serving.health_events import HealthEvents
 from serving.heartbeat import Heartbeat
@@ -34,14 +34,15 @@ from serving.http.call import NO_CALL, Call
 from serving.http.errors import HttpError, OverloadError
 from serving.keys import read_keys
 from serving.loading.loader import Loader, Router
-from serving.loading.routers import Routers, loader_of
+from serving.loading.routers import Routers
 from serving.log.decision_log import DecisionLog
 from serving.log.ids import DecisionIds
-from serving.log.recorder import CHALLENGER, Recorder
+from serving.log.recorder import Recorder
 from serving.log.text import LoggedText
 from serving.metrics.shared import FOLDER_VARIABLE, SharedMetrics
 from serving.metrics.snapshot import Snapshot, snapshot
 from serving.preview import Previews
+from serving.recording import DecisionRecording
 from serving.requests import Ask, read_ask
 from serving.route_batch import Batches
 from serving.schemas import (
@@ -74,6 +75,7 @@ class Service:
         self.telemetry = telemetry
         self.log: DecisionLog | None = None
         self._recorder: Recorder | None = None
+        self._recording: DecisionRecording | None = None
         self.access = Access(
             required=settings.has_keys, hosts=(settings.host, *settings.allowed_hosts)
         )
@@ -142,8 +144,11 @@ class Service:
                 queue_bytes=settings.log_queue_bytes,
             )
             self._recorder = Recorder(log=self.log, arm=settings.arm, text=self._text)
-            if settings.challenger:
-                self.experiment = self._experiment(self._recorder)
+            self._recording = DecisionRecording(
+                settings=settings, recorder=self._recorder, telemetry=self.telemetry
+            )
+            self.experiment = self._recording.experiment
+            if self.experiment is not None:
                 self.experiment.start()
         if settings.otlp_endpoint:
             self._spans = DecisionSpans(endpoint=settings.otlp_endpoint, text=self._text)
@@ -325,8 +330,8 @@ class Service:
         request = ask.request
         # The longest part of the answer and of the row: written once.
         ranking: Any = msgspec.Raw(self._encode(decision.ranking))
-        if self._recorder is not None:
-            self._record(self._recorder, Made(decision_id, now(), router, ask, decision, ranking))
+        if self._recording is not None:
+            self._recording.take(Made(decision_id, now(), router, ask, decision, ranking))
         if self._spans is not None:
             self._spans.record(decision_id, router, ask, decision)
         return RouteResponse(
@@ -358,36 +363,3 @@ class Service:
         if step.action == "escalate":
             self.control.chosen(ask, step.candidate, step.expected_cost_usd, step.decision)
         return ask, step
-
-    def _record(self, recorder: Recorder, made: Made) -> None:
-        trial = made.ask.trial
-        if trial is None or self.experiment is None:
-            recorder.decision(made)
-            return
-        self.telemetry.experiment[CHALLENGER if trial.is_challenger else "champion"] += 1
-        if not trial.share:
-            recorder.decision(made)
-        self.experiment.take(made)
-
-    def _experiment(self, recorder: Recorder) -> Experiment:
-        settings, counts = self.settings, self.telemetry.experiment
-
-        def shadow(made: Made, other: Router, result: Decision | RouterError) -> None:
-            recorder.shadow(made, other, result)
-            if not isinstance(result, Decision):
-                counts["shadow_failed"] += 1
-            else:
-                agreed = result.candidate == made.decision.candidate
-                counts["shadow_agreed" if agreed else "shadow_differed"] += 1
-
-        def dropped() -> None:
-            counts["shadow_dropped"] += 1
-
-        return Experiment(
-            name=settings.experiment,
-            share=settings.challenger_share,
-            loader=loader_of(
-                settings, settings.challenger, CHALLENGER, prices=settings.prices_file
-            ),
-            recording=Recording(recorder.decision, shadow, dropped),
-        )

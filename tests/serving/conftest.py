@@ -30,13 +30,17 @@ def serve(log: Path, **settings: object) -> Iterator[httpx.Client]:
 def serving_process(
     log: Path, **settings: object
 ) -> Iterator[tuple[httpx.Client, subprocess.Popen[bytes]]]:
-    """As :func:`serve`, with the process, so that it can be killed."""
+    """As :func:`serve`, with the process, so that it can be killed.
+
+    ``first_on_path`` is no setting, but a folder whose modules come before all others.
+    """
+    first_on_path = settings.pop("first_on_path", ROOT)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     environ = {k: v for k, v in os.environ.items() if not k.startswith("ROUTER_SERVE_")}
     environ |= {f"ROUTER_SERVE_{k.upper()}": str(v) for k, v in settings.items()}
-    environ |= {"ROUTER_SERVE_PORT": str(port), "PYTHONPATH": str(ROOT)}
+    environ |= {"ROUTER_SERVE_PORT": str(port), "PYTHONPATH": f"{first_on_path}{os.pathsep}{ROOT}"}
     with log.open("w") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "serving"], env=environ, cwd=log.parent, stdout=out, stderr=out
