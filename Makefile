@@ -5,6 +5,7 @@
 #   make test-fast            without the slow ones
 #   make lint                 format check, lint, types, import contracts
 #   make docs                 site/, strict
+#   make fuzz                 10,000 cases of schemathesis against the service
 #   make bench                results/bench.json
 #   make client               clients/typescript/dist; needs Node
 PYTHON ?= python3
@@ -14,7 +15,7 @@ DATA ?=
 export MLFLOW_DISABLE_TELEMETRY := true
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: setup setup-litellm setup-peers demo test test-litellm test-fast lint docs bench client clean
+.PHONY: setup setup-litellm setup-peers demo test test-litellm test-fast lint docs fuzz bench client clean
 setup: $(VENV)/.installed
 
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -62,6 +63,10 @@ lint: setup
 
 docs: setup
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+
+# 10,000 requests of every shape that the OpenAPI document allows, and that it forbids
+fuzz: setup
+	$(BIN)/python -m tools.fuzz --examples 1000
 
 bench: setup
 	$(BIN)/router-ml benchmark platform --out results/bench.json

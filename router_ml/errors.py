@@ -17,7 +17,8 @@
     │  └─ BundleIntegrityError      a missing file or a changed byte
     └─ ScoringError
        ├─ InvalidRequestError       the caller can fix it
-       │  └─ OverBudgetError        nobody is left whom its budget can pay
+       │  ├─ OverBudgetError        nobody is left whom its budget can pay
+       │  └─ NoCandidateError       its limits leave nobody, as predictions and prices are
        └─ ScorerUnavailableError    the service can't score now
 
 A message says what was expected, what came, where, and what to do. The library knows no HTTP:
@@ -85,6 +86,10 @@ class ScoringError(RouterError):
 
 class InvalidRequestError(ScoringError):
     """The request contradicts itself or the loaded router; the caller can fix it."""
+
+
+class NoCandidateError(InvalidRequestError):
+    """The request is well-formed, but its limits leave no candidate; relax them."""
 
 
 class OverBudgetError(InvalidRequestError):

@@ -97,7 +97,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         )
         router = service.loader.current
         names = () if router is None else router.runtime.candidates.names
-        return openapi.document(base, has_keys=settings.has_keys, candidates=names)
+        routers = [*service.routers.named]
+        keys = settings.has_keys
+        return openapi.document(base, has_keys=keys, candidates=names, routers=routers)
 
     app.openapi = document  # type: ignore[method-assign]  # FastAPI documents this way
     return app

@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Final, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
 
 from router_ml.bundle.files import prices_to_dict
-from router_ml.errors import ConfigError, InvalidRequestError, RouterError
+from router_ml.errors import ConfigError, InvalidRequestError, NoCandidateError
 from router_ml.runtime.explanation import Explanation, explained
 from router_ml.runtime.runtime import Runtime
 from router_ml.types.decisions import Decision, RankedCandidate, Removal
@@ -27,7 +27,9 @@ from serving.schemas import Name, RouteRequest, RouterName
 T = TypeVar("T")
 _WAITING: Final = 16
 """Previews and explanations that may wait while one is made."""
-Dollars = Annotated[float, Meta(ge=0)]
+Dollars = Annotated[float, Meta(ge=0, le=1e9)]
+Weight = Annotated[float, Meta(ge=0, le=1e9)]
+Share = Annotated[float, Meta(ge=0, le=1)]
 
 
 class Price(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -39,15 +41,41 @@ class Price(Struct, forbid_unknown_fields=True, kw_only=True):
     cache_write_usd_per_mtok: Dollars | None = None
 
 
+class CostAware(Struct, tag="cost_aware", tag_field="name", forbid_unknown_fields=True):
+    """Highest utility."""
+
+    cost_weight: Weight = 0.0
+    latency_weight: Weight = 0.0
+
+
+class QualityFloor(Struct, tag="quality_floor", tag_field="name", forbid_unknown_fields=True):
+    """The cheapest whose predicted quality reaches a floor."""
+
+    min_quality: Share
+
+
+class Constant(Struct, tag="constant", tag_field="name", forbid_unknown_fields=True):
+    """One candidate."""
+
+    candidate: Name
+
+
+class EpsilonGreedy(Struct, tag="epsilon_greedy", tag_field="name", forbid_unknown_fields=True):
+    """Highest utility, and any other with some probability."""
+
+    epsilon: Share = 0.05
+    cost_weight: Weight = 0.0
+
+
 class PreviewRequest(RouteRequest, forbid_unknown_fields=True, kw_only=True, gc=False):
     """A route request with what should be otherwise.
 
-    ``prices`` replaces those of the candidates that it names, ``policy`` the router's (as
-    ``GET /v1/router`` gives it), ``without`` rules candidates out.
+    ``prices`` replaces those of the candidates that it names, ``policy`` the router's, ``without``
+    rules candidates out.
     """
 
     prices: dict[str, Price] | None = None
-    policy: dict[str, Any] | None = None
+    policy: CostAware | QualityFloor | Constant | EpsilonGreedy | None = None
     without: list[Name] | None = None
 
 
@@ -137,12 +165,9 @@ def _preview(router: Router, ask: Ask, request: PreviewRequest) -> PreviewRespon
         limits = replace(limits, candidates=left)
     try:
         decision = other.choose(predictions, limits)
-        why = explained(other, ask.query, limits, decision) if request.explain else None
-    except RouterError as error:
-        # A policy that names what the router lacks shows only when it decides.
+    except ConfigError as error:  # the policy names what the router lacks
         raise InvalidRequestError(str(error)) from error
-    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
-        raise InvalidRequestError(f"the policy cannot decide here: {error}") from error
+    why = explained(other, ask.query, limits, decision) if request.explain else None
     return PreviewResponse(
         candidate=decision.candidate,
         candidate_now=now,
@@ -167,8 +192,9 @@ def _overridden(runtime: Runtime, request: PreviewRequest) -> Runtime:
         for name, price in request.prices.items():
             given = msgspec.structs.asdict(price)
             prices[name] = {key: value for key, value in given.items() if value is not None}
+    policy = None if request.policy is None else msgspec.to_builtins(request.policy)
     try:
-        return runtime.overridden(policy=request.policy, prices=prices)
+        return runtime.overridden(policy=policy, prices=prices)
     except ConfigError as error:
         raise InvalidRequestError(f"the override is wrong: {error}") from error
 
@@ -177,7 +203,7 @@ def _left(names: tuple[str, ...], without: list[str], runtime: Runtime) -> tuple
     _check_names(dict.fromkeys(without), runtime, "without")
     left = tuple(name for name in names if name not in without)
     if not left:
-        raise InvalidRequestError("without leaves no candidate")
+        raise NoCandidateError("without leaves no candidate")
     return left
 
 

@@ -10,6 +10,7 @@ from router_ml.runtime.explanation import Explanation
 from router_ml.types.decisions import RankedCandidate, Removal
 
 Name = Annotated[str, Meta(min_length=1, max_length=256)]
+AtLeastZero = Annotated[float, Meta(ge=0)]
 Tokens = Annotated[int, Meta(ge=0, le=100_000_000)]
 
 
@@ -22,11 +23,11 @@ class Limits(Struct, forbid_unknown_fields=True, kw_only=True, gc=False):
     """
 
     candidates: list[Name] | None = None
-    max_cost_usd: float | None = None
-    max_latency_ms: float | None = None
-    max_ttft_ms: float | None = None
-    min_quality: float | None = None
-    cost_weight: float | None = None
+    max_cost_usd: AtLeastZero | None = None
+    max_latency_ms: AtLeastZero | None = None
+    max_ttft_ms: AtLeastZero | None = None
+    min_quality: Annotated[float, Meta(ge=0, le=1)] | None = None
+    cost_weight: AtLeastZero | None = None
     max_output_tokens: Annotated[int, Meta(ge=1, le=100_000_000)] | None = None
     requires: Annotated[list[Name], Meta(max_length=32)] | None = None
 

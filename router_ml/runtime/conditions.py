@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from router_ml.errors import InvalidRequestError, OverBudgetError
+from router_ml.errors import InvalidRequestError, NoCandidateError, OverBudgetError
 from router_ml.runtime.limit import Limit
 from router_ml.types.arrays import BoolArray, FloatArray
 from router_ml.types.candidates import CandidateTable
@@ -123,5 +123,5 @@ NO_CONDITIONS: Final = Conditions()
 
 def refused(refusal: str, before: str = "") -> InvalidRequestError:
     """The error for what a limit says when it leaves nobody."""
-    kind = OverBudgetError if refusal == _OVER_BUDGET else InvalidRequestError
+    kind = OverBudgetError if refusal == _OVER_BUDGET else NoCandidateError
     return kind(before + refusal)

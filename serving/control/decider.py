@@ -84,7 +84,7 @@ class Decider(Generic[T]):
             results = await asyncio.to_thread(router.runtime.choose_each, predictions, limits)
             for position, (ask, result) in enumerate(zip(asks, results, strict=True)):
                 if not isinstance(result, Decision):
-                    raise InvalidRequestError(f"requests[{position}]: {result}") from result
+                    raise type(result)(f"requests[{position}]: {result}") from result
                 chosen.append((ask, result))
             return chosen
         try:
@@ -96,7 +96,7 @@ class Decider(Generic[T]):
             for ask, _ in chosen:
                 self.control.undo(ask)
             if isinstance(error, InvalidRequestError):
-                raise InvalidRequestError(f"requests[{len(chosen)}]: {error}") from error
+                raise type(error)(f"requests[{len(chosen)}]: {error}") from error
             raise
         return chosen
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -41,11 +41,29 @@ def read_json(decode: Callable[[bytes], T], body: bytes, where: str = "") -> T:
     try:
         return decode(body)
     except msgspec.ValidationError as error:
+        if "got `float`" in str(error) and (whole := _whole_numbers(body)) != body:
+            return read_json(decode, whole, where)
         raise HttpError(422, f"the body is not as declared: {error}{where}") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise _refusal(body, f"the body is not JSON: {error}{where}") from error
     except RecursionError as error:
         raise HttpError(422, f"the body is nested too deeply{where}") from error
+
+
+def _whole_numbers(body: bytes) -> bytes:
+    """The same JSON with 5 for 5.0: one number to JSON, and to JSON Schema an integer."""
+
+    def whole(value: Any) -> Any:
+        if isinstance(value, float):
+            return int(value) if value.is_integer() else value
+        if isinstance(value, dict):
+            return {key: whole(item) for key, item in value.items()}
+        return [whole(item) for item in value] if isinstance(value, list) else value
+
+    try:
+        return msgspec.json.encode(whole(msgspec.json.decode(body)))
+    except (msgspec.MsgspecError, RecursionError, OverflowError):
+        return body
 
 
 def _refusal(body: bytes, detail: str) -> HttpError:

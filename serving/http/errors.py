@@ -15,6 +15,7 @@ from router_ml.errors import (
     ExportError,
     GateError,
     InvalidRequestError,
+    NoCandidateError,
     OverBudgetError,
     RegistryError,
     RouterError,
@@ -28,6 +29,7 @@ MAX_DETAIL: Final = 500
 
 STATUS: Final[Mapping[type[RouterError], int]] = {
     InvalidRequestError: 422,
+    NoCandidateError: 409,
     OverBudgetError: 429,
     ScorerUnavailableError: 503,
     RegistryError: 503,

@@ -29,7 +29,7 @@ class Operation:
     status: int = 200
 
 
-_POST: Final = (400, 401, 403, 408, 413, 415, 421, 422, 429, 431, 503)
+_POST: Final = (400, 401, 403, 408, 409, 413, 415, 421, 422, 429, 431, 503)
 _GET: Final = (401, 403, 421, 503)
 
 OPERATIONS: Final = (
@@ -75,7 +75,11 @@ OPERATIONS: Final = (
 
 
 def document(
-    base: dict[str, Any], *, has_keys: bool = True, candidates: Sequence[str] = ()
+    base: dict[str, Any],
+    *,
+    has_keys: bool = True,
+    candidates: Sequence[str] = (),
+    routers: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Add the operations above to what FastAPI found.
 
@@ -83,12 +87,13 @@ def document(
     ----------
     has_keys : whether requests must bring a key
     candidates : of the router in service
+    routers : names of further routers
     """
     types = {t for op in OPERATIONS for t in (op.body, op.answer) if t is not None}
     ordered = [*sorted(types, key=lambda t: t.__name__), schemas.Problem]
     references, components = msgspec.json.schema_components(ordered, ref_template=_REF)
     schema_of = dict(zip(ordered, references, strict=True))
-    refine(components, candidates)
+    refine(components, candidates, routers)
     base.setdefault("components", {}).setdefault("schemas", {}).update(components)
     for op in OPERATIONS:
         answers: dict[str, Any] = {

@@ -99,9 +99,9 @@ def problem(response: httpx.Response, status: int) -> str:
         (b'{"query": "a", "candidates": []}', 422, "at least one"),
         (b'{"query": "a", "candidates": ["nobody"]}', 422, "nobody"),
         (b'{"query": "a", "candidates": ["a"], "constraints": {"candidates": ["b"]}}', 422, "once"),
-        (b'{"query": "a", "constraints": {"max_cost_usd": 0}}', 422, "max_cost_usd"),
+        (b'{"query": "a", "constraints": {"max_cost_usd": 0}}', 409, "max_cost_usd"),
         (b'{"query": "a", "constraints": {"max_cost_usd": -1}}', 422, "max_cost_usd"),
-        (b'{"query": "a", "constraints": {"max_latency_ms": 1}}', 422, "max_latency_ms"),
+        (b'{"query": "a", "constraints": {"max_latency_ms": 1}}', 409, "max_latency_ms"),
         (b'{"query": "a", "constraints": {"min_quality": 1.5}}', 422, "min_quality"),
         (b'{"query": "a", "cost_weight": -1}', 422, "cost_weight"),
         (b'{"query": "a", "cost_weight": 1e999}', 4, "range"),
@@ -199,7 +199,7 @@ def test_batch(client: httpx.Client) -> None:
     bad = {"requests": [{"query": "a"}, {"query": ""}]}
     assert "requests[1]" in problem(client.post("/v1/route/batch", json=bad), 422)
     bad = {"requests": [{"query": "a"}, {"query": "b", "max_cost_usd": 0}]}
-    assert "requests[1]" in problem(client.post("/v1/route/batch", json=bad), 422)
+    assert "requests[1]" in problem(client.post("/v1/route/batch", json=bad), 409)
     problem(client.post("/v1/route/batch", json={"requests": []}), 422)
     many = {"requests": [{"query": "a"}] * 257}
     assert "256" in problem(client.post("/v1/route/batch", json=many), 422)

@@ -73,8 +73,8 @@ def test_a_key_is_routed_to_its_own_candidates(able: httpx.Client) -> None:
         {"candidate": "candidate-2", "reason": "not permitted to the caller"}
     ]
     refused = route(able, {"query": "Mix.", "requires": ["audio"]}, "two")
-    assert refused.status_code == 422
-    assert route(able, {"query": "Mix."}, "none").status_code == 422
+    assert refused.status_code == 409
+    assert route(able, {"query": "Mix."}, "none").status_code == 409
 
 
 def test_a_tenant_is_routed_to_its_own_candidates_whoever_calls(able: httpx.Client) -> None:

@@ -78,7 +78,6 @@ def test_a_failed_turn_and_a_depth(client: httpx.Client) -> None:
         {"max_depth": 0},
         {"other": 1},
         {"query": ""},
-        {"answers": [{"candidate": f"candidate-{k}", "text": None} for k in range(3)]},
     ],
 )
 def test_what_makes_no_sense_is_a_problem_document(
@@ -88,6 +87,12 @@ def test_what_makes_no_sense_is_a_problem_document(
     assert response.status_code == 422, response.text
     assert response.headers["content-type"] == "application/problem+json"
     assert QUESTION not in response.text
+
+
+def test_nobody_is_left_to_ask(client: httpx.Client) -> None:
+    failed = [{"candidate": f"candidate-{k}", "text": None} for k in range(3)]
+    response = client.post("/v1/cascade/next", json={"query": QUESTION, "answers": failed})
+    assert response.status_code == 409, response.text
 
 
 CALL = {"id": "c1", "type": "function", "function": {"name": "add", "arguments": '{"x": 12}'}}

@@ -185,10 +185,10 @@ def test_reasons_come_with_the_answer(client: httpx.Client, bundle: Path, decisi
         {"policy": {"name": "cost_aware", "cost_weight": "x"}},
         {"policy": {"name": "constant", "candidate": "nobody"}},
         {"policy": {"name": "threshold"}},
+        {"policy": {"name": "quality_floor", "min_quality": 2}},
         {"prices": {"nobody": {"input_usd_per_mtok": 1, "output_usd_per_mtok": 1}}},
         {"prices": {"candidate-0": {"input_usd_per_mtok": -1, "output_usd_per_mtok": 1}}},
         {"without": ["nobody"]},
-        {"without": ["candidate-0", "candidate-1", "candidate-2"]},
     ],
 )
 def test_a_wrong_override_is_the_callers_mistake(
@@ -196,6 +196,11 @@ def test_a_wrong_override_is_the_callers_mistake(
 ) -> None:
     response = client.post("/v1/route/preview", json={"query": "a"} | override)
     assert response.status_code == 422, response.text
+
+
+def test_a_preview_of_nobody(client: httpx.Client) -> None:
+    body = {"query": "a", "without": ["candidate-0", "candidate-1", "candidate-2"]}
+    assert client.post("/v1/route/preview", json=body).status_code == 409
 
 
 def test_a_preview_is_what_would_be_decided_and_leaves_no_row(

@@ -53,6 +53,11 @@ def valid(document: dict[str, Any], body: object) -> bool:
         {"query": "a", "session": {"id": None}, "session_id": "a"},
         {"query": "a", "session": {"cached_tokens": -1}},
         {"query": "a", "max_ttft_ms": 100.0, "tenant": "acme"},
+        {"query": "a", "max_output_tokens": 5.0},
+        {"query": "a", "max_output_tokens": 5.5},
+        {"query": "a", "router": "nobody"},
+        {"query": "a", "router": None},
+        {"query": "a", "explain": True},
     ],
 )
 def test_valid_by_the_schema_is_accepted(client: httpx.Client, body: dict[str, Any]) -> None:
