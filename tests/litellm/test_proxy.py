@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import threading
 import time
@@ -16,6 +17,7 @@ import pytest
 from router_ml.policies.exploration import BoltzmannPolicy
 from tests.bundles import make_bundle
 from tests.litellm.conftest import (
+    KEY,
     Providers,
     Proxy,
     decision_of,
@@ -29,6 +31,7 @@ FAULTS = ("down", "slow", "version", "label", "broken", "nonsense")
 TIERS = dict(zip(("SIMPLE", "MEDIUM", "COMPLEX", "REASONING"), NAMES, strict=True))
 
 ROUTING = """
+from router_ml.integrations.litellm.auth import key_auth
 from router_ml.integrations.litellm.callbacks import RouterClassifier, RouterHook
 from router_ml.integrations.litellm.deciders import BundleDecider, ServiceDecider
 from router_ml.integrations.litellm.log import PayloadLog
@@ -49,6 +52,7 @@ down = faulty("down", "http://127.0.0.1:{closed}")
 slow, version, label, broken, nonsense = (
     faulty(name, "{liar}/" + name) for name in ("slow", "version", "label", "broken", "nonsense")
 )
+auth = key_auth("keys.json")
 plugin_down = RouterClassifier(decider=ServiceDecider(url="http://127.0.0.1:{closed}"))
 """
 
@@ -93,6 +97,10 @@ def liar() -> Iterator[str]:
     server.server_close()
 
 
+def sha256(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
 def group(name: str, providers: Providers, model: str) -> dict[str, Any]:
     params = {"model": f"openai/{model}", "api_base": f"{providers.url}/v1", "api_key": "sk-mock"}
     return {"model_name": name, "litellm_params": params}
@@ -113,6 +121,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     policy = BoltzmannPolicy(cost_weight=1.0, temperature=0.3, floor=0.1)
     make_bundle(folder / "bundle", n_candidates=4, policy=policy)
     (folder / "aliases.json").write_text(json.dumps(TIERS))
+    keys = [
+        {"name": "tests", "sha256": sha256(KEY), "tenant": "blue"},
+        {"name": "narrow", "sha256": sha256("sk-narrow"), "candidates": ["candidate-2"]},
+    ]
+    (folder / "keys.json").write_text(json.dumps({"keys": keys}))
     return folder
 
 
@@ -161,7 +174,10 @@ def proxy(python: Path, providers: Providers, folder: Path, liar: str) -> Iterat
             "model_list": models,
             "litellm_settings": {"callbacks": [f"routing.{name}" for name in names]},
             "router_settings": {"num_retries": 0},
-            "general_settings": {"master_key": "os.environ/LITELLM_MASTER_KEY"},
+            "general_settings": {
+                "master_key": "os.environ/LITELLM_MASTER_KEY",
+                "custom_auth": "routing.auth",
+            },
         }
         with litellm_proxy(python, folder, config) as proxy:
             yield proxy
@@ -237,3 +253,18 @@ def test_when_the_chosen_candidate_fails_the_ranking_goes_on(proxy: Proxy) -> No
     }
     answer = proxy.post("chat/completions", body)
     assert answer.json()["choices"][0]["message"]["content"] == "mock-2: Hello"
+
+
+def test_keys_without_litellms_database(proxy: Proxy) -> None:
+    def ask(key: str, model: str) -> int:
+        body = {"model": model, "messages": [{"role": "user", "content": "Hello"}]}
+        headers = {"authorization": f"Bearer {key}"}
+        return proxy.post("chat/completions", body, headers=headers).status_code
+
+    assert ask("sk-wrong", "candidate-2") == 401
+    assert ask("sk-narrow", "candidate-2") == 200
+    assert ask("sk-narrow", "candidate-1") == 403
+    assert served(proxy, "auto", "Whose is it?").startswith("mock-")
+    [row, *_] = proxy.rows(lambda row: "Whose is it?" in str(row["messages"]))
+    assert row["metadata"]["user_api_key_team_id"] == "blue"
+    assert row["metadata"]["user_api_key_alias"] == "tests"

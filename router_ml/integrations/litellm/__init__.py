@@ -7,6 +7,7 @@ module                  what
 :mod:`.callbacks`       ``RouterHook``, a callback; ``RouterClassifier``, a classifier plugin
 :mod:`.records`         the decision in a call's metadata, and what became of it
 :mod:`.log`             the StandardLoggingPayload of every call as JSONL
+:mod:`.auth`            keys from a file, for a proxy without LiteLLM's database
 :mod:`.catalogue`       candidates of a gateway: provider, price, capabilities, region
 :mod:`.proxy_config`    a catalogue to LiteLLM's configuration
 :mod:`.cascade`         ask, judge, escalate inside one request
