@@ -211,6 +211,33 @@ class EvaluationFolder:
 
 
 @dataclass(frozen=True, slots=True)
+class SearchFolder:
+    """What ``search`` writes."""
+
+    root: Path
+
+    @property
+    def report(self) -> Path:
+        """What was found, and how much of it is luck."""
+        return self.root / "search.json"
+
+    @property
+    def quality(self) -> Path:
+        """The best estimator, as ``train --config`` takes it."""
+        return self.root / "quality.yaml"
+
+    @property
+    def trials(self) -> Path:
+        """Every trial, in Optuna's SQLite storage."""
+        return self.root / "trials.db"
+
+    @property
+    def config(self) -> Path:
+        """The config in force."""
+        return self.root / "search.yaml"
+
+
+@dataclass(frozen=True, slots=True)
 class RunFolders:
     """Where stages find each other's output below one folder.
 
@@ -250,6 +277,11 @@ class RunFolders:
     def routes(self) -> Path:
         """What ``fit-routes`` writes."""
         return self.root / "routes"
+
+    @property
+    def search(self) -> Path:
+        """What ``search`` writes."""
+        return self.root / "search"
 
     @property
     def certified(self) -> Path:

@@ -67,6 +67,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "inspect": Command(commands.inspect, positional=("files",)),
     "join": Command(commands.join, output="joined"),
     "train": Command(commands.train, output="trained"),
+    "search": Command(commands.search, output="search"),
     "export": Command(commands.export, output="export"),
     "evaluate": Command(commands.evaluate, output="evaluation"),
     "certify": Command(commands.certify, output="certified"),

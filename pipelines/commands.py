@@ -23,6 +23,7 @@ from pipelines.config import (
     RegisterConfig,
     RollbackConfig,
     RouteConfig,
+    SearchConfig,
     ServeConfig,
     TrainConfig,
 )
@@ -59,6 +60,14 @@ def train(config: TrainConfig) -> None:
     report = _read(artifacts.TrainedFolder(folder).report)
     console.print_json(data={key: report[key] for key in ("labelled_cells", "selection", "policy")})
     console.print(f"written to {folder}")
+
+
+def search(config: SearchConfig) -> None:
+    """Find the estimator that routes best within an allowance, and say how much of that is luck."""
+    from pipelines.stages import search as stage
+
+    folder = stage.run(config)
+    console.print(f"for train --config: {artifacts.SearchFolder(folder).quality}")
 
 
 def export(config: ExportConfig) -> None:

@@ -23,6 +23,8 @@ from rich.table import Table
 
 console = Console()
 LINE_S: Final = 10.0
+BAR_AFTER_S: Final = 1.0
+"""Steps that are done sooner show no bar."""
 _WIDEST: Final = 1_000
 Audience = Literal["terminal", "bars", "nobody"]
 _audience: ContextVar[Audience] = ContextVar("audience", default="terminal")
@@ -112,7 +114,8 @@ def _tqdm(description: str, total: int | None) -> Any:
         warnings.filterwarnings("ignore", message=".*IProgress not found")
         from tqdm.auto import tqdm
 
-    return tqdm(desc=description, total=total, leave=False, disable=_audience.get() == "nobody")
+    quiet = _audience.get() == "nobody"
+    return tqdm(desc=description, total=total, leave=False, delay=BAR_AFTER_S, disable=quiet)
 
 
 def _stderr() -> Console:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -27,6 +28,15 @@ THOUSAND: Final = 1000.0
 
 Points = Mapping[str, tuple[Estimate, Estimate]]
 """Name to (quality, cost_usd)."""
+
+
+class Shown(Figure):
+    """A figure that a notebook shows, whatever its backend."""
+
+    def _repr_png_(self) -> bytes:
+        stream = io.BytesIO()
+        self.savefig(stream, format="png", dpi=DOTS_PER_INCH / 1.5)
+        return stream.getvalue()
 
 
 def save(figure: Figure, path: Path) -> Path:
@@ -108,7 +118,7 @@ def contest(
     baseline : of ``points``, drawn through the figure
     oracle : (quality, cost_usd), optional
     """
-    figure = Figure(figsize=(8.0, 5.0), layout="tight")
+    figure = Shown(figsize=(8.0, 5.0), layout="tight")
     axes = figure.add_subplot()
     for name, (q, c) in points.items():
         _cross(axes, q, c, color=TODAY if name == "today" else MUTED)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pipelines.api.router import Router
     from pipelines.api.samples import sample, sample_log, sample_scores
     from pipelines.api.scores import read_scores
+    from pipelines.api.searching import SearchResult, search
     from router_ml.policies.constant import ConstantPolicy as Constant
     from router_ml.policies.cost_aware import CostAwarePolicy as CostAware
     from router_ml.policies.exploration import BoltzmannPolicy as Boltzmann
@@ -46,6 +47,7 @@ _HOMES: Final[dict[str, str]] = {
     "Registered": f"{_API}registry:Registered",
     "Router": f"{_API}router:Router",
     "compare": f"{_API}comparison:compare",
+    "SearchResult": f"{_API}searching:SearchResult",
     "evaluate": f"{_API}evaluation:evaluate",
     "fit": f"{_API}fitting:fit",
     "fit_scores": f"{_API}fitting:fit_scores",
@@ -58,6 +60,7 @@ _HOMES: Final[dict[str, str]] = {
     "sample": f"{_API}samples:sample",
     "sample_log": f"{_API}samples:sample_log",
     "sample_scores": f"{_API}samples:sample_scores",
+    "search": f"{_API}searching:search",
 }
 """Public name -> ``module:name`` of where it is defined."""
 
@@ -75,6 +78,7 @@ __all__ = [
     "QualityRegressor",
     "Registered",
     "Router",
+    "SearchResult",
     "compare",
     "evaluate",
     "fit",
@@ -88,6 +92,7 @@ __all__ = [
     "sample",
     "sample_log",
     "sample_scores",
+    "search",
 ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -18,19 +19,16 @@ from pipelines.api.scores import is_scores
 from pipelines.api.specs import AnyEstimator, named_specs
 from pipelines.api.workspace import bars, cache_folder
 from pipelines.console import progress
-from pipelines.encoders import get_encoder
-from router_ml.data.outcomes import to_matrices
+from pipelines.stages.contest import open_contest
 from router_ml.errors import ConfigError
 from router_ml.estimators.registry import make_estimator
 from router_ml.evaluation.curves import zero_router
 from router_ml.evaluation.hull import Hull, hull_gain
-from router_ml.evaluation.intervals import Estimate, bootstrap_mean
+from router_ml.evaluation.intervals import Estimate, bootstrap
 from router_ml.evaluation.off_policy.today import TODAY
-from router_ml.evaluation.today_on_matrix import today_on_matrix
 from router_ml.learning.contest import Contest, Entry, enter, groups_of, joined
 from router_ml.learning.decisions import SHARES, leads
-from router_ml.learning.training_set import training_set
-from router_ml.types.arrays import FloatArray, IntArray
+from router_ml.types.arrays import FloatArray
 
 BUDGETS: Final = (0.05, 0.1, 0.25, 0.5, 1.0)
 """Budgets of a table, as shares of what the best constant costs."""
@@ -74,7 +72,7 @@ class Comparison:
         interval, all from the same rows; ``unsupported``, the share of requests that go where the
         log says too little: rows above 5 % are not to be leaned on, and ``judged`` is false
         """
-        return pd.DataFrame([self._row(*policy) for policy in self._policies(budgets)])
+        return self._frame(list(self._policies(budgets)))
 
     @cached_property
     def summary(self) -> pd.DataFrame:
@@ -146,10 +144,12 @@ class Comparison:
             If there is no such baseline.
         """
         shown = SHARES if budgets is None else np.array(budgets)
+        policies = list(self._policies(shown.tolist()))
+        means = self._means([rows for p in policies for rows in (p[3], p[4])])
         found: dict[str, list[tuple[Estimate, Estimate]]] = {name: [] for name in self.entries}
         points: dict[str, tuple[Estimate, Estimate]] = {}
-        for name, kind, _, quality, cost, _ in self._policies(shown.tolist()):
-            pair = (self._mean(quality), self._mean(cost))
+        for i, (name, kind, *_) in enumerate(policies):
+            pair = (means[2 * i], means[2 * i + 1])
             if kind == "estimator":
                 found[name].append(pair)
             elif kind in ("constant", TODAY, ORACLE):
@@ -212,23 +212,27 @@ class Comparison:
                     entry.probs[float(SHARES[at])],
                 )
 
-    def _row(
-        self,
-        name: str,
-        kind: str,
-        budget: float,
-        quality: FloatArray,
-        cost_usd: FloatArray,
-        probs: FloatArray | None,
-    ) -> dict[str, Any]:
-        row: dict[str, Any] = {"method": name, "kind": kind, "budget": budget}
-        row |= _spread("quality", self._mean(quality)) | _spread("cost_usd", self._mean(cost_usd))
-        if kind != ORACLE:
-            row |= _spread("hull_gain", self._mean(self._gain(name, budget, quality, cost_usd)))
-        if self.contest.today is not None and kind != ORACLE:
-            row |= _spread("today_difference", self._mean(quality - self.contest.today[0]))
-        lost = 0.0 if probs is None else self.contest.unsupported(probs)
-        return {**row, "unsupported": lost, "judged": lost <= MAX_UNSUPPORTED}
+    def _frame(self, policies: Sequence[_Policy]) -> pd.DataFrame:
+        """The table of some policies; all intervals are from the same resampled rows."""
+        today, columns = self.contest.today, []
+        names: list[list[str]] = []
+        for name, kind, budget, quality, cost_usd, _ in policies:
+            found = {"quality": quality, "cost_usd": cost_usd}
+            if kind != ORACLE:
+                found["hull_gain"] = self._gain(name, budget, quality, cost_usd)
+            if kind != ORACLE and today is not None:
+                found["today_difference"] = quality - today[0]
+            names.append(list(found))
+            columns += list(found.values())
+        estimates = iter(self._means(columns))
+        rows = []
+        for (name, kind, budget, _, _, probs), metrics in zip(policies, names, strict=True):
+            row: dict[str, Any] = {"method": name, "kind": kind, "budget": budget}
+            for metric in metrics:
+                row |= _spread(metric, next(estimates))
+            lost = 0.0 if probs is None else self.contest.unsupported(probs)
+            rows.append({**row, "unsupported": lost, "judged": lost <= MAX_UNSUPPORTED})
+        return pd.DataFrame(rows)
 
     def _gain(
         self, name: str, budget: float, quality: FloatArray, cost_usd: FloatArray
@@ -241,12 +245,15 @@ class Comparison:
         hull = Hull.of(truth.quality.mean(axis=0), truth.cost_usd.mean(axis=0))
         return quality - hull.beside(quality, cost_usd, truth.quality, truth.cost_usd).hull
 
-    def _mean(self, rows: FloatArray) -> Estimate:
-        return bootstrap_mean(rows, group_id=self._groups, n_resamples=_RESAMPLES)
-
-    @cached_property
-    def _groups(self) -> IntArray:
-        return groups_of(self.contest)
+    def _means(self, columns: Sequence[FloatArray]) -> list[Estimate]:
+        """Means of row values, each of shape (n,), with paired bootstrap intervals."""
+        whole = np.column_stack([*columns, np.ones(len(self.contest.truth))])
+        return bootstrap(
+            whole,
+            lambda total: total[..., :-1] / total[..., -1:],
+            group_id=groups_of(self.contest),
+            n_resamples=_RESAMPLES,
+        )
 
 
 _Policy = tuple[str, str, float, FloatArray, FloatArray, FloatArray | None]
@@ -297,7 +304,9 @@ def compare(
     >>> cv.table()["kind"].unique().tolist()
     ['constant', 'today', 'hull', 'oracle', 'estimator']
     """
-    specs = named_specs(estimators)
+    specs, source = named_specs(estimators), as_log(log)
+    if learning not in ("ipw", "naive"):
+        raise ConfigError(f"learning must be ipw or naive here, got {learning!r}")
     if folds < 2 or not specs:
         raise ConfigError(
             f"compare needs folds >= 2 and an estimator, got {folds} and {len(specs)}"
@@ -305,7 +314,13 @@ def compare(
     if not 0.0 < train_share <= 1.0:
         raise ConfigError(f"train_share must be in (0, 1], got {train_share}")
     with bars():
-        contest = contest_of(as_log(log), learning=learning, cache=cache)
+        contest, _ = open_contest(
+            source.folder,
+            source.matrix,
+            learning="ipw" if learning == "ipw" else "naive",
+            cache=cache_folder(cache),
+            nobody_chose=is_scores(source),
+        )
         contest = _shortened(contest, train_share)
         entries = {}
         with progress("comparing", len(specs) * folds) as advance:
@@ -318,36 +333,10 @@ def compare(
     return Comparison(contest, entries)
 
 
-def contest_of(log: Log, *, learning: str = "ipw", cache: Path | str | None = None) -> Contest:
-    """What estimators are compared on, of a log with or without a matrix.
-
-    Raises
-    ------
-    ConfigError
-        If ``learning`` is neither ``ipw`` nor ``naive``.
-    """
-    if learning not in ("ipw", "naive"):
-        raise ConfigError(f"learning must be ipw or naive here, got {learning!r}")
-    encoder = get_encoder(cache=cache_folder(cache))
-    table = to_matrices(log.outcomes, log.candidates.names)
-    table = table.take(table.chosen >= 0)
-    with progress("features", None) as advance:
-        data = training_set(
-            table, log.candidates, encoder, weighted=learning == "ipw", on_progress=advance
-        )
-    truth = log.truth()
-    if truth is None:
-        return Contest.on_log(data, table)
-    today = None if is_scores(log) else today_on_matrix(truth, log.folder)
-    return Contest.on_matrix(data, truth, encoder, today)
-
-
 def _shortened(contest: Contest, share: float) -> Contest:
     """Learned from a share of the prompts only, the same ones for every estimator."""
     if share == 1.0:
         return contest
-    from dataclasses import replace
-
     groups = contest.data.groups
     order = np.random.default_rng(0).permutation(int(groups.max()) + 1)
     kept = order < share * len(order)

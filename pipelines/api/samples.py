@@ -53,7 +53,7 @@ def sample(name: str = "") -> Path:
 
 
 def sample_log(*, matrix: bool = False) -> Log:
-    """The sample log, joined: 750 requests to three candidates, four fifths of them labelled.
+    """The sample log, joined: 750 requests to three candidates, nine tenths of them labelled.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def sample_log(*, matrix: bool = False) -> Log:
     --------
     >>> import router_ml as rm
     >>> rm.sample_log()
-    Log(750 requests, 587 labelled, 3 candidates, $0.64)
+    Log(750 requests, 671 labelled, 3 candidates, $0.64)
     """
     return read_log(
         sample("litellm.jsonl.gz"),

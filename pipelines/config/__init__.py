@@ -12,6 +12,7 @@ from pipelines.config.decision_log import (
 from pipelines.config.evaluate import CertifyConfig, EvaluateConfig
 from pipelines.config.join import EXCLUSIONS, InspectConfig, JoinConfig, LabelFile
 from pipelines.config.registry import PromoteConfig, RegisterConfig, RollbackConfig
+from pipelines.config.search import SearchConfig
 from pipelines.config.semantic_routes import FitRoutesConfig
 from pipelines.config.train import ExportConfig, TrainConfig
 from pipelines.options import dump_config, load_config, resolved
@@ -34,6 +35,7 @@ __all__ = [
     "RegisterConfig",
     "RollbackConfig",
     "RouteConfig",
+    "SearchConfig",
     "ServeConfig",
     "TrainConfig",
     "VerifyLogConfig",

@@ -101,7 +101,7 @@ def log_training_run(config: RegisterConfig) -> LoggedBundle:
     manifest = read_bundle(config.bundle).manifest
     mlflow = load_mlflow()
     with registry_errors("record a run"):
-        _set_experiment(mlflow, config.experiment)
+        set_experiment(mlflow, config.experiment)
         with mlflow.start_run(run_name=f"bundle {manifest.bundle_id}") as run:
             mlflow.set_tags({**git_tags(), "bundle_id": manifest.bundle_id})
             mlflow.log_params(_params(config))
@@ -144,7 +144,7 @@ def _git(*arguments: str) -> str:
     return done.stdout.strip()
 
 
-def _set_experiment(mlflow: Any, name: str) -> None:
+def set_experiment(mlflow: Any, name: str) -> None:
     """Choose the experiment; for a SQLite store its artifacts go beside the database."""
     if os.environ.get("MLFLOW_RUN_ID") or mlflow.active_run() is not None:
         return  # the run is there already, in the experiment its starter chose

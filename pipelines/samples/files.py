@@ -17,6 +17,9 @@ from pipelines.samples.world import Request, SampleWorld, function, sample_world
 from router_ml.data.synthetic_log import price_map
 from router_ml.features.query import parse_query, query_id
 
+DUPLICATES: Final = 4
+ORPHANS: Final = 3
+"""Labels that stand there twice, and labels of requests that do not exist, as in any log."""
 MAPPING: Final = """\
 # How export.csv, thumbs.csv and prices.csv are to be read; drafted by router-ml inspect.
 join:
@@ -111,11 +114,19 @@ def _write_labels(folder: Path, requests: Sequence[Request]) -> None:
     judged = [r for r in requests if r.label is not None]
     for name, shape in labels.LABEL_LINES.items():
         _json_lines(folder / name, map(shape, judged))
-    _csv(folder / "labels.csv", [
-        {"request_id": r.request_id, "name": "correct", "value": r.label, "source": "checker",
+    rows = [
+        {"request_id": r.request_id, "name": name, "value": value, "source": source,
          "weight": 1, "time": r.label_time.isoformat(timespec="milliseconds")}
-        for r in judged
-    ])  # fmt: skip
+        for r in requests
+        for name, value, source in (
+            ("correct", r.label, "checker"),
+            ("thumbs", None if r.thumb is None else (r.thumb + 1) // 2, "user"),
+        )
+        if value is not None
+    ]  # fmt: skip
+    rows += rows[:DUPLICATES]
+    rows += [{**row, "request_id": f"gone-{i}"} for i, row in enumerate(rows[:ORPHANS])]
+    _csv(folder / "labels.csv", rows)
     _csv(folder / "thumbs.csv", [
         {"completion_id": r.request_id, "vote": r.thumb,
          "when": r.label_time.isoformat(timespec="milliseconds")}
@@ -149,6 +160,7 @@ def _write_truth(folder: Path, world: SampleWorld) -> None:
         "prompt": np.repeat([queries.text[q] for q in rows], k),
         "tools": np.repeat([orjson.dumps(tools[q]).decode() for q in rows], k),
         "candidate": list(names) * len(rows),
+        "answer": [answer for q in rows for answer in world.answers[q]],
         "correct": queries.quality[rows].astype(bool).ravel(),
         "input_tokens": queries.input_tokens[rows].astype(np.int64).ravel(),
         "output_tokens": queries.output_tokens[rows].astype(np.int64).ravel(),

@@ -202,7 +202,7 @@ def decision(r: Request) -> dict[str, Any]:
         "time": r.time.replace(tzinfo=None).isoformat(timespec="microseconds"),
         "candidate": r.candidate,
         "propensity": r.propensities[r.candidate],
-        "eligible": list(r.propensities),
+        "candidates": list(r.propensities),
         "action_probs": list(r.propensities.values()),
         "policy": "budget",
         "router_version": "1",

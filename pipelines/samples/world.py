@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from router_ml.data.synthetic import SyntheticLog, SyntheticQueries, SyntheticWorld
+from router_ml.data.synthetic_log import written_answers
 from router_ml.types.candidates import CandidateTable
 
 START: Final = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
@@ -69,9 +70,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class SampleWorld:
-    """Requests, and the truth that they were drawn from."""
+    """Requests, and the truth that they were drawn from; ``answers`` are n rows of K texts."""
 
     requests: tuple[Request, ...]
+    answers: list[list[str]]
     queries: SyntheticQueries
     candidates: CandidateTable
 
@@ -101,12 +103,13 @@ def sample_world() -> SampleWorld:
     truth = queries.quality[log.query, log.action]
     pressed = rng.random(N_REQUESTS) < np.where(truth == 1.0, 0.5, 0.7)
     thumbs = np.where(rng.random(N_REQUESTS) < 0.1, 1 - truth, truth)
+    answers = written_answers(queries, rng)
     requests = tuple(
         _request(i, world.candidates, queries, log, float(arrival_s[i]),
-                 int(2 * thumbs[i] - 1) if pressed[i] else None)
+                 int(2 * thumbs[i] - 1) if pressed[i] else None, answers)
         for i in range(N_REQUESTS)
     )  # fmt: skip
-    return SampleWorld(requests, queries, world.candidates)
+    return SampleWorld(requests, answers, queries, world.candidates)
 
 
 def function(name: str, description: str) -> dict[str, Any]:
@@ -125,6 +128,7 @@ def _request(
     log: SyntheticLog,
     arrival_s: float,
     thumb: int | None,
+    answers: list[list[str]],
 ) -> Request:
     q, k = int(log.query[i]), int(log.action[i])
     tokens = queries.input_tokens[q, k], queries.output_tokens[q, k]
@@ -136,7 +140,7 @@ def _request(
         tools=tuple(function(*tool) for tool in queries.tools[q]),
         user=f"user-{int(queries.group_id[q]) % 40:02d}",
         candidate=candidates.names[k],
-        answer=f"Here is an answer about: {queries.text[q][:40]}",
+        answer=answers[q][k],
         input_tokens=int(tokens[0]),
         output_tokens=int(tokens[1]),
         latency_s=round(float(queries.latency_ms[q, k]) / 1e3, 3),

@@ -69,14 +69,21 @@ def group_folds(groups: Ids, *, n_folds: int = N_FOLDS, random_state: int = 0) -
     return chosen
 
 
-def hash_folds(group_id: Ids, *, n_folds: int = N_FOLDS) -> IntArray:
+def hash_folds(group_id: Ids, *, n_folds: int = N_FOLDS, part: int = 0) -> IntArray:
     """Fold of every row by its group's hash, shape (n,): a prompt keeps its fold in every log.
 
     Parameters
     ----------
     group_id : hexadecimal hashes
+    part : which eight digits decide; folds by another part are independent, as nested ones must be
+
+    Examples
+    --------
+    >>> hash_folds(["00000003" + "00000001"], n_folds=3, part=1).tolist()
+    [1]
     """
-    return np.array([int(str(group)[:8], 16) % n_folds for group in group_id], dtype=np.int64)
+    digits = slice(8 * part, 8 * part + 8)
+    return np.array([int(str(group)[digits], 16) % n_folds for group in group_id], dtype=np.int64)
 
 
 def splits(folds: IntArray) -> Iterator[tuple[IntArray, IntArray]]:

@@ -61,7 +61,7 @@ def write_world(
     )
     rng = np.random.default_rng(seeds[2])
     arrival_s = np.cumsum(rng.exponential(MEAN_GAP_S, size=n_requests))
-    answers = _answers(queries, rng)
+    answers = written_answers(queries, rng)
     folder.mkdir(parents=True, exist_ok=True)
     with gzip.open(folder / "requests.jsonl.gz", "wb", compresslevel=5) as file:
         for i in range(n_requests):
@@ -145,7 +145,7 @@ def _query_id(queries: SyntheticQueries, q: int) -> str:
     return hashlib.sha256(f"{queries.text[q]}\n{queries.tools[q]}".encode()).hexdigest()[:12]
 
 
-def _answers(queries: SyntheticQueries, rng: np.random.Generator) -> list[list[str]]:
+def written_answers(queries: SyntheticQueries, rng: np.random.Generator) -> list[list[str]]:
     """Answers that hedge more often when they are wrong, so that an answer scorer can learn."""
     hedged = rng.random(queries.quality.shape) < np.where(queries.quality == 1.0, 0.15, 0.7)
     return [

@@ -139,27 +139,30 @@ class Entry:
 
     Parameters
     ----------
+    quality : as fitted, for the last fold
     predictions : of the judging rows, arrays of shape (n, K)
     played : at every budget
     probs : budget, as a share of what the best constant costs, to action probabilities (n, K)
     """
 
+    quality: Estimator
     predictions: Predictions
     played: Played
     probs: dict[float, FloatArray]
 
 
-def enter(contest: Contest, quality: Estimator, *, n_folds: int, fold: int) -> Entry:
+def enter(contest: Contest, quality: Estimator, *, n_folds: int, fold: int, part: int = 0) -> Entry:
     """Learn from the other folds of prompts, and play one fold's rows.
 
     Parameters
     ----------
     quality : unfitted
+    part : of the hash, as ``hash_folds`` takes it
     """
-    learn = hash_folds(contest.data.group_id, n_folds=n_folds) != fold
-    judge = np.flatnonzero(fold_of(contest, n_folds) == fold)
+    learn = hash_folds(contest.data.group_id, n_folds=n_folds, part=part) != fold
+    judge = np.flatnonzero(hash_folds(contest.truth.group_id, n_folds=n_folds, part=part) == fold)
     probs: dict[float, FloatArray] = {}
-    _, predictions, played = play(
+    fitted, predictions, played = play(
         contest.data.take(learn),
         quality,
         contest.truth.take(judge),
@@ -167,17 +170,12 @@ def enter(contest: Contest, quality: Estimator, *, n_folds: int, fold: int) -> E
         floored=True,
         on_policy=probs.__setitem__,
     )
-    return Entry(predictions, played, probs)
-
-
-def fold_of(contest: Contest, n_folds: int) -> IntArray:
-    """Fold of every judging row, shape (n,); a prompt keeps its fold in log and matrix."""
-    return hash_folds(contest.truth.group_id, n_folds=n_folds)
+    return Entry(fitted, predictions, played, probs)
 
 
 def joined(contest: Contest, entries: list[Entry], n_folds: int) -> Entry:
     """One entry of those of all folds, rows in order."""
-    folds = fold_of(contest, n_folds)
+    folds = hash_folds(contest.truth.group_id, n_folds=n_folds)
     back = np.argsort(np.concatenate([np.flatnonzero(folds == f) for f in range(n_folds)]))
     parts = [entry.predictions for entry in entries]
     whole = {
@@ -185,6 +183,7 @@ def joined(contest: Contest, entries: list[Entry], n_folds: int) -> Entry:
         for part in ("quality", "input_tokens", "output_tokens", "latency_ms")
     }
     return Entry(
+        entries[-1].quality,
         Predictions(**whole),
         Played.from_array(np.concatenate([e.played.array for e in entries])[back]),
         {

@@ -37,6 +37,8 @@ NAMES = {
     "sample",
     "sample_log",
     "sample_scores",
+    "search",
+    "SearchResult",
 }
 
 
