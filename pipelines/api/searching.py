@@ -60,8 +60,8 @@ class SearchResult:
     def trials(self) -> pd.DataFrame:
         """A row a trial: ``search``, ``number``, ``state``, ``hull_gain``, ``score_ms``, ``spec``.
 
-        ``hull_gain`` of a trial that was cut short is of the folds that it got; ``score_ms`` is there
-        where it is limited.
+        ``hull_gain`` of a trial that was cut short is of the folds that it got; ``score_ms`` is
+        there where it is limited.
         """
         import optuna
 

@@ -6,6 +6,7 @@ import dataclasses
 import re
 from pathlib import Path
 
+import router_ml
 from pipelines.cli import COMMANDS
 from router_ml.data import schemas
 from serving.http.openapi import OPERATIONS
@@ -42,13 +43,21 @@ def test_every_operation_has_a_section() -> None:
 
 
 def test_every_public_module_of_the_library_has_an_entry() -> None:
-    entries = set(re.findall(r"^::: (\S+)$", "\n".join(PAGES.values()), re.MULTILINE))
+    entries = set(re.findall(r"^::: (router_ml\S+)$", "\n".join(PAGES.values()), re.MULTILINE))
     modules = {
         ".".join(path.relative_to(ROOT).with_suffix("").parts)
         for path in (ROOT / "router_ml").rglob("*.py")
         if not path.name.startswith("_")
     }
     assert entries == modules
+
+
+def test_every_public_name_has_an_entry() -> None:
+    page = PAGES["reference/python/interface.md"]
+    for name in router_ml.__all__:
+        assert f"| `rm.{name}` |" in page
+        home = router_ml._HOMES[name].replace(":", ".")
+        assert f"\n::: {home}\n" in page or home.startswith("router_ml.policies")
 
 
 def test_the_figures_name_every_layer() -> None:

@@ -6,7 +6,11 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+import router_ml
+
 PACKAGE = "router_ml"
+INTERFACE = "interface.md"
+"""Page of the names that ``import router_ml as rm`` gives."""
 
 
 def pages(root: Path) -> dict[str, str]:
@@ -17,14 +21,29 @@ def pages(root: Path) -> dict[str, str]:
         for folder in sorted(library.iterdir())
         if (folder / "__init__.py").is_file()
     }
+    found[INTERFACE] = _interface()
     found["errors.md"] = f"# `{PACKAGE}.errors`\n\n::: {PACKAGE}.errors\n"
-    names = ", ".join(f"[`{PACKAGE}.{Path(name).stem}`]({name})" for name in found)
+    names = ", ".join(
+        f"[`{PACKAGE}.{Path(name).stem}`]({name})" for name in found if name != INTERFACE
+    )
     found["index.md"] = (
-        "# Python interface\n\nThe library, module by module: everything public, with its "
+        f"# Python interface\n\n[`import router_ml as rm`]({INTERFACE}): from a log to a router, "
+        "in a notebook. Below it the library, module by module: everything public, with its "
         "signature and docstring. Types and defaults stand in the signatures; shapes and units in "
         f"the text.\n\nPackages: {names}.\n\nGenerated from the docstrings.\n"
     )
     return found
+
+
+def _interface() -> str:
+    """Every public name, where it is defined, functions first."""
+    about = ast.get_docstring(ast.parse(Path(router_ml.__file__).read_text("utf-8"))) or ""
+    homes = {name: router_ml._HOMES[name].replace(":", ".") for name in router_ml.__all__}
+    order = sorted(homes, key=lambda name: (name[0].isupper(), name))
+    rows = "\n".join(f"| `rm.{name}` | `{homes[name]}` |" for name in order)
+    entries = (f"::: {homes[name]}" for name in order if ".api." in homes[name])
+    table = f"| name | defined as |\n|---|---|\n{rows}"
+    return "\n\n".join(["# `import router_ml as rm`", about, table, *entries]) + "\n"
 
 
 def _page(name: str, folder: Path, root: Path) -> str:
