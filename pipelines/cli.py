@@ -70,6 +70,8 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "search": Command(commands.search, output="search"),
     "export": Command(commands.export, output="export"),
     "evaluate": Command(commands.evaluate, output="evaluation"),
+    "report": Command(commands.report),
+    "diff": Command(commands.diff, positional=("old", "new")),
     "certify": Command(commands.certify, output="certified"),
     "fit-routes": Command(commands.fit_routes, positional=("utterances",), output="routes"),
     "register": Command(commands.register),

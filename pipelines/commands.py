@@ -13,6 +13,7 @@ from pipelines import artifacts
 from pipelines.config import (
     CertifyConfig,
     DemoConfig,
+    DiffConfig,
     EvaluateConfig,
     ExportConfig,
     FitRoutesConfig,
@@ -21,6 +22,7 @@ from pipelines.config import (
     JoinConfig,
     PromoteConfig,
     RegisterConfig,
+    ReportConfig,
     RollbackConfig,
     RouteConfig,
     SearchConfig,
@@ -103,6 +105,21 @@ def fit_routes(config: FitRoutesConfig) -> None:
         highlight=False,
     )
     console.print(f"written to {folder}")
+
+
+def report(config: ReportConfig) -> None:
+    """An evaluated router as one HTML page: how good, on what, where it loses, how to repeat it."""
+    from pipelines.report.router_report import ReportSources, write_report
+
+    sources = ReportSources(config.evaluation, config.bundle, config.trained, config.joined)
+    console.print(f"written to {write_report(config.output, sources)}")
+
+
+def diff(config: DiffConfig) -> None:
+    """Two routers on the same requests: what moves, what it does, where; @champion @challenger."""
+    from pipelines.stages import diff as stage
+
+    stage.run(config)
 
 
 def certify(config: CertifyConfig) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -46,11 +47,50 @@ def save(figure: Figure, path: Path) -> Path:
     return path
 
 
+def svg(figure: Figure) -> str:
+    """A figure as SVG text that scales with the page it stands in."""
+    out = io.StringIO()
+    figure.savefig(out, format="svg", bbox_inches="tight", metadata={"Date": None})
+    text = out.getvalue()
+    return re.sub(r'(<svg[^>]*?) width="[^"]*" height="[^"]*"', r"\1", text[text.index("<svg") :])
+
+
+def cost_quality_of(summary: Mapping[str, Any]) -> Figure:
+    """:func:`cost_quality` of what an evaluation wrote."""
+    policies: Mapping[str, Mapping[str, Any]] = summary["policies"]
+
+    def at(name: str) -> tuple[Estimate, Estimate]:
+        found = policies[name]
+        quality = found["quality" if "quality" in found else "quality_dr"]
+        return Estimate(**quality), Estimate(
+            **found["cost_usd" if "cost_usd" in found else "cost_usd_dr"]
+        )
+
+    points = summary["points"]
+    hull = np.array(points["hull"], dtype=float)
+    return cost_quality(
+        {name: at(name) for name in (*summary["candidates"], "today") if name in policies},
+        [(Estimate(**p["quality"]), Estimate(**p["cost_usd"])) for p in points["router"]],
+        zero_router=Curve(hull[:, 0], hull[:, 1]) if len(hull) else None,
+        oracle=at("oracle") if "oracle" in policies else None,
+    )
+
+
+def reliability_of(summary: Mapping[str, Any]) -> Figure:
+    """:func:`reliability_diagram` of what an evaluation wrote."""
+    return reliability_diagram(
+        {
+            name: Reliability(*(np.array(part) for part in found.values()))
+            for name, found in summary["reliability"].items()
+        }
+    )
+
+
 def cost_quality(
     constants: Points,
     router: Sequence[tuple[Estimate, Estimate]],
     *,
-    zero_router: Curve,
+    zero_router: Curve | None,
     oracle: tuple[Estimate, Estimate] | None = None,
     title: str = "Quality against cost",
 ) -> Figure:
@@ -60,7 +100,7 @@ def cost_quality(
     ----------
     constants : (quality, cost_usd) by candidate; ``today`` among them stands out
     router : (quality, cost_usd) of each operating point
-    zero_router : hull of the constants
+    zero_router : hull of the constants, where one is known
     oracle : (quality, cost_usd), optional
     """
     figure = Figure(figsize=(8.0, 5.0))
@@ -68,16 +108,8 @@ def cost_quality(
     cost = [c.value * THOUSAND for _, c in constants.values()]
     for name, (q, c) in constants.items():
         _cross(axes, q, c, color=TODAY if name == "today" else MUTED)
-    # Mixing two constants is a straight line in dollars, so a curve on the log axis.
-    spend = np.geomspace(zero_router.hull().cost_usd[0], max(cost) / THOUSAND, 200)
-    axes.plot(
-        spend * THOUSAND,
-        [zero_router.quality_at_cost(usd) for usd in spend],
-        color=BASELINE,
-        linewidth=1.2,
-        linestyle="--",
-        label="zero router (hull of constants)",
-    )
+    if zero_router is not None:
+        _hull(axes, zero_router, max(cost) / THOUSAND)
     points = sorted(router, key=lambda point: point[1].value)
     x = np.array([c.value for _, c in points]) * THOUSAND
     axes.fill_between(
@@ -125,11 +157,7 @@ def contest(
     cost = [c.value for _, c in points.values()]
     if zero_router.hull().cost_usd[0] > 0.0:
         axes.set_xscale("log")
-        spend = np.geomspace(zero_router.hull().cost_usd[0], max(cost), 200)
-    else:
-        spend = np.linspace(0.0, max(cost), 200)
-    hull = [zero_router.quality_at_cost(usd) for usd in spend]
-    axes.plot(spend * THOUSAND, hull, color=BASELINE, lw=1.2, ls="--", label="hull of constants")
+    _hull(axes, zero_router, max(cost))
     for colour, (name, found) in zip(_cycle(len(routers)), routers.items(), strict=True):
         line = sorted(found, key=lambda point: point[1].value)
         x = np.array([c.value for _, c in line]) * THOUSAND
@@ -157,6 +185,20 @@ def _cycle(n: int) -> list[str]:
     """Colours of n lines, told apart also by who sees few of them (Okabe and Ito)."""
     palette = (ROUTER, "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
     return [palette[i % len(palette)] for i in range(n)]
+
+
+def _hull(axes: Axes, zero_router: Curve, until_usd: float) -> None:
+    """Mixing two constants is a straight line in dollars, so a curve on the log axis."""
+    start = float(zero_router.hull().cost_usd[0])
+    spend = (np.geomspace if start > 0 else np.linspace)(start, until_usd, 200)
+    axes.plot(
+        spend * THOUSAND,
+        [zero_router.quality_at_cost(usd) for usd in spend],
+        color=BASELINE,
+        linewidth=1.2,
+        linestyle="--",
+        label="hull of constants",
+    )
 
 
 def _cross(axes: Axes, quality: Estimate, cost_usd: Estimate, *, color: str) -> None:

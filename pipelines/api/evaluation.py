@@ -36,6 +36,8 @@ class Evaluation:
     Parameters
     ----------
     folder : that ``router-ml evaluate`` wrote
+    router : that was judged; a report needs it
+    log : that it was judged on
     keep : temporary folders that go with this object
 
     Attributes
@@ -43,8 +45,17 @@ class Evaluation:
     folder : pathlib.Path
     """
 
-    def __init__(self, folder: Path | str, *, keep: tuple[Workspace, ...] = ()) -> None:
+    def __init__(
+        self,
+        folder: Path | str,
+        *,
+        router: Router | None = None,
+        log: Log | None = None,
+        keep: tuple[Workspace, ...] = (),
+    ) -> None:
         self.folder = Path(folder)
+        self.router = router
+        self.log = log
         self.kept = keep
 
     @cached_property
@@ -72,6 +83,49 @@ class Evaluation:
         and ``cost_ratio`` against the best constant
         """
         return tidy(self.summary["policies"])
+
+    @property
+    def segments(self) -> pd.DataFrame:
+        """The router against today (on a matrix without a log: the best constant), by segment.
+
+        Columns: ``kind``, ``name``, ``rows``, ``share``, ``quality``, ``difference`` with ``_low``
+        and ``_high`` (95 %, all segments at once), ``cost_ratio``, ``verdict``
+        """
+        rows = []
+        for row in self.summary["segments"]["rows"]:
+            ends = row["difference"]
+            at = {"difference": ends["value"], "difference_low": ends["low"],
+                  "difference_high": ends["high"]}  # fmt: skip
+            rows.append({**row, **at})
+        return pd.DataFrame(rows)
+
+    def report(self, path: Path | str = "report.html") -> Path:
+        """Write one HTML file about the router, as ``router-ml report`` does.
+
+        Data, quality and cost with the hull and today, traffic, segments and where it loses,
+        calibration, limits, and how to make it again; nothing in it is fetched from elsewhere.
+
+        Raises
+        ------
+        ConfigError
+            If this evaluation does not know its router.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import router_ml as rm
+        >>> router = rm.fit(rm.sample_log(), estimator="linear")
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> rm.evaluate(router).report(Path(folder.name, "report.html")).name
+        'report.html'
+        """
+        if self.router is None:
+            raise ConfigError("this evaluation does not know its router; make it with rm.evaluate")
+        from pipelines.report.router_report import ReportSources, write_report
+
+        joined = None if self.log is None else self.log.folder
+        sources = ReportSources(self.folder, self.router.bundle, self.router.trained, joined)
+        return write_report(Path(path), sources)
 
     @property
     def figures(self) -> dict[str, Path]:
@@ -151,4 +205,9 @@ def evaluate(
         },
     )
     with bars():
-        return Evaluation(stage.run(config), keep=(keep, *router.kept, *source.kept))
+        return Evaluation(
+            stage.run(config),
+            router=router,
+            log=source,
+            keep=(keep, *router.kept, *source.kept),
+        )

@@ -9,7 +9,7 @@ from pipelines.config.decision_log import (
     ExplainConfig,
     VerifyLogConfig,
 )
-from pipelines.config.evaluate import CertifyConfig, EvaluateConfig
+from pipelines.config.evaluate import CertifyConfig, DiffConfig, EvaluateConfig, ReportConfig
 from pipelines.config.join import EXCLUSIONS, InspectConfig, JoinConfig, LabelFile
 from pipelines.config.registry import PromoteConfig, RegisterConfig, RollbackConfig
 from pipelines.config.search import SearchConfig
@@ -21,6 +21,7 @@ __all__ = [
     "EXCLUSIONS",
     "CertifyConfig",
     "DemoConfig",
+    "DiffConfig",
     "EraseConfig",
     "EvaluateConfig",
     "ExperimentConfig",
@@ -33,6 +34,7 @@ __all__ = [
     "LabelFile",
     "PromoteConfig",
     "RegisterConfig",
+    "ReportConfig",
     "RollbackConfig",
     "RouteConfig",
     "SearchConfig",

@@ -84,3 +84,58 @@ class CertifyConfig:
     def __post_init__(self) -> None:
         check_fields(self)
         check_range(self, ("floor", "delta"), 0.0, 1.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportConfig:
+    """What a router's report is made of.
+
+    Parameters
+    ----------
+    bundle : bundle folder
+    evaluation : folder that ``evaluate`` wrote
+    output : HTML file to write
+    trained, joined : folders of these stages, for what the router was learned from
+    """
+
+    bundle: Path
+    evaluation: Path
+    output: Path = Path("report.html")
+    trained: Path | None = None
+    joined: Path | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiffConfig:
+    """Two routers, and what they are compared on.
+
+    Parameters
+    ----------
+    old, new : routers: ``@champion`` or another alias of the registry, a version's number, a bundle
+        folder, or a folder below which ``run`` or the stages wrote
+    name : registered model that aliases and numbers are of
+    joined : folder that ``join`` wrote; the judge unless there is a ``matrix``
+    matrix : Parquet of every candidate's outcome on every prompt
+    output : HTML file to write beside what is printed
+    margin : quality that may be lost, in the verdict
+    examples : requests that change hands to quote in the page; their text is your users', so none
+        by default
+    """
+
+    old: str
+    new: str
+    name: str = "router"
+    joined: Path | None = None
+    matrix: Path | None = None
+    output: Path | None = None
+    margin: float = DEFAULT_MARGIN
+    examples: int = 0
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        check_range(self, ("margin",), 0.0, 1.0)
+        if self.examples < 0:
+            raise ConfigError(f"examples must be >= 0, got {self.examples}")

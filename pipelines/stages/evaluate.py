@@ -15,7 +15,8 @@ from pipelines.artifacts import EvaluationFolder
 from pipelines.config import EvaluateConfig
 from pipelines.console import console
 from pipelines.printing import print_comparison
-from pipelines.stages.evaluate_log import POLICY, evaluate_log, score, shares
+from pipelines.stages import breakdown
+from pipelines.stages.evaluate_log import POLICY, evaluate_log, score, shares, trained_budgets
 from pipelines.stages.evaluate_pairs import evaluate_pairs
 from router_ml.bundle.files import Bundle, read_bundle
 from router_ml.cascade import shipped as cascade_evaluation
@@ -25,7 +26,7 @@ from router_ml.data.outcomes import all_candidates, read_outcomes, to_matrices
 from router_ml.errors import DataError
 from router_ml.estimators.router import count_bias
 from router_ml.evaluation import metrics
-from router_ml.evaluation.calibration import ece_estimate, reliability
+from router_ml.evaluation.calibration import ece_estimate
 from router_ml.evaluation.ceiling import (
     corrected_gap,
     reachable_by_expectation,
@@ -49,8 +50,7 @@ from router_ml.evaluation.today_on_matrix import today_on_matrix
 from router_ml.evaluation.two_candidates import two_candidates
 from router_ml.learning.budgets import budget_policies
 from router_ml.policies.base import Policy
-from router_ml.policies.constant import best_constant
-from router_ml.policies.registry import from_dict
+from router_ml.policies.constant import best_constant, constant_probs
 from router_ml.runtime.runtime import Runtime
 from router_ml.types.candidates import CandidateTable
 from router_ml.types.predictions import Predictions
@@ -131,21 +131,11 @@ def _on_matrix(
     console.print(sentence)
     ceiling = _ceiling(truth, predictions, result)
     console.print(ceiling["sentence"], highlight=False)
-    figure = figures.cost_quality(
-        {
-            name: (result[name]["quality"], result[name]["cost_usd"])
-            for name in (*truth.candidates.names, *([TODAY] if TODAY in result else []))
-        },
-        budget_curve(truth, predictions, table),
-        zero_router=zero_router(truth.cost_usd, truth.quality),
-        oracle=(result["oracle"]["quality"], result["oracle"]["cost_usd"]),
-    )
-    figures.save(figure, EvaluationFolder(config.output).curve)
-    diagrams = {
-        name: reliability(predictions.quality[:, k], truth.quality[:, k])
-        for k, name in enumerate(truth.candidates.names)
-    }
-    figures.save(figures.reliability_diagram(diagrams), EvaluationFolder(config.output).reliability)
+    other = baseline if today is None else TODAY
+    fixed = constant_probs(len(truth), len(table), table.names.index(baseline))
+    beside = fixed if today is None else today
+    segments = breakdown.on_matrix(truth, probs[POLICY], beside)
+    breakdown.print_segments(segments, POLICY, other)
     rows = pd.DataFrame({"query_id": truth.query_id, "group_id": truth.group_id})
     for name, p in probs.items():
         rows[f"{name}|quality"] = (p * truth.quality).sum(axis=1)
@@ -177,6 +167,12 @@ def _on_matrix(
             name: value.as_dict() for name, value in _curve(predictions, table, truth).items()
         },
         "ceiling": ceiling,
+        "candidates": list(table.names),
+        "points": breakdown.points(
+            budget_curve(truth, predictions, table), zero_router(truth.cost_usd, truth.quality)
+        ),
+        "reliability": breakdown.reliability_data(table.names, predictions.quality, truth.quality),
+        "segments": {"against": other, "rows": [segment.as_dict() for segment in segments]},
         "verdict": sentence,
     }
     if run is not None:
@@ -199,12 +195,7 @@ def _budgets(
     Shares that training has not solved are solved on the predictions of these queries, without a
     floor, and a sentence says so.
     """
-    trained = bundle.manifest.training.get("budgets", {})
-    found: dict[str, Policy] = {
-        budget_name(share): from_dict(trained[f"{share:g}"])
-        for share in config.budget_shares
-        if f"{share:g}" in trained
-    }
+    found = trained_budgets(bundle.manifest, config.budget_shares)
     others = [share for share in config.budget_shares if budget_name(share) not in found]
     solved = budget_policies(predictions, candidates, reference_usd=reference_usd, shares=others)
     if solved:
@@ -265,5 +256,8 @@ def _curve(predictions: Predictions, candidates: CandidateTable, truth: FullInfo
 
 
 def _write(output: Path, summary: Mapping[str, Any]) -> Path:
-    EvaluationFolder(output).report.write_text(json.dumps(summary, indent=1), encoding="utf-8")
+    folder = EvaluationFolder(output)
+    folder.report.write_text(json.dumps(summary, indent=1), encoding="utf-8")
+    figures.save(figures.cost_quality_of(summary), folder.curve)
+    figures.save(figures.reliability_of(summary), folder.reliability)
     return output

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -10,11 +10,14 @@ import numpy as np
 
 from pipelines.config import EvaluateConfig
 from pipelines.console import console, print_table, progress
+from pipelines.stages import breakdown
+from router_ml.bundle.manifest import Manifest
 from router_ml.data.outcomes import TrainingTable
 from router_ml.errors import OverlapError
 from router_ml.evaluation.calibration import ece_estimate
 from router_ml.evaluation.columns import in_columns
-from router_ml.evaluation.comparison import as_dict
+from router_ml.evaluation.comparison import as_dict, budget_name
+from router_ml.evaluation.curves import Curve
 from router_ml.evaluation.gate.gate import Gate
 from router_ml.evaluation.hull import hull_mixture
 from router_ml.evaluation.intervals import Estimate
@@ -24,7 +27,9 @@ from router_ml.evaluation.off_policy.assessment import Assessment
 from router_ml.evaluation.off_policy.estimators import effective_sample_size
 from router_ml.evaluation.off_policy.today import TODAY
 from router_ml.features.query import Query
+from router_ml.policies.base import Policy
 from router_ml.policies.constant import constant_probs
+from router_ml.policies.registry import from_dict
 from router_ml.runtime.runtime import Runtime
 from router_ml.types.arrays import FloatArray
 from router_ml.types.predictions import Predictions
@@ -79,6 +84,9 @@ def evaluate_log(
     sentence = unsupported.get(POLICY, "") and f"The router is not judged: {unsupported[POLICY]}"
     sentence = sentence or _sentence(beside, found)
     console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+    segments = [] if POLICY in unsupported else breakdown.on_log(log, probs[POLICY])
+    if segments:
+        breakdown.print_segments(segments, POLICY, TODAY)
     return {
         "kind": "log",
         "rows": len(table),
@@ -95,8 +103,51 @@ def evaluate_log(
         "ece": ece_estimate(log.predictions.quality, table.Y[:, :k], n_resamples=200).as_dict(),
         "shares": shares(names, own),
         "beside_today": beside,
+        "candidates": list(log.table.candidates),
+        "points": _points(log, runtime, config, found),
+        "reliability": breakdown.reliability_data(
+            names, log.predictions.quality, log.table.Y[:, :k]
+        ),
+        "segments": {"against": TODAY, "rows": [segment.as_dict() for segment in segments]},
         "verdict": sentence,
     }
+
+
+def trained_budgets(manifest: Manifest, shares: Sequence[float]) -> dict[str, Policy]:
+    """Policies that training solved at shares of the best constant's cost, those it has."""
+    trained = manifest.training.get("budgets", {})
+    return {
+        budget_name(share): from_dict(trained[f"{share:g}"])
+        for share in shares
+        if f"{share:g}" in trained
+    }
+
+
+def _points(
+    log: LogEvaluation,
+    runtime: Runtime,
+    config: EvaluateConfig,
+    found: Mapping[str, Mapping[str, Assessment]],
+) -> dict[str, Any]:
+    """The router at the budgets of its training, where the log supports it, and the hull."""
+    policies = trained_budgets(runtime.manifest, config.budget_shares)
+    judged = [found[POLICY]] if POLICY in found else []
+    for policy in policies.values():
+        probs = policy.action_probs(log.predictions, runtime.candidates)
+        with suppress(OverlapError):
+            wide = in_columns(probs, runtime, log.table.candidates)
+            judged.append(log.assess(wide, max_unsupported=config.max_unsupported))
+    router, constants = (
+        [(parts["quality"].estimates["DR"], parts["cost_usd"].estimates["DR"]) for parts in group]
+        for group in (judged, [found[name] for name in log.table.candidates if name in found])
+    )
+    curve = None
+    if constants:
+        curve = Curve(
+            np.array([cost.value for _, cost in constants]),
+            np.array([quality.value for quality, _ in constants]),
+        )
+    return breakdown.points(router, curve)
 
 
 def _add_hull(

@@ -63,6 +63,13 @@ class LoggedSides:
         """
         return cls(*feedback(table, estimate=True), *_guess(routers, scores, names, table))
 
+    def values(self, probs: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Row values of quality and cost of one policy, shape (n,) each."""
+        return (
+            doubly_robust(self.quality, probs, self.guess).influence,
+            doubly_robust(self.cost_usd, probs, self.guess_cost).influence,
+        )
+
     def differences(
         self, new: FloatArray, old: FloatArray, *, today: bool
     ) -> tuple[FloatArray, FloatArray]:
@@ -72,11 +79,10 @@ class LoggedSides:
                 difference(self.quality, new, old, self.guess),
                 difference(self.cost_usd, new, old, self.guess_cost),
             )
+        quality, cost = self.values(new)
         return (
-            doubly_robust(self.quality, new, self.guess).influence
-            - today_values(self.quality, self.guess).influence,
-            doubly_robust(self.cost_usd, new, self.guess_cost).influence
-            - today_values(self.cost_usd, self.guess_cost).influence,
+            quality - today_values(self.quality, self.guess).influence,
+            cost - today_values(self.cost_usd, self.guess_cost).influence,
         )
 
     def worst(

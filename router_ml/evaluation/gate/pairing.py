@@ -37,6 +37,24 @@ _ESTIMATED: Final = (
 
 
 @dataclass(frozen=True, slots=True)
+class Played:
+    """What stands behind the differences of n rows, for those who cut them up.
+
+    Parameters
+    ----------
+    quality, cost_usd : row values of the challenger, shape (n,)
+    before, after : action probabilities of champion and challenger, shape (n, K)
+    query : position of every row's query among the distinct ones, shape (n,)
+    """
+
+    quality: FloatArray
+    cost_usd: FloatArray
+    before: FloatArray
+    after: FloatArray
+    query: IntArray
+
+
+@dataclass(frozen=True, slots=True)
 class PairedRows:
     """Challenger and champion on the same n rows, as if neither had been trained on them.
 
@@ -54,6 +72,7 @@ class PairedRows:
     worst_quality_difference : the same with the worst outcome for what cannot be judged, shape (n,)
     rivals : others that the challenger is compared with, for the report alone
     propensity_source : ``logged``, ``estimated``, or ``none`` on a matrix
+    played : what the two did, and what came of it
     """
 
     opponent: str
@@ -69,6 +88,7 @@ class PairedRows:
     worst_quality_difference: FloatArray | None = None
     rivals: tuple[Rival, ...] = ()
     propensity_source: str = "none"
+    played: Played | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +189,13 @@ def _on_matrix(
         shift=traffic_shift(old, new),
         basis=f"{len(truth):,} unseen queries, every outcome known",
         queries=truth.queries,
+        played=Played(
+            quality=(new * truth.quality).sum(axis=1),
+            cost_usd=(new * truth.cost_usd).sum(axis=1),
+            before=old,
+            after=new,
+            query=np.arange(len(truth)),
+        ),
     )
 
 
@@ -224,7 +251,7 @@ def _on_log(
     moved = new if opponent == TODAY else new - old
     text, unknown = unsupported(sides.quality, moved, names, region)
     lost, worst_guess = worst_case(sides.quality, moved, sides.guess, unknown)
-    queries = dict(zip(table.query_id, table.queries, strict=True))
+    first, code = distinct_rows(table.query_id)
     return PairedRows(
         opponent=opponent,
         quality_difference=differences[0],
@@ -234,18 +261,19 @@ def _on_log(
         candidates=names,
         shift=traffic_shift(old, new),
         basis=(
-            f"{len(table):,} of {len(everything):,} logged requests, {len(queries):,} distinct, "
+            f"{len(table):,} of {len(everything):,} logged requests, {len(first):,} distinct, "
             "played by routers that had not seen their prompts, doubly robust"
             + ("" if all(player.held_out for player in players) else _ON_TEST_SPLIT)
             + (_ESTIMATED if table.propensity_source != "logged" else "")
         ),
-        queries=tuple(queries.values()),
+        queries=tuple(table.queries[i] for i in first),
         unsupported=text,
         worst_quality_difference=(
             sides.worst(new, old, lost, worst_guess, today=opponent == TODAY) if text else None
         ),
         rivals=tuple(sides.rival(name, new, probs) for name, probs in policies.items()),
         propensity_source=table.propensity_source,
+        played=Played(*sides.values(new), before=old, after=new, query=code),
     )
 
 
