@@ -37,6 +37,7 @@ _UNITS: Final[Mapping[str, str]] = {
     "delta": "probability",
     "dearer": "factor",
     "dims": "dimensions",
+    "examples": "requests",
     "floor": "share, 0 to 1",
     "folds": "folds",
     "gain": "utility",
