@@ -23,6 +23,9 @@ from tests.bundles import make_bundle
 MLFLOW_WARNINGS = (
     # MLflow 3.17 asks SQLAlchemy 2.1 for a loader strategy that is going away.
     "ignore:The ``noload`` loader strategy:sqlalchemy.exc.SADeprecationWarning",
+    # MLflow 3.17 compares an index with a range, of which pandas 3 warns.
+    "ignore:Operation with range is deprecated:DeprecationWarning",
+    "ignore:Starting with pandas version 4.0 all arguments:DeprecationWarning:mlflow.*",
 )
 CANDIDATES = ("candidate-0", "candidate-1", "candidate-2")
 COST_USD = np.array([0.0001, 0.0003, 0.0010])

@@ -10,18 +10,22 @@ import math
 import os
 import re
 import subprocess
+import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote
 
+import pandas as pd
 import yaml
 
 from pipelines.artifacts import EvaluationFolder, ExportFolder, TrainedFolder
 from pipelines.config import RegisterConfig, resolved
+from pipelines.registry.headline import headline, headline_metrics, note, run_name
+from pipelines.report.router_report import ReportSources, write_report
 from router_ml.bundle.files import MANIFEST, read_bundle
 from router_ml.data.held_out import HELD_OUT
 from router_ml.errors import ConfigError, RegistryError
@@ -48,16 +52,29 @@ _EVALUATION_METRICS: Final = (
     "shares",
 )
 _MAX_PARAM: Final = 500
+_EXAMPLE: Final = {
+    "query": ["How does dough rise?"],
+    "tools": ["[]"],
+    "constraints": ['{"max_cost_usd": 0.01}'],
+}
 _QUIET: Final = ("mlflow", "alembic")
 
 
 @dataclass(frozen=True, slots=True)
 class LoggedBundle:
-    """Where a bundle went: the run, and the logged model's address and id."""
+    """Where a bundle went: the run, the logged model's address and id; and what is said of it.
+
+    Parameters
+    ----------
+    note : Markdown, for people
+    headline : tags of a version: what it is compared by, as text
+    """
 
     run_id: str
     model_uri: str
     model_id: str
+    note: str = ""
+    headline: Mapping[str, str] = field(default_factory=dict)
 
 
 def load_mlflow() -> Any:
@@ -98,26 +115,43 @@ def log_training_run(config: RegisterConfig) -> LoggedBundle:
     RegistryError
         If the tracking store cannot be reached.
     """
-    manifest = read_bundle(config.bundle).manifest
+    bundle = read_bundle(config.bundle)
+    manifest = bundle.manifest
+    evaluation, training = _evaluation(config), _training_config(config)
     mlflow = load_mlflow()
     with registry_errors("record a run"):
         set_experiment(mlflow, config.experiment)
-        with mlflow.start_run(run_name=f"bundle {manifest.bundle_id}") as run:
+        name = run_name(bundle, training)
+        about = note(bundle, evaluation, training)
+        with mlflow.start_run(run_name=name, description=about) as run:
             mlflow.set_tags({**git_tags(), "bundle_id": manifest.bundle_id})
+            if evaluation is not None and "verdict" in evaluation:
+                mlflow.set_tag("verdict", evaluation["verdict"])
             mlflow.log_params(_params(config))
             _log_files(mlflow, config)
             _log_datasets(mlflow, config)
             mlflow.log_metrics(_metrics(config))
             info = _log_model(mlflow, config.bundle)
+            if evaluation is not None:
+                # On the model, too, by which versions are compared.
+                mlflow.log_metrics(headline_metrics(evaluation), model_id=info.model_id)
+                _log_report(mlflow, config, evaluation)
             if config.wandb_project:
                 log_run(
                     project=config.wandb_project,
-                    name=f"bundle {manifest.bundle_id}",
+                    name=name,
                     params=_params(config),
                     metrics=_metrics(config),
                     files=_files(config),
                 )
-            return LoggedBundle(run.info.run_id, info.model_uri, info.model_id)
+            said = {} if evaluation is None else headline(evaluation)
+            return LoggedBundle(
+                run.info.run_id,
+                info.model_uri,
+                info.model_id,
+                note=about,
+                headline={key: f"{value['value']:.4g}" for key, value in said.items()},
+            )
 
 
 def read_parity(config: RegisterConfig) -> dict[str, Any] | None:
@@ -228,10 +262,33 @@ def _metrics(config: RegisterConfig) -> dict[str, float]:
     if config.trained is not None and TrainedFolder(config.trained).report.is_file():
         report = _read_json(TrainedFolder(config.trained).report)
         found |= _flatten("training", {k: report[k] for k in _TRAINING_METRICS if k in report})
-    if config.evaluation is not None and EvaluationFolder(config.evaluation).report.is_file():
-        report = _read_json(EvaluationFolder(config.evaluation).report)
-        found |= _flatten("evaluation", {k: report[k] for k in _EVALUATION_METRICS if k in report})
+    if (judged := _evaluation(config)) is not None:
+        found |= headline_metrics(judged)
+        found |= _flatten("evaluation", {k: judged[k] for k in _EVALUATION_METRICS if k in judged})
     return found
+
+
+def _evaluation(config: RegisterConfig) -> dict[str, Any] | None:
+    """What ``evaluate`` found, if it is named and there."""
+    if config.evaluation is None or not EvaluationFolder(config.evaluation).report.is_file():
+        return None
+    return _read_json(EvaluationFolder(config.evaluation).report)
+
+
+def _training_config(config: RegisterConfig) -> dict[str, Any]:
+    """The config that the training was resolved to, as far as it is there."""
+    path = None if config.trained is None else TrainedFolder(config.trained).config
+    found = yaml.safe_load(path.read_text(encoding="utf-8")) if path and path.is_file() else {}
+    return found if isinstance(found, dict) else {}
+
+
+def _log_report(mlflow: Any, config: RegisterConfig, evaluation: Mapping[str, Any]) -> None:
+    """The router's page among the run's artifacts."""
+    if config.evaluation is None or "segments" not in evaluation:
+        return
+    sources = ReportSources(config.evaluation, config.bundle, config.trained, config.joined)
+    with tempfile.TemporaryDirectory(prefix="router-report-") as folder:
+        mlflow.log_artifact(str(write_report(Path(folder, "report.html"), sources)))
 
 
 def _flatten(prefix: str, value: Any) -> dict[str, float]:
@@ -267,8 +324,8 @@ def _log_model(mlflow: Any, bundle: Path) -> Any:
         ),
     )
     with warnings.catch_warnings():
-        # MLflow asks for an example to guess a signature from; this one is declared.
-        warnings.filterwarnings("ignore", message=".*An input example was not provided")
+        # MLflow compares an example's index with a range, of which pandas warns.
+        warnings.filterwarnings("ignore", message="Operation with range is deprecated")
         return mlflow.pyfunc.log_model(
             name=MODEL,
             python_model=str(_CODE),
@@ -276,6 +333,7 @@ def _log_model(mlflow: Any, bundle: Path) -> Any:
             code_paths=[str(_CODE.parents[2] / "router_ml")],
             pip_requirements=[_pinned(name) for name in _REQUIREMENTS],
             signature=signature,
+            input_example=pd.DataFrame(_EXAMPLE),
             metadata={"manifest": MANIFEST},
         )
 

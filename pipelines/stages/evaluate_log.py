@@ -18,9 +18,10 @@ from router_ml.evaluation.calibration import ece_estimate
 from router_ml.evaluation.columns import in_columns
 from router_ml.evaluation.comparison import as_dict, budget_name
 from router_ml.evaluation.curves import Curve
+from router_ml.evaluation.gate.doubly_robust import difference
 from router_ml.evaluation.gate.gate import Gate
 from router_ml.evaluation.hull import hull_mixture
-from router_ml.evaluation.intervals import Estimate
+from router_ml.evaluation.intervals import Estimate, bootstrap_mean
 from router_ml.evaluation.logged import LogEvaluation, log_evaluation
 from router_ml.evaluation.metrics import candidate_share, log_metrics
 from router_ml.evaluation.off_policy.assessment import Assessment
@@ -77,7 +78,7 @@ def evaluate_log(
             )
         except OverlapError as error:
             unsupported[name] = str(error)
-    _add_hull(log, config, found)
+    hull = _add_hull(log, config, found)
     which = "the test split" if predictions is None else "the log, held out"
     _print(len(table), which, found, unsupported)
     beside = _beside_today(log, probs[POLICY], found, config.margin)
@@ -87,8 +88,10 @@ def evaluate_log(
     segments = [] if POLICY in unsupported else breakdown.on_log(log, probs[POLICY])
     if segments:
         breakdown.print_segments(segments, POLICY, TODAY)
+    gain = None if hull is None else _gain(log, probs[POLICY], hull)
     return {
         "kind": "log",
+        "hull_gain": None if gain is None else gain.as_dict(),
         "rows": len(table),
         "propensities": table.propensity_source,
         "policies": as_dict({name: log_metrics(parts) for name, parts in found.items()}),
@@ -152,16 +155,16 @@ def _points(
 
 def _add_hull(
     log: LogEvaluation, config: EvaluateConfig, found: dict[str, dict[str, Assessment]]
-) -> None:
-    """The best mixture of the constants that were judged, at the router's cost."""
+) -> FloatArray | None:
+    """The best mixture of the constants that were judged, at the router's cost, shape (n, K)."""
     constants = [name for name in log.table.candidates if name in found]
     if POLICY not in found or not constants:
-        return
+        return None
     value = np.array([found[c]["quality"].estimates["DR"].value for c in constants])
     cost = np.array([found[c]["cost_usd"].estimates["DR"].value for c in constants])
     shares = hull_mixture(value, cost, found[POLICY]["cost_usd"].estimates["DR"].value)
     if shares is None:
-        return
+        return None
     probs = np.zeros((len(log.table), len(log.table.candidates)))
     for name, share in zip(constants, shares, strict=True):
         probs[:, log.table.candidates.index(name)] = share
@@ -169,6 +172,13 @@ def _add_hull(
         found["hull"] = log.assess(
             probs, max_unsupported=config.max_unsupported, cost_weight=config.cost_weight
         )
+    return probs
+
+
+def _gain(log: LogEvaluation, probs: FloatArray, hull: FloatArray) -> Estimate:
+    """Quality of a policy above that of the hull's mixture, doubly robust, paired by request."""
+    lead = difference(log.quality, probs, hull, log.predicted_quality)
+    return bootstrap_mean(lead, group_id=log.quality.group_id)
 
 
 def _beside_today(

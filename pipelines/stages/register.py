@@ -53,7 +53,12 @@ def record(config: RegisterConfig, *, register: bool = True) -> tuple[LoggedBund
         if not client.search_registered_models(f"name = '{config.name}'"):
             client.create_registered_model(config.name)
         found = client.create_model_version(
-            config.name, logged.model_uri, logged.run_id, tags, model_id=logged.model_id
+            config.name,
+            logged.model_uri,
+            logged.run_id,
+            {**tags, **logged.headline},
+            description=logged.note,
+            model_id=logged.model_id,
         )
         client.set_registered_model_alias(config.name, CHALLENGER, found.version)
     return logged, str(found.version)
