@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta, Raw, Struct, field
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
 
 from router_ml.runtime.explanation import Explanation
 from router_ml.types.decisions import RankedCandidate, Removal
@@ -111,7 +111,7 @@ class RouteResponse(Struct, gc=False):
     unchecked: tuple[str, ...] = ()
     fallbacks: tuple[str, ...] = ()
     rules: tuple[str, ...] = ()
-    explanation: Explanation | None = None
+    explanation: Explanation | UnsetType = UNSET
 
 
 class BatchResponse(Struct):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from typing import Any, Final
 
 import numpy as np
@@ -78,9 +79,9 @@ class Conditions:
     def to_dict(self) -> dict[str, Any]:
         """What differs from :data:`NO_CONDITIONS`, JSON-able."""
         return {
-            f.name: value
-            for f in fields(self)
-            if (value := getattr(self, f.name)) != getattr(NO_CONDITIONS, f.name)
+            name: value
+            for name, value, default in zip(_NAMES, _VALUES(self), _DEFAULTS, strict=True)
+            if value is not default and value != default
         }
 
     @property
@@ -119,6 +120,9 @@ class Conditions:
 
 NO_CONDITIONS: Final = Conditions()
 """Nothing is known beyond the request."""
+_NAMES: Final = tuple(f.name for f in fields(Conditions))
+_VALUES: Final = attrgetter(*_NAMES)
+_DEFAULTS: Final = _VALUES(NO_CONDITIONS)
 
 
 def refused(refusal: str, before: str = "") -> InvalidRequestError:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any, Final
 
 import numpy as np
@@ -122,9 +123,9 @@ class Constraints:
         if self is NO_CONSTRAINTS:
             return {}
         changed = {
-            f.name: value
-            for f in fields(self)
-            if f.init and (value := getattr(self, f.name)) != getattr(NO_CONSTRAINTS, f.name)
+            name: value
+            for name, value, default in zip(_NAMES, _VALUES(self), _DEFAULTS, strict=True)
+            if value is not default and value != default
         }
         if "conditions" in changed:
             changed["conditions"] = self.conditions.to_dict()
@@ -314,6 +315,10 @@ def requiring(requires: tuple[str, ...]) -> Constraints:
 
 
 NO_CONSTRAINTS: Final = requiring(())
+# In one call of C: a row of the decision log asks for all of them.
+_NAMES: Final = tuple(f.name for f in fields(Constraints) if f.init)
+_VALUES: Final = attrgetter(*_NAMES)
+_DEFAULTS: Final = _VALUES(NO_CONSTRAINTS)
 
 
 @lru_cache(1_024)

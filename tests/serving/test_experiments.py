@@ -165,9 +165,9 @@ def test_reasons_come_with_the_answer(client: httpx.Client, bundle: Path, decisi
             weight = line["best_from"] * 1.001 + 1e-6
             again = client.post("/v1/route", json=body | {"cost_weight": weight}).json()
             assert again["candidate"] == line["candidate"]
-    assert client.post("/v1/route", json={"query": "a"}).json()["explanation"] is None
+    assert "explanation" not in client.post("/v1/route", json={"query": "a"}).json()
     batch = client.post("/v1/route/batch", json={"requests": [body, {"query": "a"}]}).json()
-    assert [d["explanation"] is None for d in batch["decisions"]] == [False, True]
+    assert ["explanation" in d for d in batch["decisions"]] == [True, False]
     cascade = client.post("/v1/cascade/next", json=body)
     assert cascade.status_code == 422
     until(
