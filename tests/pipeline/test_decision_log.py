@@ -17,8 +17,10 @@ from router_ml.errors import ConfigError, JoinError, SchemaError
 from tests.dirty_decisions import (
     AS_OF,
     CANDIDATES,
+    PRICES,
     DirtyDecisions,
     decision,
+    feedback,
     write_dirty_decisions,
 )
 
@@ -42,6 +44,28 @@ def dirty(tmp_path_factory: pytest.TempPathFactory) -> DirtyDecisions:
     requests = str(log.folder / "requests.jsonl")
     join(log.folder, output=log.folder / "with_requests", requests=requests)
     return log
+
+
+def test_feedback_says_whose_fault_a_failure_was(tmp_path: Path) -> None:
+    rows = [decision(i) for i in range(10)]
+    rows += [
+        feedback(0, ttft_ms=120.0, status="OK"),
+        feedback(1, status="Failed", error_class="litellm.BadRequestError", quality=None),
+        feedback(2, status=None, error_class="openai.RateLimitError", quality=None),
+    ]
+    (tmp_path / "decisions").mkdir()
+    path = tmp_path / "decisions" / "decisions-20260301T120000-1-00001.jsonl"
+    path.write_bytes(b"".join(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows))
+    (tmp_path / "prices.json").write_bytes(orjson.dumps(PRICES))
+    frame = read_outcomes(join(tmp_path)).set_index("decision_id")
+    assert (frame.loc["d-00000", "ttft_ms"], frame.loc["d-00000", "status"]) == (120.0, "success")
+    assert accounts(tmp_path / "joined")["decisions"]["excluded"] == {"client_error": 1}
+    failed = frame.loc["d-00002"]
+    assert (failed["status"], failed["error_class"], failed["quality"]) == (
+        "failure",
+        "ratelimiterror",
+        0.0,
+    )
 
 
 def accounts(folder: Path) -> dict[str, Any]:
