@@ -10,6 +10,7 @@ from serving.http.call import Call
 from serving.http.endpoint import Buffered, Endpoint
 from serving.metrics.families import Families
 from serving.service import Service
+from serving.webhook import AliasWebhook, SignedEndpoint
 
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -28,6 +29,18 @@ def routes(service: Service) -> list[Route]:
     def route(path: str, method: str, endpoint: Endpoint) -> Route:
         return Route(path, endpoint, methods=[method], include_in_schema=False)
 
+    webhooks = []
+    if settings.webhook_secret:
+        hook = SignedEndpoint(
+            secret=settings.webhook_secret,
+            name="webhook_mlflow",
+            handler=AliasWebhook(service.routers.loaders).take,
+            telemetry=service.telemetry,
+            access=service.access,
+            max_body_bytes=one,
+            status=202,
+        )
+        webhooks.append(route("/v1/webhooks/mlflow", "POST", hook))
     return [
         route("/v1/route", "POST", endpoint(
             name="route", handler=service.route, scopes=("route",), max_body_bytes=one,
@@ -63,6 +76,7 @@ def routes(service: Service) -> list[Route]:
         route("/v1/router", "GET", endpoint(
             name="router", handler=service.router, scopes=("route",),
         )),
+        *webhooks,
         # Open to whoever watches the service.
         route("/readyz", "GET", endpoint(name="readyz", handler=service.ready)),
         route("/healthz", "GET", endpoint(name="healthz", handler=_healthz)),

@@ -70,6 +70,8 @@ class Settings:
     policy_file, prices_file : replace the bundle's ``policy.json`` and ``prices.json``
     otlp_endpoint : decisions are sent there as OpenTelemetry spans, such as
         ``http://127.0.0.1:6006/v1/traces``; ``""`` = nowhere. See :mod:`serving.spans`.
+    webhook_secret : of an MLflow webhook on ``model_version_alias.created``, which is taken at
+        ``/v1/webhooks/mlflow``; ``""`` = not taken
     rules_file : semantic routes and guards, JSON; see :mod:`serving.screening`
     aliases_file : labels of ``/v1/decisions`` and ``/v1/systemone`` to candidates, JSON
     poll_interval_s : seconds between looks at the alias, folder or keys file, > 0
@@ -135,6 +137,7 @@ class Settings:
     policy_file: Path | None = None
     prices_file: Path | None = None
     otlp_endpoint: str = ""
+    webhook_secret: str = field(default="", repr=False)
     rules_file: Path | None = None
     aliases_file: Path | None = None
     poll_interval_s: float = 10.0

@@ -96,6 +96,11 @@ class Loader:
             self._impatience.start()
         self._thread.start()
 
+    def look_now(self) -> None:
+        """Have the registry looked at before the interval ends."""
+        if isinstance(self._source, RegistrySource):
+            self._source.look_now()
+
     def close(self) -> None:
         """Stop following; the current router stays usable."""
         self._closed.set()

@@ -7,6 +7,7 @@ for too long hangs, in a connection for example: it is ended, and another starte
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -61,6 +62,14 @@ class RegistrySource:
             return Found(report["name"], report["version"], Path(report["folder"]))
         except (ValueError, KeyError, TypeError) as error:
             raise RegistryError(f"the process that follows {self.uri} reported {line!r}") from error
+
+    def look_now(self) -> None:
+        """Do not wait for the interval's end; safe to call from any thread."""
+        child = self._child
+        if child is not None and child.stdin is not None:
+            # A child that ended is started again by look.
+            with contextlib.suppress(OSError, ValueError):
+                os.write(child.stdin.fileno(), b"\n")
 
     def close(self) -> None:
         """End the child."""

@@ -1,7 +1,8 @@
 """The process that follows a registry address: ``python -m serving.loading.registry_watch URI …``.
 
-Every interval it prints one JSON line, ``{"name", "version", "folder"}`` or ``{"error"}``; it ends
-when its standard input does, so it never outlives the service.
+Every interval, and when its standard input says anything, it prints one JSON line, ``{"name",
+"version", "folder"}`` or ``{"error"}``; it ends when its standard input does, so it never outlives
+the service.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from serving.reasons import RedactingStream, redact
 _KEPT: Final = 4
 """Bundle folders of a name that are kept, those looked at last."""
 _ABANDONED_S: Final = 3_600.0
+_WAKE_BYTES: Final = 4_096
 
 
 class Cache:
@@ -97,7 +99,8 @@ def main() -> None:
     cache = Cache(arguments.cache)
     while True:
         _report(out, arguments.uri, cache)
-        if select.select([sys.stdin], [], [], arguments.interval)[0]:
+        asked = select.select([sys.stdin], [], [], arguments.interval)[0]
+        if asked and not os.read(sys.stdin.fileno(), _WAKE_BYTES):
             return
 
 
