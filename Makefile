@@ -48,7 +48,7 @@ setup-peers: .venv-peers/.installed
 
 .venv-peers/.installed: constraints-peers.txt
 	$(PYTHON) -m venv .venv-peers
-	.venv-peers/bin/python -m pip install --quiet --no-deps -r constraints-peers.txt
+	.venv-peers/bin/python -m pip install --quiet --no-compile --no-deps -r constraints-peers.txt
 	@touch $@
 
 test-fast: setup
