@@ -21,9 +21,8 @@ def test_every_format_holds_the_same_requests(name: str) -> None:
     )
     assert len(log) == N
     assert int(log.outcomes["quality"].notna().sum()) == 671
-    spent = rm.sample_log().cost_usd
-    assert log.cost_usd == pytest.approx(spent, rel=1e-6)
-    assert log.outcomes["tools"].notna().sum() == rm.sample_log().outcomes["tools"].notna().sum()
+    assert log.cost_usd == pytest.approx(0.63625, abs=1e-4)
+    assert log.outcomes["tools"].notna().sum() == 169
 
 
 @pytest.mark.parametrize("name", [*LABEL_LINES, "mlflow.jsonl.gz"])
