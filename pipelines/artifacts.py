@@ -287,3 +287,8 @@ class RunFolders:
     def certified(self) -> Path:
         """What ``certify`` writes."""
         return self.root / "certified"
+
+    @property
+    def onboard(self) -> Path:
+        """What ``onboard`` writes."""
+        return self.root / "onboard"

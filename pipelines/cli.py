@@ -72,6 +72,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "evaluate": Command(commands.evaluate, output="evaluation"),
     "report": Command(commands.report),
     "diff": Command(commands.diff, positional=("old", "new")),
+    "onboard": Command(commands.onboard, positional=("name",), output="onboard"),
     "certify": Command(commands.certify, output="certified"),
     "fit-routes": Command(commands.fit_routes, positional=("utterances",), output="routes"),
     "register": Command(commands.register),

@@ -20,6 +20,7 @@ from pipelines.config import (
     GatewayConfig,
     InspectConfig,
     JoinConfig,
+    OnboardConfig,
     PromoteConfig,
     RegisterConfig,
     ReportConfig,
@@ -120,6 +121,17 @@ def diff(config: DiffConfig) -> None:
     from pipelines.stages import diff as stage
 
     stage.run(config)
+
+
+def onboard(config: OnboardConfig) -> None:
+    """A newly released candidate: where it would win, what it takes to know, a bundle for that."""
+    from pipelines.api.onboarding import from_config
+    from pipelines.printing import print_onboarding
+
+    found = from_config(config)
+    console.print(found.text, highlight=False, markup=False)
+    print_onboarding(found.as_dict())
+    console.print(f"bundle that explores it: {found.save(config.output)}")
 
 
 def certify(config: CertifyConfig) -> None:

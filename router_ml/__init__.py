@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pipelines.api.explanation import Explanation
     from pipelines.api.fitting import fit, fit_scores, load
     from pipelines.api.log import Log, inspect, read_log
+    from pipelines.api.onboarding import Onboarding, onboard
     from pipelines.api.policies import Budget
     from pipelines.api.registry import Registered, promote, rollback
     from pipelines.api.regressor import QualityRegressor
@@ -42,6 +43,7 @@ _HOMES: Final[dict[str, str]] = {
     "Evaluation": f"{_API}evaluation:Evaluation",
     "Explanation": f"{_API}explanation:Explanation",
     "Log": f"{_API}log:Log",
+    "Onboarding": f"{_API}onboarding:Onboarding",
     "QualityFloor": f"{_POLICIES}quality_floor:QualityFloorPolicy",
     "QualityRegressor": f"{_API}regressor:QualityRegressor",
     "Registered": f"{_API}registry:Registered",
@@ -53,6 +55,7 @@ _HOMES: Final[dict[str, str]] = {
     "fit_scores": f"{_API}fitting:fit_scores",
     "inspect": f"{_API}log:inspect",
     "load": f"{_API}fitting:load",
+    "onboard": f"{_API}onboarding:onboard",
     "promote": f"{_API}registry:promote",
     "read_log": f"{_API}log:read_log",
     "read_scores": f"{_API}scores:read_scores",
@@ -74,6 +77,7 @@ __all__ = [
     "Evaluation",
     "Explanation",
     "Log",
+    "Onboarding",
     "QualityFloor",
     "QualityRegressor",
     "Registered",
@@ -85,6 +89,7 @@ __all__ = [
     "fit_scores",
     "inspect",
     "load",
+    "onboard",
     "promote",
     "read_log",
     "read_scores",

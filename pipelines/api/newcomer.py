@@ -100,6 +100,9 @@ def extended(log: Log, name: str, labels: pd.DataFrame | None, price: tuple[floa
     frame = pd.DataFrame({"candidate": [name], "input_usd_per_mtok": first,
                           "output_usd_per_mtok": second})  # fmt: skip
     frame.to_parquet(keep.path / "prices.parquet")
+    # A price list may know it already; what is said here of its price holds.
+    listed = pd.read_parquet(JoinedFolder(log.folder).prices)
+    listed[listed["candidate"] != name].to_parquet(keep.path / "former_prices.parquet")
     _labels_of(log).to_parquet(keep.path / "former_labels.parquet")
     there = JoinedFolder(log.folder)
     old = read_yaml(there.config)
@@ -111,7 +114,7 @@ def extended(log: Log, name: str, labels: pd.DataFrame | None, price: tuple[floa
             **kept,
             "requests": (str(there.outcomes), *new["requests"]),
             "labels": (str(keep.path / "former_labels.parquet"), *new["labels"]),
-            "prices": (str(there.prices), str(keep.path / "prices.parquet")),
+            "prices": (str(keep.path / "former_prices.parquet"), str(keep.path / "prices.parquet")),
             "exclude": (),
             "check_costs": "report",
             "output": keep.path / "joined",

@@ -101,7 +101,7 @@ def segment_table(
     for kind, labels in by.items():
         if len(labels) != n:
             raise SchemaError(f"{kind} must have {n} labels, one a row, got {len(labels)}")
-        parts += [(kind, *part) for part in _parts(np.asarray(labels, dtype=object))]
+        parts += [(kind, *part) for part in parts_of(np.asarray(labels, dtype=object))]
     if not parts:
         return []
     difference = quality - other_quality
@@ -118,8 +118,18 @@ def segment_table(
     ]
 
 
-def _parts(labels: np.ndarray) -> list[tuple[str, np.ndarray]]:
-    """(name, rows inside) of a kind, small ones together, the largest first."""
+def parts_of(labels: np.ndarray) -> list[tuple[str, np.ndarray]]:
+    """Segments of a kind: (name, rows inside) each, small ones together, the largest first.
+
+    Parameters
+    ----------
+    labels : one a row, shape (n,)
+
+    Examples
+    --------
+    >>> [name for name, _ in parts_of(np.array(["en"] * 40 + ["de"] * 60, dtype=object))]
+    ['de', 'en']
+    """
     names, code = np.unique(labels.astype(str), return_inverse=True)
     count = np.bincount(code)
     small = count < MIN_ROWS

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
-from router_ml.errors import InvalidRequestError
+from router_ml.errors import ConfigError, InvalidRequestError
 from router_ml.types.arrays import BoolArray, FloatArray, IntArray
 from router_ml.types.candidates import CandidateTable
 from router_ml.types.predictions import Predictions
@@ -137,3 +138,34 @@ def _eligible(eligible: BoolArray | None, shape: tuple[int, ...]) -> BoolArray:
             "has none: relax its constraints"
         )
     return allowed
+
+
+def with_least(probs: FloatArray, least: Sequence[float], allowed: BoolArray) -> FloatArray:
+    """A distribution in which every allowed candidate has its least probability.
+
+    Least probabilities that sum to more than one are scaled to one.
+
+    Parameters
+    ----------
+    probs : shape (n_samples, K)
+    least : K numbers in [0, 1]
+    allowed : bool array, shape (n_samples, K)
+
+    Examples
+    --------
+    >>> with_least(np.array([[1.0, 0.0]]), (0.0, 0.1), np.ones((1, 2), dtype=bool)).tolist()
+    [[0.9, 0.1]]
+    """
+    floor = np.where(allowed, least, 0.0)
+    floor /= np.maximum(floor.sum(axis=1, keepdims=True), 1.0)
+    share = 1.0 - floor.sum(axis=1, keepdims=True)
+    mixed: FloatArray = np.where(allowed, share * probs + floor, 0.0)
+    mixed /= mixed.sum(axis=1, keepdims=True)
+    return mixed
+
+
+def check_trial(trial: Mapping[str, float] | None) -> dict[str, float]:
+    """Candidates to least probabilities; ConfigError where one is no probability."""
+    if wrong := {n: p for n, p in (trial or {}).items() if not 0.0 <= p <= 1.0}:
+        raise ConfigError(f"trial must be probabilities in [0, 1], got {wrong}")
+    return dict(trial or {})

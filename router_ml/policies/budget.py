@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from router_ml.errors import ConfigError
-from router_ml.policies.base import Policy, one_hot, rank
+from router_ml.policies.base import Policy, check_trial, one_hot, rank, with_least
 from router_ml.types.arrays import BoolArray, FloatArray
 from router_ml.types.candidates import CandidateTable
 from router_ml.types.predictions import Predictions
@@ -35,6 +35,7 @@ class BudgetPolicy(Policy):
     floor : candidate to its share in the mixture of constants that costs the same
     floor_share : how much of the policy is that mixture, in [0, 1]; ``evaluation.floor`` sets both
         where held-out evidence for the router is missing
+    trial : candidate to its least probability, while it is explored; by default none
 
     Examples
     --------
@@ -58,6 +59,7 @@ class BudgetPolicy(Policy):
         offsets: Mapping[str, float] | None = None,
         floor: Mapping[str, float] | None = None,
         floor_share: float = 0.0,
+        trial: Mapping[str, float] | None = None,
     ) -> None:
         for label, value in (("mix", mix), ("floor_share", floor_share)):
             if not 0.0 <= value <= 1.0:
@@ -74,6 +76,7 @@ class BudgetPolicy(Policy):
         self.cost_weight_low = cost_weight_low
         self.cost_weight_high = cost_weight_high
         self.mix = mix
+        self.trial = check_trial(trial)
 
     @classmethod
     def solve(
@@ -172,13 +175,14 @@ class BudgetPolicy(Policy):
             if share > 0.0:
                 choice = rank(worth - weight * cost_usd, cost_usd, allowed)[:, 0]
                 probs += share * one_hot(choice, cost_usd.shape)
-        if not self.floor_share:
+        if self.floor_share:
+            constants = np.array([self.floor.get(name, 0.0) for name in candidates.names])
+            fixed = self.floor_share * constants * allowed
+            # What a mask takes from the constants goes to the router.
+            probs = fixed + (1.0 - fixed.sum(axis=1, keepdims=True)) * probs
+        if not self.trial:
             return probs
-        constants = np.array([self.floor.get(name, 0.0) for name in candidates.names])
-        fixed = self.floor_share * constants * allowed
-        # What a mask takes from the constants goes to the router.
-        mixed: FloatArray = fixed + (1.0 - fixed.sum(axis=1, keepdims=True)) * probs
-        return mixed
+        return with_least(probs, [self.trial.get(n, 0.0) for n in candidates.names], allowed)
 
 
 def _worth(

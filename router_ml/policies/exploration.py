@@ -10,7 +10,7 @@ from typing import ClassVar, Final
 import numpy as np
 
 from router_ml.errors import ConfigError
-from router_ml.policies.base import Policy, one_hot, rank
+from router_ml.policies.base import Policy, check_trial, one_hot, rank, with_least
 from router_ml.types.arrays import BoolArray, FloatArray, IntArray
 from router_ml.types.candidates import CandidateTable
 from router_ml.types.predictions import Predictions
@@ -50,11 +50,9 @@ class ExploringPolicy(Policy):
             raise ConfigError(f"cost_weight must be >= 0, got {cost_weight}")
         if not 0.0 <= floor <= 1.0:
             raise ConfigError(f"floor must be in [0, 1], got {floor}")
-        if wrong := {n: p for n, p in (trial or {}).items() if not 0.0 <= p <= 1.0}:
-            raise ConfigError(f"trial must be probabilities in [0, 1], got {wrong}")
         self.cost_weight = cost_weight
         self.floor = floor
-        self.trial = dict(trial or {})
+        self.trial = check_trial(trial)
 
     def scores(
         self, predictions: Predictions, candidates: CandidateTable, cost_usd: FloatArray
@@ -83,12 +81,7 @@ class ExploringPolicy(Policy):
         utility = self.scores(predictions, candidates, cost_usd)
         probs = self._explore(utility, predictions, cost_usd, allowed)
         least = [max(self.floor, self.trial.get(name, 0.0)) for name in candidates.names]
-        floor = np.where(allowed, least, 0.0)
-        floor /= np.maximum(floor.sum(axis=1, keepdims=True), 1.0)
-        share = 1.0 - floor.sum(axis=1, keepdims=True)
-        mixed: FloatArray = np.where(allowed, share * probs + floor, 0.0)
-        mixed /= mixed.sum(axis=1, keepdims=True)
-        return mixed
+        return with_least(probs, least, allowed)
 
     @abstractmethod
     def _explore(

@@ -1,0 +1,379 @@
+"""A newly released candidate: where it would win, what it takes to know, and a way to find out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from statistics import NormalDist
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from pipelines.api import display
+from pipelines.api.fitting import load
+from pipelines.api.log import Log
+from pipelines.api.router import Router
+from pipelines.api.sources import price_pair
+from pipelines.artifacts import TrainedFolder
+from pipelines.config import OnboardConfig
+from router_ml.data.groups import distinct_rows
+from router_ml.data.outcomes import TrainingTable, to_matrices
+from router_ml.errors import ConfigError, SchemaError
+from router_ml.evaluation.columns import in_columns
+from router_ml.evaluation.gate.gate import DEFAULT_MARGIN
+from router_ml.evaluation.gate.pairing import Contender
+from router_ml.evaluation.sample_size import (
+    difference_variance,
+    labels_for_level,
+    rows_for_difference,
+)
+from router_ml.evaluation.segmentation import segmentations
+from router_ml.evaluation.segments import parts_of
+from router_ml.policies.registry import from_dict
+from router_ml.types.arrays import FloatArray
+from router_ml.types.predictions import Predictions
+
+_EXPLORING: Final = ("epsilon_greedy", "boltzmann", "thompson")
+_DAY: Final = np.timedelta64(1, "D")
+
+
+@dataclass(frozen=True, slots=True)
+class Onboarding:
+    """What :func:`onboard` found.
+
+    Parameters
+    ----------
+    name : of the new candidate
+    labels : outcomes that are known of it
+    quality : its mean quality over the log's requests, as predicted
+    std : standard error of that mean
+    traffic : share of requests on which the policy would choose it by what is predicted; the
+        constants that a budget policy falls back on for lack of evidence are left out
+    traffic_low, traffic_high : the same if its quality is two standard errors lower, or higher
+    segments : a row a segment: ``kind``, ``name``, ``rows``, ``share`` (of all requests),
+        ``newcomer`` (share of them that would go to it) with ``_low`` and ``_high``,
+        ``quality_change`` and ``cost_usd_change`` (predicted, a request, with it minus without)
+    plan : a row a question: ``question``, ``margin`` (points of quality in [0, 1]), ``labels`` of
+        it, ``newcomer_requests`` (requests to explore with it), ``requests`` (of all that this
+        takes), ``days`` (at the log's rate), ``cost_usd`` (of its answers) and ``extra_cost_usd``
+        (of all requests, exploring minus not)
+    router : chooses it as far as it is predicted to be worth it
+    exploring : gives it ``share`` of the requests at least, with exact propensities
+    """
+
+    name: str
+    labels: int
+    quality: float
+    std: float
+    traffic: float
+    traffic_low: float
+    traffic_high: float
+    segments: pd.DataFrame
+    plan: pd.DataFrame
+    router: Router
+    exploring: Router
+
+    @property
+    def text(self) -> str:
+        """The answer in a sentence or two."""
+        known = f"{self.labels:,} labels" if self.labels else "no label"
+        return (
+            f"{self.name} ({known}): quality {self.quality:.3f} ± {1.96 * self.std:.3f}; it would "
+            f"get {self.traffic:.0%} of the requests, {self.traffic_low:.0%} if it is as bad as "
+            f"that allows, {self.traffic_high:.0%} if it is as good"
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON-able dictionary."""
+        plain = ("name", "labels", "quality", "std", "traffic", "traffic_low", "traffic_high")
+        return {
+            **{key: getattr(self, key) for key in plain},
+            "segments": self.segments.to_dict("records"),
+            "plan": self.plan.to_dict("records"),
+            "exploring_policy": dict(self.exploring.policy),
+        }
+
+    def save(self, folder: Path | str) -> Path:
+        """Write ``onboarding.json`` and the exploring ``bundle``; returns the bundle's folder."""
+        target = Path(folder)
+        target.mkdir(parents=True, exist_ok=True)
+        bundle = self.exploring.save(target / "bundle")
+        text = json.dumps(self.as_dict(), indent=2)
+        (target / "onboarding.json").write_text(text, encoding="utf-8")
+        return bundle
+
+    def __repr__(self) -> str:
+        return f"Onboarding({self.text})"
+
+    def _repr_html_(self) -> str:
+        rows = [[str(cell) for cell in row] for row in self.plan.round(4).to_numpy().tolist()]
+        return display.block(
+            display.head(f"New candidate {self.name}"),
+            display.line(self.text),
+            display.table(tuple(self.plan.columns), rows),
+        )
+
+
+def onboard(
+    router: Router,
+    name: str,
+    *,
+    price: tuple[float, float],
+    labels: pd.DataFrame | None = None,
+    card: tuple[float, float] | None = None,
+    log: Log | Path | str | None = None,
+    share: float = 0.05,
+    floor: float = 0.01,
+    margin: float = 0.05,
+    gate_margin: float = DEFAULT_MARGIN,
+    power: float = 0.8,
+    cost_weight: float | None = None,
+    **options: Any,
+) -> Onboarding:
+    """Say where a newly released candidate would win, and how to find out.
+
+    The router learns it by :meth:`Router.add_candidate`, and everything is predicted of the log's
+    requests. Two questions are planned for: its mean quality, what is believed already counting as
+    the labels that it is worth; and the gate's comparison of the router with it and the router
+    without, by the variance of the doubly robust difference on the log that exploring makes.
+
+    Parameters
+    ----------
+    router : that does not know it
+    name, price, labels, card, log, options : as :meth:`Router.add_candidate` takes them
+    share : of all requests that it gets while exploring, at least, in (0, 1)
+    floor : share of every other candidate while exploring, at least, in (0, 1): without it the
+        router of before could not be judged on that log
+    margin : difference of its mean quality that matters, > 0
+    gate_margin : quality that the gate allows to be lost, > 0
+    power : probability with which both are told, in (0, 1), at one-sided 2.5 %
+    cost_weight : quality per dollar while exploring; default: the router's own
+
+    Raises
+    ------
+    ConfigError
+        If the router has no cost weight to explore with, or an argument is out of range.
+
+    Examples
+    --------
+    >>> import router_ml as rm
+    >>> router = rm.fit(rm.sample_log(), estimator="linear")
+    >>> found = rm.onboard(router, "new-model", price=(0.3, 1.2), card=(0.8, 0.1))
+    >>> found.plan["question"].tolist()
+    ['its mean quality', 'the gate: with it or without']
+    >>> found.exploring.policy["trial"]
+    {'atlas-medium': 0.01, 'atlas-nano': 0.01, 'delta-max': 0.01, 'new-model': 0.05}
+    """
+    for label, value in (("share", share), ("floor", floor), ("margin", margin),
+                         ("gate_margin", gate_margin), ("power", power)):  # fmt: skip
+        if not 0.0 < value < 1.0:
+            raise ConfigError(f"{label} must be in (0, 1), got {value}")
+    _base(router.policy, cost_weight)  # refused before anything is trained
+    wider = router.add_candidate(name, price=price, labels=labels, card=card, log=log, **options)
+    trial = {**dict.fromkeys(wider.candidates.names, floor), name: share}
+    exploring = wider.with_policy({**_base(wider.policy, cost_weight), "trial": trial})
+    seen = _Seen.of(wider, router, exploring, router._log(log))
+    std = _std(wider, name)
+    reach = NormalDist().inv_cdf(0.975) * std
+    at = seen.at
+    low, high = (seen.shifted(wider, by)[:, at] for by in (-reach, reach))
+    return Onboarding(
+        name=name,
+        labels=0 if labels is None else len(labels),
+        quality=float(seen.quality[:, at].mean()),
+        std=std,
+        traffic=float(seen.new[:, at].mean()),
+        traffic_low=float(low.mean()),
+        traffic_high=float(high.mean()),
+        segments=seen.segments(low, high),
+        plan=seen.plan(std, margin, gate_margin, power),
+        router=wider,
+        exploring=exploring,
+    )
+
+
+def from_config(config: OnboardConfig) -> Onboarding:
+    """The same as ``router-ml onboard`` asks for it.
+
+    Raises
+    ------
+    SchemaError
+        If the labels cannot be read.
+    """
+    if len(config.card) not in (0, 2):
+        raise ConfigError(f"card must be (quality, standard error), got {config.card}")
+    router = load(config.bundle, trained=config.trained, log=config.joined)
+    return onboard(
+        router,
+        config.name,
+        price=price_pair(config.name, config.price),
+        labels=None if config.labels is None else read_table(config.labels),
+        card=None if not config.card else (config.card[0], config.card[1]),
+        share=config.explore_share,
+        floor=config.floor,
+        margin=config.margin,
+        gate_margin=config.gate_margin,
+        power=config.target_power,
+        cost_weight=config.cost_weight,
+        cache=config.cache,
+    )
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """A table in a CSV, JSON lines or Parquet file.
+
+    Raises
+    ------
+    SchemaError
+        If it is none.
+    """
+    readers: dict[str, Any] = {".csv": pd.read_csv, ".parquet": pd.read_parquet,
+               ".jsonl": partial(pd.read_json, lines=True)}  # fmt: skip
+    if path.suffix not in readers:
+        raise SchemaError(f"{path} must be .csv, .jsonl or .parquet")
+    try:
+        frame: pd.DataFrame = readers[path.suffix](path)
+    except (OSError, ValueError) as error:
+        raise SchemaError(f"{path} cannot be read as a table: {error}") from error
+    return frame
+
+
+def _base(policy: Mapping[str, Any], cost_weight: float | None) -> dict[str, Any]:
+    """A policy that can hold a trial: the router's own if it can, else the best utility."""
+    spec = dict(policy)
+    if cost_weight is None and spec["name"] in ("budget", *_EXPLORING):
+        return spec
+    if cost_weight is None and spec["name"] != "cost_aware":
+        raise ConfigError(
+            f"policy {spec['name']} has no price of quality to explore at; pass cost_weight, "
+            "quality per US dollar"
+        )
+    own = from_dict(spec).weights[0] if cost_weight is None else cost_weight
+    return {"name": "epsilon_greedy", "epsilon": 0.0, "cost_weight": own}
+
+
+def _by_prediction(router: Router) -> Router:
+    """The router without the constants that its policy falls back on."""
+    if not router.policy.get("floor_share"):
+        return router
+    return router.with_policy({**router.policy, "floor_share": 0.0})
+
+
+def _std(router: Router, name: str) -> float:
+    """Standard error of the newcomer's mean quality, from the training's report."""
+    if router.trained is None:
+        raise ConfigError(f"the training of the router with {name} is not known")
+    report: dict[str, Any] = json.loads(
+        TrainedFolder(router.trained).report.read_text(encoding="utf-8")
+    )
+    return float(report["selection"]["pooled"][name]["standard_error"])
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A log's n requests under the router with the newcomer, the one without, and exploring.
+
+    Columns are the wider router's candidates. ``new`` and ``old`` are played by prediction alone,
+    ``served`` is what the router without it does today.
+    """
+
+    at: int
+    predictions: Predictions
+    quality: FloatArray
+    cost_usd: FloatArray
+    new: FloatArray
+    old: FloatArray
+    served: FloatArray
+    exploring: FloatArray
+    table: TrainingTable
+    label_share: float
+    days: float
+
+    @classmethod
+    def of(cls, wider: Router, router: Router, exploring: Router, log: Log) -> _Seen:
+        outcomes = log.outcomes
+        table = to_matrices(outcomes, wider.candidates.names)
+        predictions, _ = Contender(wider.runtime, wider.held_out).predict(table)
+        before, _ = Contender(router.runtime, router.held_out).predict(table)
+
+        def without(player: Router) -> FloatArray:
+            probs = player.action_probs(before)
+            return in_columns(probs, router.runtime, wider.candidates.names)
+
+        span = float((table.time.max() - table.time.min()) / _DAY)
+        return cls(
+            at=len(wider.candidates) - 1,
+            predictions=predictions,
+            quality=predictions.quality,
+            cost_usd=wider.candidates.cost_usd(predictions.input_tokens, predictions.output_tokens),
+            new=_by_prediction(wider).action_probs(predictions),
+            old=without(_by_prediction(router)),
+            served=without(router),
+            exploring=exploring.action_probs(predictions),
+            table=table,
+            label_share=max(float(np.isfinite(table.quality).mean()), 1.0 / len(table)),
+            days=span,
+        )
+
+    def shifted(self, router: Router, by: float) -> FloatArray:
+        """Action probabilities if the newcomer's quality is higher by so much."""
+        quality = self.quality.copy()
+        quality[:, self.at] = np.clip(quality[:, self.at] + by, 0.0, 1.0)
+        return _by_prediction(router).action_probs(replace(self.predictions, quality=quality))
+
+    def segments(self, low: FloatArray, high: FloatArray) -> pd.DataFrame:
+        """See :class:`Onboarding`."""
+        kinds: dict[str, Any] = {"all": None, **_labels(self.table)}
+        moved = self.new - self.old
+        change = {"quality_change": (moved * self.quality).sum(axis=1),
+                  "cost_usd_change": (moved * self.cost_usd).sum(axis=1)}  # fmt: skip
+        columns = {"newcomer": self.new[:, self.at], "newcomer_low": low, "newcomer_high": high}
+        rows = []
+        for kind, labels in kinds.items():
+            everything = [("all", np.ones(len(low), dtype=bool))]
+            for name, inside in everything if labels is None else parts_of(labels):
+                rows.append({
+                    "kind": kind, "name": name, "rows": int(inside.sum()),
+                    "share": float(inside.mean()),
+                    **{key: float(v[inside].mean()) for key, v in (columns | change).items()},
+                })  # fmt: skip
+        return pd.DataFrame(rows)
+
+    def plan(self, std: float, margin: float, gate_margin: float, power: float) -> pd.DataFrame:
+        """See :class:`Onboarding`."""
+        own = self.quality[:, self.at]
+        given = float(self.exploring[:, self.at].mean())
+        labels = labels_for_level(float((own * (1.0 - own)).mean()), std, margin, power=power)
+        spread = difference_variance(
+            self.new, self.old, self.exploring, self.quality, self.label_share
+        )
+        rows = rows_for_difference(spread, gate_margin, power=power)
+        extra = ((self.exploring - self.served) * self.cost_usd).sum(axis=1).mean()
+        spent = (self.exploring[:, self.at] * self.cost_usd[:, self.at]).mean()
+        table = []
+        for question, gap, needed in (
+            ("its mean quality", margin, labels / (self.label_share * given)),
+            ("the gate: with it or without", gate_margin, float(rows)),
+        ):
+            table.append({
+                "question": question,
+                "margin": gap,
+                "labels": int(np.ceil(needed * given * self.label_share)),
+                "newcomer_requests": int(np.ceil(needed * given)),
+                "requests": int(np.ceil(needed)),
+                "days": needed / len(own) * self.days,
+                "cost_usd": float(needed * spent),
+                "extra_cost_usd": float(needed * extra),
+            })  # fmt: skip
+        return pd.DataFrame(table)
+
+
+def _labels(table: TrainingTable) -> dict[str, np.ndarray]:
+    """Kind of segment -> a label a request."""
+    first, code = distinct_rows(table.query_id)
+    found = segmentations([table.queries[i] for i in first])
+    return {kind: np.asarray(labels, dtype=object)[code] for kind, labels in found.items()}
