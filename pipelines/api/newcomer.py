@@ -51,8 +51,9 @@ def with_newcomer(
     known = {key: config[key] for key in _KEPT if config.get(key) is not None}
     known |= options
     estimator = _pooled(known.pop("quality", {"name": "stacked"}), name, card)
-    policy = router.asked if router.asked is not None else known.get("policy")
-    known.pop("policy", None)
+    policy = known.pop("policy", None)
+    if "policy" not in options and router.asked is not None:
+        policy = router.asked
     return fit(
         wider,
         policy=policy,

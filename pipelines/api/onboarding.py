@@ -136,10 +136,11 @@ def onboard(
 ) -> Onboarding:
     """Say where a newly released candidate would win, and how to find out.
 
-    The router learns it by :meth:`Router.add_candidate`, and everything is predicted of the log's
-    requests. Two questions are planned for: its mean quality, what is believed already counting as
-    the labels that it is worth; and the gate's comparison of the router with it and the router
-    without, by the variance of the doubly robust difference on the log that exploring makes.
+    The router learns it by :meth:`Router.add_candidate`, a budget staying what it is in dollars,
+    and everything is predicted of the log's requests. Two questions are planned for: its mean
+    quality, what is believed already counting as the labels that it is worth; and the gate's
+    comparison of the router with it and the router without, by the variance of the doubly robust
+    difference on the log that exploring makes.
 
     Parameters
     ----------
@@ -173,6 +174,7 @@ def onboard(
         if not 0.0 < value < 1.0:
             raise ConfigError(f"{label} must be in (0, 1), got {value}")
     _base(router.policy, cost_weight)  # refused before anything is trained
+    options.setdefault("policy", _same_dollars(router))
     wider = router.add_candidate(name, price=price, labels=labels, card=card, log=log, **options)
     trial = {**dict.fromkeys(wider.candidates.names, floor), name: share}
     exploring = wider.with_policy({**_base(wider.policy, cost_weight), "trial": trial})
@@ -254,6 +256,15 @@ def _base(policy: Mapping[str, Any], cost_weight: float | None) -> dict[str, Any
         )
     own = from_dict(spec).weights[0] if cost_weight is None else cost_weight
     return {"name": "epsilon_greedy", "epsilon": 0.0, "cost_weight": own}
+
+
+def _same_dollars(router: Router) -> Mapping[str, Any]:
+    """The policy that was asked for, a budget in dollars: a share would be of another constant."""
+    asked = dict(router.asked or router.policy)
+    if asked["name"] != "budget":
+        return asked
+    kept = {key: asked[key] for key in ("name", "direct") if key in asked}
+    return {**kept, "budget_usd": router.policy["budget_usd"]}
 
 
 def _by_prediction(router: Router) -> Router:
