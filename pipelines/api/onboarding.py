@@ -263,8 +263,8 @@ def _same_dollars(router: Router) -> Mapping[str, Any]:
     asked = dict(router.asked or router.policy)
     if asked["name"] != "budget":
         return asked
-    kept = {key: asked[key] for key in ("name", "direct") if key in asked}
-    return {**kept, "budget_usd": router.policy["budget_usd"]}
+    asked.pop("cost_share", None)
+    return {**asked, "budget_usd": router.policy["budget_usd"]}
 
 
 def _by_prediction(router: Router) -> Router:
