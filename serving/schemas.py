@@ -27,7 +27,7 @@ class Limits(Struct, forbid_unknown_fields=True, kw_only=True, gc=False):
     max_latency_ms: AtLeastZero | None = None
     max_ttft_ms: AtLeastZero | None = None
     min_quality: Annotated[float, Meta(ge=0, le=1)] | None = None
-    cost_weight: AtLeastZero | None = None
+    cost_weight: Annotated[float, Meta(ge=0, le=1e9)] | None = None
     max_output_tokens: Annotated[int, Meta(ge=1, le=100_000_000)] | None = None
     requires: Annotated[list[Name], Meta(max_length=32)] | None = None
 

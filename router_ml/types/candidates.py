@@ -117,9 +117,12 @@ class CandidateTable:
 
     @property
     def prices_caches(self) -> bool:
-        """Whether some candidate has a price for tokens read from, or written to, a cache."""
-        known = ~np.isnan(self.cached_input_usd_per_mtok) | ~np.isnan(self.cache_write_usd_per_mtok)
-        return bool(known.any())
+        """Whether tokens read from, or written to, a cache have a price of their own somewhere."""
+        price = self.input_usd_per_mtok
+        return any(
+            bool((~np.isnan(cached) & (cached != price)).any())
+            for cached in (self.cached_input_usd_per_mtok, self.cache_write_usd_per_mtok)
+        )
 
     def cost_usd(
         self,
