@@ -292,3 +292,8 @@ class RunFolders:
     def onboard(self) -> Path:
         """What ``onboard`` writes."""
         return self.root / "onboard"
+
+    @property
+    def labels(self) -> Path:
+        """What ``label`` proposes, asks and reads."""
+        return self.root / "labels"

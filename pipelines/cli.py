@@ -73,6 +73,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "report": Command(commands.report),
     "diff": Command(commands.diff, positional=("old", "new")),
     "onboard": Command(commands.onboard, positional=("name",), output="onboard"),
+    "label": Command(commands.label, positional=("action",), output="labels"),
     "certify": Command(commands.certify, output="certified"),
     "fit-routes": Command(commands.fit_routes, positional=("utterances",), output="routes"),
     "register": Command(commands.register),

@@ -20,6 +20,7 @@ from pipelines.config import (
     GatewayConfig,
     InspectConfig,
     JoinConfig,
+    LabelConfig,
     OnboardConfig,
     PromoteConfig,
     RegisterConfig,
@@ -132,6 +133,13 @@ def onboard(config: OnboardConfig) -> None:
     console.print(found.text, highlight=False, markup=False)
     print_onboarding(found.as_dict())
     console.print(f"bundle that explores it: {found.save(config.output)}")
+
+
+def label(config: LabelConfig) -> None:
+    """Which requests to judge next: propose them, ask a judge, read verdicts back as labels."""
+    from pipelines.stages import label as stage
+
+    stage.run(config)
 
 
 def certify(config: CertifyConfig) -> None:

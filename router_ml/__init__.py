@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pipelines.api.evaluation import Evaluation, evaluate
     from pipelines.api.explanation import Explanation
     from pipelines.api.fitting import fit, fit_scores, load
+    from pipelines.api.labelling import propose_labels
     from pipelines.api.log import Log, inspect, read_log
     from pipelines.api.onboarding import Onboarding, onboard
     from pipelines.api.policies import Budget
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from pipelines.api.samples import sample, sample_log, sample_scores
     from pipelines.api.scores import read_scores
     from pipelines.api.searching import SearchResult, search
+    from pipelines.stages.label_proposal import LabelProposal
     from router_ml.policies.constant import ConstantPolicy as Constant
     from router_ml.policies.cost_aware import CostAwarePolicy as CostAware
     from router_ml.policies.exploration import BoltzmannPolicy as Boltzmann
@@ -42,6 +44,7 @@ _HOMES: Final[dict[str, str]] = {
     "EpsilonGreedy": f"{_POLICIES}exploration:EpsilonGreedyPolicy",
     "Evaluation": f"{_API}evaluation:Evaluation",
     "Explanation": f"{_API}explanation:Explanation",
+    "LabelProposal": "pipelines.stages.label_proposal:LabelProposal",
     "Log": f"{_API}log:Log",
     "Onboarding": f"{_API}onboarding:Onboarding",
     "QualityFloor": f"{_POLICIES}quality_floor:QualityFloorPolicy",
@@ -57,6 +60,7 @@ _HOMES: Final[dict[str, str]] = {
     "load": f"{_API}fitting:load",
     "onboard": f"{_API}onboarding:onboard",
     "promote": f"{_API}registry:promote",
+    "propose_labels": f"{_API}labelling:propose_labels",
     "read_log": f"{_API}log:read_log",
     "read_scores": f"{_API}scores:read_scores",
     "rollback": f"{_API}registry:rollback",
@@ -76,6 +80,7 @@ __all__ = [
     "EpsilonGreedy",
     "Evaluation",
     "Explanation",
+    "LabelProposal",
     "Log",
     "Onboarding",
     "QualityFloor",
@@ -91,6 +96,7 @@ __all__ = [
     "load",
     "onboard",
     "promote",
+    "propose_labels",
     "read_log",
     "read_scores",
     "rollback",

@@ -11,6 +11,7 @@ from pipelines.config.decision_log import (
 )
 from pipelines.config.evaluate import CertifyConfig, DiffConfig, EvaluateConfig, ReportConfig
 from pipelines.config.join import EXCLUSIONS, InspectConfig, JoinConfig, LabelFile
+from pipelines.config.label import LabelConfig
 from pipelines.config.onboard import OnboardConfig
 from pipelines.config.registry import PromoteConfig, RegisterConfig, RollbackConfig
 from pipelines.config.search import SearchConfig
@@ -32,6 +33,7 @@ __all__ = [
     "GatewayConfig",
     "InspectConfig",
     "JoinConfig",
+    "LabelConfig",
     "LabelFile",
     "OnboardConfig",
     "PromoteConfig",

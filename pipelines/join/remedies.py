@@ -12,6 +12,7 @@ _MEND: Final = "mend the rows, or raise `tolerance`"
 _COLUMNS: Final[Mapping[str, str]] = {
     "value_out_of_range": "value",
     "invalid_weight": "weight",
+    "invalid_label_prob": "label_prob",
     "invalid_cost": "cost_usd",
     "invalid_latency": "latency_ms",
     "invalid_propensity": "propensity",

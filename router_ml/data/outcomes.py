@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,8 @@ class TrainingTable:
     answer : n texts, ``None`` where the log has none
     finish_reason : n, ``""`` where the log has none
     split : n names, ``train`` or ``test``
+    label_prob : float array, shape (n,), probability with which a request was drawn to be labelled;
+        NaN where it was not drawn; empty where none was
     propensity_source : ``logged``, or ``estimated`` by
         :func:`router_ml.evaluation.off_policy.propensities.with_propensities`
     """
@@ -72,6 +74,7 @@ class TrainingTable:
     finish_reason: tuple[str, ...]
     split: tuple[str, ...]
     propensity_source: str = "logged"
+    label_prob: FloatArray = field(default_factory=lambda: np.zeros(0))
 
     def __len__(self) -> int:
         return len(self.request_id)
@@ -88,14 +91,14 @@ class TrainingTable:
         """Requests by position or by mask."""
         rows = np.arange(len(self))[index]
         taken: dict[str, Any] = {}
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.name in ("candidates", "propensity_source"):
-                taken[field.name] = value
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if item.name in ("candidates", "propensity_source") or not len(value):
+                taken[item.name] = value
             elif isinstance(value, tuple):
-                taken[field.name] = tuple(value[i] for i in rows)
+                taken[item.name] = tuple(value[i] for i in rows)
             else:
-                taken[field.name] = value[rows]
+                taken[item.name] = value[rows]
         return TrainingTable(**taken)
 
 
@@ -227,6 +230,7 @@ def to_matrices(outcomes: pd.DataFrame, candidates: Sequence[str]) -> TrainingTa
         answer=tuple(_texts(outcomes["answer"])),
         finish_reason=tuple(reason or "" for reason in _texts(outcomes["finish_reason"])),
         split=tuple(outcomes["split"]),
+        label_prob=_floats(outcomes["label_prob"]) if "label_prob" in outcomes else np.zeros(0),
     )
 
 

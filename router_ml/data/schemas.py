@@ -101,6 +101,7 @@ LABELS: Final = Table(
         Column("time", "timestamp", required=True),
         Column("n_trials", "bigint"),
         Column("n_success", "bigint"),
+        Column("label_prob", "double"),
     ),
 )
 """``n_success`` of ``n_trials`` runs stand in for ``value``, or ``value`` is their mean."""
@@ -221,11 +222,12 @@ OUTCOME_COLUMNS: Final = (
     Column("label_weight", "double"),
     Column("n_trials", "bigint"),
     Column("n_success", "double"),
+    Column("label_prob", "double"),
     Column("cost_source", "string"),
     Column("split", "string"),
 )
 
-LATER: Final = frozenset({"n_trials", "n_success"})
+LATER: Final = frozenset({"n_trials", "n_success", "label_prob"})
 """Columns of outcomes that joins of earlier releases lack."""
 
 OUTCOMES: Final = Table("outcomes", (*REQUESTS.columns, *OUTCOME_COLUMNS))
@@ -298,6 +300,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "input_tokens": "tokens of the request",
     "input_usd_per_mtok": "price of a million input tokens",
     "key": "id of the rejected row",
+    "label_prob": "probability with which the request was drawn to be labelled, where it was drawn",
     "label_source": "source of the labels that made ``quality``",
     "label_weight": "sum of the weights of those labels, a label of n trials counting n times",
     "labels_others": "the key may label decisions of others",

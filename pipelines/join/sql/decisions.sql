@@ -162,12 +162,12 @@ WHERE m.decision_row IS NULL
 
 -- step: labels, keep
 -- Qualities of feedback are labels like others, and those of a decision go to its latest request.
-SELECT request_id, name, value, source, weight, time, n_trials, n_success, row_id, source_file, source_line, problem,
-       detail, exclusion, repair, zoneless, raw, origin
+SELECT request_id, name, value, source, weight, time, n_trials, n_success, label_prob, row_id,
+       source_file, source_line, problem, detail, exclusion, repair, zoneless, raw, origin
 FROM label_files
 UNION ALL
 SELECT r.request_id, k.name, k.quality, k.source, CAST(NULL AS DOUBLE), k.time,
-       CAST(NULL AS BIGINT), CAST(NULL AS BIGINT), f.row_id,
+       CAST(NULL AS BIGINT), CAST(NULL AS BIGINT), CAST(NULL AS DOUBLE), f.row_id,
        f.source_file, f.source_line, f.problem, f.detail, f.exclusion, f.repair, f.zoneless, f.raw,
        f.origin
 FROM feedback_ranks k

@@ -260,6 +260,7 @@ SELECT l.*, k.priority,
             WHEN l.time < TIMESTAMP '2000-01-01 00:00:00'
                  OR l.time > TIMESTAMP '2100-01-01 00:00:00' THEN 'absurd_time'
             WHEN NOT (l.weight > 0 AND l.weight < 1e9 AND l.weight - l.weight = 0) THEN 'invalid_weight'
+            WHEN NOT (l.label_prob > 0 AND l.label_prob <= 1) THEN 'invalid_label_prob'
             WHEN l.n_success IS NULL AND
                  NOT (l.value >= least(coalesce(g.worst, 0), coalesce(g.best, 1))
                       AND l.value <= greatest(coalesce(g.worst, 0), coalesce(g.best, 1))
@@ -276,7 +277,8 @@ LEFT JOIN label_ranks k ON k.source = l.source
 -- A label of n trials weighs as n labels of one.
 SELECT origin, request_id, name, value, priority, time, coalesce(n_trials, 1) AS n_trials,
        coalesce(weight, 1) * coalesce(n_trials, 1) AS weight,
-       min(quality) AS quality, min(row_id) AS row_id, count(*) AS copies
+       min(quality) AS quality, min(label_prob) AS label_prob, min(row_id) AS row_id,
+       count(*) AS copies
 FROM label_checks
 WHERE rule IS NULL AND reason IS NULL
 GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, n_success
@@ -287,7 +289,7 @@ WHERE fate <> 'used' AND request_id IS NOT NULL
 GROUP BY request_id
 
 -- step: label_fates, keep
-SELECT d.row_id, d.origin, d.copies, d.priority, d.quality, d.weight, d.n_trials,
+SELECT d.row_id, d.origin, d.copies, d.priority, d.quality, d.weight, d.n_trials, d.label_prob,
        u.row_id AS request_row, u.candidate_served,
        CASE WHEN u.failed OR n.request_id IS NOT NULL THEN 'excluded'
             WHEN u.request_id IS NOT NULL THEN 'used'
@@ -310,7 +312,9 @@ SELECT request_row, priority,
        sum(weight) AS weight,
        count(*) AS n_labels,
        CAST(sum(n_trials) AS BIGINT) AS n_trials,
-       sum(n_trials * quality) AS n_success
+       sum(n_trials * quality) AS n_success,
+       -- with a label from elsewhere beside it, a request would have been labelled in any case
+       CASE WHEN count(*) = count(label_prob) THEN max(label_prob) END AS label_prob
 FROM label_fates
 WHERE fate = 'used'
 GROUP BY request_row, priority
@@ -327,7 +331,8 @@ SELECT request_row,
        CAST(sum(n_trials) AS BIGINT) AS total_trials,
        sum(n_success) AS total_success,
        sum(weight * quality) / sum(weight) AS mean_quality,
-       sum(weight) AS total_weight
+       sum(weight) AS total_weight,
+       CASE WHEN count(*) = count(label_prob) THEN max(label_prob) END AS label_prob
 FROM label_quality_by_source
 GROUP BY request_row
 
@@ -418,6 +423,7 @@ SELECT c.request_id, c.decision_id, c.time, c.query_id, c.group_id, c.session_id
        CASE WHEN c.failed THEN s.failure_quality
             WHEN s.label_combine = 'mean' THEN q.total_success
             ELSE q.first_success END AS n_success,
+       CASE WHEN NOT c.failed THEN q.label_prob END AS label_prob,
        CASE WHEN c.logged_cost_usd IS NOT NULL THEN 'logged'
             WHEN c.input_tokens + c.output_tokens IS NOT NULL OR c.failed THEN 'price'
        END AS cost_source,

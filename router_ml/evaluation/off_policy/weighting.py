@@ -26,19 +26,31 @@ def label_probability(table: TrainingTable, known: BoolArray | None = None) -> F
     Missing at random given the candidate and the logging policy's propensity, which carries the
     query's stratum where the policy used one. Labels that no longer count say nothing of how likely
     a label is: their requests are left out, and get the mean.
+
+    Where labels were drawn (``router-ml label``), the probability of the draw holds for the
+    requests up to its last one. Those that had a label already were not in the draw and stand for
+    themselves: their probability is one, so that nothing is assumed of why they had it.
     """
     k = len(table.candidates)
     rows = np.arange(len(table))
+    drawn = np.zeros(len(table), dtype=bool)
     if known is None:
         known = np.isfinite(table.quality)
-        rows = np.flatnonzero((table.served < 0) | ~table.outdated[rows, table.served])
+        counts = (table.served < 0) | ~table.outdated[rows, table.served]
+        if len(table.label_prob) and (mine := known & np.isfinite(table.label_prob)).any():
+            drawn = table.time <= table.time[mine].max()
+        rows = np.flatnonzero(counts & ~drawn)
     features = np.eye(k)[np.maximum(table.served, 0)]
     if np.isfinite(table.propensity).all():
         surprise = np.log(table.propensity)[:, None]
         features = np.column_stack([features, surprise, features * surprise])
     labelled = known[rows].astype(float)
-    probs = np.full(len(table), max(float(labelled.mean()), 1e-3))
-    probs[rows] = estimate_label_prob(features[rows], labelled, group_codes(table.group_id)[rows])
+    probs = np.full(len(table), max(float(labelled.mean()) if len(rows) else 1.0, 1e-3))
+    if len(rows):
+        groups = group_codes(table.group_id)[rows]
+        probs[rows] = estimate_label_prob(features[rows], labelled, groups)
+    if drawn.any():
+        probs[drawn] = np.where(np.isfinite(table.label_prob), table.label_prob, 1.0)[drawn]
     return probs
 
 
