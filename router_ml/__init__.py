@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pipelines.api.evaluation import Evaluation, evaluate
     from pipelines.api.explanation import Explanation
     from pipelines.api.fitting import fit, fit_scores, load
-    from pipelines.api.labelling import propose_labels
+    from pipelines.api.labelling import LabelProposal, propose_labels
     from pipelines.api.log import Log, inspect, read_log
     from pipelines.api.onboarding import Onboarding, onboard
     from pipelines.api.policies import Budget
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from pipelines.api.samples import sample, sample_log, sample_scores
     from pipelines.api.scores import read_scores
     from pipelines.api.searching import SearchResult, search
-    from pipelines.stages.label_proposal import LabelProposal
     from router_ml.policies.constant import ConstantPolicy as Constant
     from router_ml.policies.cost_aware import CostAwarePolicy as CostAware
     from router_ml.policies.exploration import BoltzmannPolicy as Boltzmann
@@ -44,7 +43,7 @@ _HOMES: Final[dict[str, str]] = {
     "EpsilonGreedy": f"{_POLICIES}exploration:EpsilonGreedyPolicy",
     "Evaluation": f"{_API}evaluation:Evaluation",
     "Explanation": f"{_API}explanation:Explanation",
-    "LabelProposal": "pipelines.stages.label_proposal:LabelProposal",
+    "LabelProposal": f"{_API}labelling:LabelProposal",
     "Log": f"{_API}log:Log",
     "Onboarding": f"{_API}onboarding:Onboarding",
     "QualityFloor": f"{_POLICIES}quality_floor:QualityFloorPolicy",

@@ -11,6 +11,8 @@ from pipelines.stages import label_proposal
 from pipelines.stages.label_proposal import LabelProposal
 from router_ml.evaluation.gate.pairing import Contender
 
+__all__ = ["LabelProposal", "propose_labels"]
+
 
 def propose_labels(
     router: Router,
