@@ -107,7 +107,7 @@ def test_help_shows_meaning_and_default(capsys: pytest.CaptureFixture[str]) -> N
         cli.run(["train", "--help"])
     text = " ".join(capsys.readouterr().out.split())
     assert "--dims DIMS" in text
-    assert "dimensions of a static encoder (type: int, default: 256)" in text
+    assert "dimensions of the static encoder (type: int, default: 256)" in text
 
 
 def test_commands_and_completion_are_printed() -> None:
