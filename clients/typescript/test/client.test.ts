@@ -40,7 +40,7 @@ test("a limit that leaves nobody gives the fallback, with the service's own word
   const router = new RouterClient({ url, fallback, apiKey, timeoutMs: 5_000 });
   const choice = await router.route({ query: "Hello", max_cost_usd: 1e-30 });
   assert.equal(choice.source, "fallback");
-  assert.match(choice.reason, /422.*max_cost_usd/);
+  assert.match(choice.reason, /409.*max_cost_usd/);
 });
 
 test("a wrong key gives the fallback", async () => {
