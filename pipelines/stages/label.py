@@ -67,6 +67,11 @@ def print_power(found: LabelProposal) -> None:
 def _ask(config: LabelConfig) -> None:
     requests = read_proposal(config.output).to_dict("records")
     rows = [{str(key): value for key, value in row.items()} for row in requests]
+    if not all(row["answer"] for row in rows):
+        raise ConfigError(
+            "a judge needs answers, and the log that was proposed from has none; join a log with "
+            "answers, or let people find them by request_id"
+        )
     path = config.output / VERDICTS
     told, refused = ask_all(judge_from(config), rows, path, concurrency=config.concurrency)
     console.print(f"{told:,} verdicts, {refused:,} refused: {path}", highlight=False)

@@ -57,6 +57,8 @@ class LabelProposal:
         """What is proposed, and what it cannot do."""
         said = f"{len(self.requests):,} of {self.left:,} unlabelled requests, against "
         said += self.opponent
+        if len(self.requests) and not self.requests["answer"].any():
+            said += "; the log has no answers, find them by request_id"
         if self.unjudged:
             said += f"; {self.unjudged:,} have no answer to judge and are taken to be as the others"
         if self.blind > 0.0:
@@ -117,7 +119,7 @@ def propose(
     requests = pd.DataFrame({
         "request_id": texts.index.to_numpy(),
         "prompt": texts["query"].where(texts["query"].notna(), texts["messages"]).to_numpy(),
-        "answer": texts["answer"].to_numpy(),
+        "answer": texts["answer"].fillna("").to_numpy(),
         "label_prob": probs[drawn] * share[drawn],
         "group": sides.quality.action[drawn],
     })  # fmt: skip
@@ -157,6 +159,8 @@ def _value(
         old = action_probs(routers[1], scores[1], names)
         weight = (new - old)[rows, action] / sides.quality.propensity
     answered = np.array([bool(text) for text in table.answer])
+    if not answered.any():  # a log without answers: who judges finds them by request_id
+        answered[:] = True
     value = LabelValue(
         weight=weight,
         spread=label_spread(sides.quality, sides.guess, regions_of(table)),

@@ -70,8 +70,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.headers["Authorization"] != "Bearer secret" or self.path != "/v1/chat/completions":
             return 401, ""
         found = re.search(r"ask \d+", body["messages"][0]["content"])
-        assert found is not None
-        ask = found[0]
+        ask = "ask 1" if found is None else found[0]
         number = int(ask[4:])
         with self.server.lock:
             self.server.tries[ask] = tried = self.server.tries.get(ask, 0) + 1
@@ -186,6 +185,19 @@ def test_from_proposal_to_labels_that_join_reads(
     people = pd.read_csv(tmp_path / "proposal.csv")
     assert list(people) == ["request_id", "prompt", "answer", "score"]
 
+    # The judge that the environment names.
+    monkeypatch.setenv("OPENAI_API_KEY", "secret")
+    monkeypatch.setenv("OPENAI_BASE_URL", endpoint.url)
+    cli.run(["label", "ask", *common, "--model", "judge", "--low", "1", "--high", "5"])
+    cli.run(["label", "read", *common, "--low", "1", "--high", "5"])
+    judged_all = pd.read_csv(tmp_path / "labels.csv")
+    assert set(judged_all["request_id"]) == set(drawn["request_id"])
+    assert set(judged_all["value"]) == {0.75}
+    np.testing.assert_allclose(
+        judged_all.set_index("request_id").loc[drawn["request_id"], "label_prob"],
+        drawn["label_prob"],
+    )
+
     # People judge most of them, and a few that have a label already.
     truth = labels[labels["name"] == "correct"].groupby("request_id")["value"].mean()
     judged = people[people["request_id"].isin(truth.index)].head(70)
@@ -213,6 +225,13 @@ def test_from_proposal_to_labels_that_join_reads(
     # Who was drawn stands for those that were not: their weights add up to what is left.
     left = (~old & until).sum()
     assert abs((1.0 / probs[new]).sum() - left) < 0.35 * left
+
+
+def test_a_judge_needs_answers(tmp_path: Path) -> None:
+    row = {"request_id": "a", "prompt": "p", "answer": "", "label_prob": 0.5, "group": 0}
+    (tmp_path / "proposal.jsonl").write_text(json.dumps(row) + "\n")
+    with pytest.raises(ConfigError, match="needs answers"):
+        cli.run(["label", "ask", "--output", str(tmp_path)])
 
 
 def test_odd_verdicts_are_refused(tmp_path: Path) -> None:
