@@ -32,6 +32,13 @@ ARGUMENTS: Mapping[str, list[Mapping[str, Any]]] = {
             "floor": {"c1": 0.25, "c2": 0.75},
             "floor_share": 0.3,
         },
+        {
+            "budget_usd": 1e-3,
+            "cost_weight_low": 10.0,
+            "cost_weight_high": 50.0,
+            "mix": 0.4,
+            "trial": {"c3": 0.1, "retired": 0.2},
+        },
     ],
     "constant": [{"candidate": "c2"}],
     "cost_aware": [{}, {"cost_weight": 30.0, "latency_weight": 1e-4}],
