@@ -45,6 +45,15 @@ class Comparison:
     ----------
     contest : rows and their outcomes
     entries : by estimator
+
+    Examples
+    --------
+    >>> import router_ml as rm
+    >>> cv = rm.compare(rm.sample_log(matrix=True), ["constant", "linear"], folds=2)
+    >>> cv.known, cv.best() in ("constant", "linear")
+    (True, True)
+    >>> cv.plot(baseline="today").axes[0].get_ylabel()
+    'mean quality'
     """
 
     def __init__(self, contest: Contest, entries: Mapping[str, Entry]) -> None:

@@ -43,6 +43,17 @@ class Evaluation:
     Attributes
     ----------
     folder : pathlib.Path
+
+    Examples
+    --------
+    >>> import router_ml as rm
+    >>> found = rm.evaluate(rm.fit(rm.sample_log(), estimator="linear"))
+    >>> found.kind, found.verdict.startswith("Today: quality")
+    ('log', True)
+    >>> sorted(found.segments["kind"].unique())
+    ['length', 'task', 'tools']
+    >>> sorted(found.figures)
+    ['cost_quality', 'reliability']
     """
 
     def __init__(
@@ -118,6 +129,7 @@ class Evaluation:
         >>> folder = tempfile.TemporaryDirectory()
         >>> rm.evaluate(router).report(Path(folder.name, "report.html")).name
         'report.html'
+        >>> folder.cleanup()
         """
         if self.router is None:
             raise ConfigError("this evaluation does not know its router; make it with rm.evaluate")

@@ -29,6 +29,14 @@ class Explanation:
         best other one apart most: ``part``, ``text``, and by candidate what the part adds to
         predicted quality, by leaving it out
     counterfactual : sentences, one a candidate that would win elsewhere
+
+    Examples
+    --------
+    >>> import router_ml as rm
+    >>> router = rm.fit(rm.sample_log(), estimator="linear")
+    >>> found = router.explain("Prove it rigorously, with every edge case.")
+    >>> len(found.ranking), found.decision.candidate in router.candidates.names
+    (3, True)
     """
 
     decision: Decision

@@ -29,6 +29,13 @@ class Registered:
     run_id : of the MLflow run
     model_uri : of the logged model, which ``mlflow.pyfunc.load_model`` takes
     version : in the registry, as ``challenger``; ``""`` where it was only recorded
+
+    Examples
+    --------
+    It needs a tracking store, ``MLFLOW_TRACKING_URI``; *Learn in Python* runs it.
+
+    >>> router.log_to_mlflow(register=True).version  # doctest: +SKIP
+    '1'
     """
 
     run_id: str
@@ -94,6 +101,14 @@ def promote(
         If the registry cannot be reached, or holds no challenger.
     DataError
         If the log cannot carry a comparison at all, or none is known.
+
+    Examples
+    --------
+    It needs a registry with a challenger; *Learn in Python* runs it.
+
+    >>> report = rm.promote("router")  # doctest: +SKIP
+    >>> report.promoted, report.gate.verdict  # doctest: +SKIP
+    (True, 'better')
     """
     source = None if log is None else as_log(log)
     if matrix is None and source is not None:
@@ -127,5 +142,10 @@ def rollback(name: str = "router", *, by: str = "", reason: str = "") -> str:
     ------
     RegistryError
         If there is no former champion.
+
+    Examples
+    --------
+    >>> rm.rollback("router", by="Ada", reason="complaints")  # doctest: +SKIP
+    '1'
     """
     return promotion.rollback(name, by=by, reason=reason)

@@ -33,6 +33,14 @@ class SearchResult:
     Attributes
     ----------
     folder : pathlib.Path
+
+    Examples
+    --------
+    >>> import router_ml as rm
+    >>> found = rm.search(rm.sample_log(matrix=True), n_trials=1, outer_folds=0, folds=2,
+    ...     space=lambda trial: {"name": "linear"})
+    >>> len(found.trials)
+    1
     """
 
     def __init__(self, folder: Path | str, *, keep: tuple[Workspace, ...] = ()) -> None:
