@@ -50,7 +50,7 @@ class Comparison:
     --------
     >>> import router_ml as rm
     >>> cv = rm.compare(rm.sample_log(matrix=True), ["constant", "linear"], folds=2)
-    >>> cv.known, cv.best() in ("constant", "linear")
+    >>> cv.known, cv.best in ("constant", "linear")
     (True, True)
     >>> cv.plot(baseline="today").axes[0].get_ylabel()
     'mean quality'
