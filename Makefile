@@ -1,6 +1,7 @@
 # The two commands a newcomer needs: `make demo` and `make test`.
 #   make demo [DATA=folder]   learn a router, print what it saves, serve three requests
 #   make test                 every test; ROUTER_ML_DATA=folder adds those on real data
+#   make notebooks            the notebooks at their whole size
 #   make test-litellm         tests against LiteLLM's proxy, in an environment of its own
 #   make test-fast            without the slow ones
 #   make lint                 format check, lint, types, import contracts
@@ -15,7 +16,7 @@ DATA ?=
 export MLFLOW_DISABLE_TELEMETRY := true
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: setup setup-litellm setup-peers demo test test-litellm test-fast lint docs fuzz bench client clean
+.PHONY: setup setup-litellm setup-peers demo test notebooks test-litellm test-fast lint docs fuzz bench client clean
 setup: $(VENV)/.installed
 
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -30,7 +31,10 @@ demo: setup
 	$(BIN)/router-ml demo $(if $(DATA),--data $(DATA))
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m 'not whole'
+
+notebooks: setup
+	$(BIN)/python -m pytest tests/pipeline/test_notebooks.py -m whole
 
 # LiteLLM cannot live beside our pins.
 setup-litellm: .venv-litellm/.installed
@@ -52,7 +56,7 @@ setup-peers: .venv-peers/.installed
 	@touch $@
 
 test-fast: setup
-	$(BIN)/python -m pytest -m 'not slow'
+	$(BIN)/python -m pytest -m 'not slow and not whole'
 
 lint: setup
 	$(BIN)/ruff format --check .

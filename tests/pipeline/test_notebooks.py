@@ -30,7 +30,7 @@ def test_no_outputs_are_committed(path: Path) -> None:
     "ignore::ResourceWarning",
 )
 @pytest.mark.parametrize(
-    "small", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["small", "whole"]
+    "small", [True, pytest.param(False, marks=pytest.mark.whole)], ids=["small", "whole"]
 )
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_it_runs(
