@@ -8,7 +8,7 @@ import typing
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import yaml
 
@@ -17,6 +17,7 @@ from pipelines.options import (
     explaining,
     list_fields,
     listed,
+    listed_as,
     make_parser,
     plain,
     read_yaml,
@@ -92,23 +93,25 @@ class _Given:
     @classmethod
     def read(cls, config: type, arguments: Sequence[str], positional: Sequence[str]) -> Self:
         """Sort arguments into options and positions."""
-        self, plain_words, rest = cls(), list[str](), list(arguments)
+        self, plain_words, rest, key = cls(), list[str](), list(arguments), ""
+        lists, hint = list_fields(config), ""
         while rest:
             word = rest.pop(0)
             if word in ("-h", "--help"):
                 return cls(words=["--help"])
             if word.startswith("-") and word != "-":
-                self._take(config, word, rest)
+                key = self._take(config, word, rest)
             else:
                 plain_words.append(word)
-        lists = list_fields(config)
+                if key in lists and not hint:
+                    hint = f"; for several values repeat it: --{key} {word}"
         for name in positional:
             taken = len(plain_words) if name in lists else 1
             self.many.setdefault(name, []).extend(plain_words[:taken])
             plain_words = plain_words[taken:]
         if plain_words:
-            raise ConfigError(f"expected options, got {' '.join(plain_words)}")
-        self._spell(lists)
+            raise ConfigError(f"expected options, got {' '.join(plain_words)}{hint}")
+        self._spell(config)
         return self
 
     @property
@@ -117,22 +120,25 @@ class _Given:
         options = {word.removeprefix("--").partition("=")[0] for word in self.words}
         return {option.partition(".")[0] for option in options} | set(self.many)
 
-    def _take(self, config: type, word: str, rest: list[str]) -> None:
+    def _take(self, config: type, word: str, rest: list[str]) -> str:
+        """Note an option; its key."""
         key, value = _option(config, word, rest)
         if key == "config":
             self.file = value
         elif not value and word in ("-s", "--set"):  # --set key= leaves the default
-            return
+            return key
         elif key in list_fields(config):
             self.many.setdefault(key, []).append(value)
         else:
-            self.words.append(f"--{key}={value}")
+            self.words.append(f"--{key}={_wrapped(config, key, value)}")
+        return key
 
-    def _spell(self, lists: set[str]) -> None:
+    def _spell(self, config: type) -> None:
+        hints, lists = typing.get_type_hints(config), list_fields(config)
         self.many = {name: values for name, values in self.many.items() if values}
         for name, values in self.many.items():
-            text = json.dumps(_joined(values)) if name in lists else values[0]
-            self.words.append(f"--{name}={text}")
+            told = plain(listed_as(_joined(values), hints[name])) if name in lists else None
+            self.words.append(f"--{name}={values[0] if told is None else json.dumps(told)}")
 
 
 def _option(cls: type, word: str, rest: list[str]) -> tuple[str, str]:
@@ -156,10 +162,32 @@ def _option(cls: type, word: str, rest: list[str]) -> tuple[str, str]:
     return key, value if sign else rest.pop(0)
 
 
-def _joined(values: Iterable[str]) -> list[str]:
-    """One list of several arguments, each a value or itself a list (YAML)."""
-    joined: list[str] = []
+def _wrapped(cls: type, key: str, value: str) -> str:
+    """The same value with lists of one where a mapping takes lists, as a YAML file may have it."""
+    head, _, inner = key.partition(".")
+    hint = typing.get_type_hints(cls).get(head)
+    if typing.get_origin(hint) is not Mapping:
+        return value
+    told = _read(value)
+    made = listed_as(told, typing.get_args(hint)[1] if inner else hint)
+    return value if made == told else json.dumps(made, default=str)
+
+
+def _joined(values: Iterable[str]) -> list[Any]:
+    """One list of several arguments, each a value, keys and values, or itself a list (YAML)."""
+    joined: list[Any] = []
     for value in values:
-        read = yaml.safe_load(value) if value.startswith("[") else value
-        joined += [str(item) for item in read] if isinstance(read, list) else [value]
+        read = _read(value)
+        items = read if isinstance(read, list) else [read]
+        joined += [item if isinstance(item, Mapping) else str(item) for item in items]
     return joined
+
+
+def _read(value: str) -> Any:
+    """A list or keys and values in YAML; any other text is itself."""
+    if not value.startswith(("[", "{")):
+        return value
+    try:
+        return yaml.safe_load(value)
+    except yaml.YAMLError:
+        return value

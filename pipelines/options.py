@@ -182,10 +182,11 @@ def list_fields(cls: type) -> set[str]:
 def listed(cls: type, values: Mapping[str, object]) -> dict[str, Any]:
     """One value, where a list belongs, is a list of one; 1e6 is an integer where one belongs."""
     hints = typing.get_type_hints(cls)
-    return {key: _as_declared(value, hints.get(key)) for key, value in values.items()}
+    return {key: listed_as(value, hints.get(key)) for key, value in values.items()}
 
 
-def _as_declared(value: object, hint: Any) -> object:
+def listed_as(value: object, hint: Any) -> object:
+    """One value as :func:`listed` has it, ``hint`` being the type that is declared."""
     if hint is int and isinstance(value, str):
         try:
             return int(value) if value.lstrip("+-").isdigit() else _whole(float(value), value)
@@ -194,11 +195,11 @@ def _as_declared(value: object, hint: Any) -> object:
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin is tuple and args[-1] is Ellipsis:
         items = value if isinstance(value, list | tuple) else [value]
-        return [_as_declared(item, args[0]) for item in items]
+        return [listed_as(item, args[0]) for item in items]
     if isinstance(value, Mapping) and (nested := _nested(hint)) is not None:
         return resolved(load_config(nested, overrides=value))
     if origin is not None and len(args) == 2 and isinstance(value, Mapping):
-        return {key: _as_declared(item, args[1]) for key, item in value.items()}
+        return {key: listed_as(item, args[1]) for key, item in value.items()}
     return value
 
 

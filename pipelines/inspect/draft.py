@@ -158,7 +158,13 @@ def _reading(found: Findings) -> Iterator[str]:
             f"time_format: [{listed}]" if len(formats) > 1 else f"time_format: {listed}", fits
         )
     if any(times.zoneless for times in told):
-        yield _said("time_zone: UTC", "some times have no zone: name theirs, such as Europe/Berlin")
+        shares = {times.zoneless for times in told}
+        which = "no time says its zone" if shares == {1.0} else "some times do not say their zone"
+        yield _said(
+            "time_zone: UTC",
+            f"{which}: if they are local times, set the zone that they were written in, such as "
+            "Europe/Berlin",
+        )
     if found.decimal_comma:
         yield _said("decimal_comma: true", "numbers are written 0,5")
     if found.encoding:

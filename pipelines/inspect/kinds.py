@@ -81,7 +81,7 @@ def has_decimal_comma(values: Sequence[Any]) -> bool:
 
 def times(values: Sequence[Any]) -> Times | None:
     """How a column writes times, if times are what it holds."""
-    some = list(values[:500])
+    some = _spread(values, 500)
     if not some:
         return None
     figures = numbers(some)
@@ -100,6 +100,11 @@ def times(values: Sequence[Any]) -> Times | None:
         return None
     other = any(name.replace("%d", "%m", 1) != name and len(fits) > 1 for name in fits)
     return Times(read.time_format, read.zoneless, read.first, read.last, other)
+
+
+def _spread(values: Sequence[Any], n: int) -> list[Any]:
+    """About ``n`` values from the first to the last: dates of one day tell no day from a month."""
+    return [*values[:: -(-len(values) // n) or 1], *values[-1:]]
 
 
 def _fits(values: Sequence[Any], time_format: str) -> bool:

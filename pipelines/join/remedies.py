@@ -89,12 +89,16 @@ class Context:
     sources : label sources that are known
     request_id : an id of the request log
     rejected_prices : candidate to why its price was rejected, and where
+    unpriced : models of the log that no price was found for
+    label_spans : name of labels out of range to their least and greatest value
     """
 
     priced: Sequence[str] = ()
     sources: Sequence[str] = ()
     request_id: str | None = None
     rejected_prices: Mapping[str, str] = field(default_factory=dict)
+    unpriced: Sequence[str] = ()
+    label_spans: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 def offending(reason: str, row: Mapping[str, Any]) -> str:
@@ -119,8 +123,10 @@ def remedy(source: str, reason: str, row: Mapping[str, Any], context: Context) -
             "`requests` too"
         )
     if reason == "value_out_of_range" and source == "labels":
-        name = row.get("name") or "NAME"
-        return f"set label_ranges: {{{name}: [worst, best]}}"
+        ranges = ", ".join(
+            f"{name}: [{low:g}, {high:g}]" for name, (low, high) in context.label_spans.items()
+        )
+        return f"set label_ranges: {{{ranges}}}: worst and best; found are the least and greatest"
     if reason == "unknown_source":
         known = ", ".join(context.sources)
         return f"add {row.get('source')} to label_sources ({known}), the most trusted first"
@@ -143,6 +149,18 @@ def _price_remedy(candidate: str, context: Context) -> str:
     if entry == candidate:
         return "its price begins later or ended earlier: mend valid_from or valid_to"
     if entry is not None:
-        return f"set price_names: {{{candidate}: {entry}}} (the names differ {how})"
+        pairs = {candidate: entry, **_other_names(candidate, context)}
+        names = ", ".join(f"{name}: {listed}" for name, listed in pairs.items())
+        return f"set price_names: {{{names}}} (the names differ {how})"
     listed = ", ".join(list(context.priced)[:5]) or "none that can be used"
     return f"add its price to the list (it has {listed}), or name it in price_names"
+
+
+def _other_names(candidate: str, context: Context) -> dict[str, str]:
+    """Further models of the log whose price stands under another name."""
+    found = {name: match_price(name, context.priced)[0] for name in context.unpriced}
+    return {
+        name: entry
+        for name, entry in found.items()
+        if entry is not None and name not in (candidate, entry)
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -78,6 +79,7 @@ class PromotionReport:
     override_by, override_reason : who promoted against the gate, and why; ``""`` = nobody
     beside : comparisons with today, the best constant and the hull
     propensity_source : ``logged``, ``estimated``, or ``none`` on a matrix
+    advice : the budget that would spend what the opponent does, where another one is called for
     """
 
     challenger: str
@@ -92,6 +94,7 @@ class PromotionReport:
     override_reason: str = ""
     beside: tuple[Beside, ...] = ()
     propensity_source: str = "none"
+    advice: str = ""
 
     @classmethod
     def unjudged(
@@ -138,6 +141,7 @@ class PromotionReport:
             *(f"  [{'ok' if c.passed else 'no'}] {c.reason}" for c in self.conditions),
             self.gate.text,
             *(f"  {one.text}" for one in self.beside),
+            *([f"  {self.advice}"] if self.advice else []),
             f"What would change: {self.moved:.1%} of requests go elsewhere. Shares:",
         ]
         moved = sorted(self.shift.items(), key=lambda item: item[1][0] - item[1][1])
@@ -178,6 +182,7 @@ class PromotionReport:
                 for one in self.beside
             ],
             "propensity_source": self.propensity_source,
+            "advice": self.advice,
             "override_by": self.override_by,
             "override_reason": self.override_reason,
         }
@@ -235,9 +240,10 @@ def judge(
 
     verdict = compare(rows.quality_difference)
     unjudged = rows.worst_quality_difference
+    opponent = f"version {names[1]}" if champion is not None else rows.opponent
     return PromotionReport(
         challenger=names[0],
-        champion=f"version {names[1]}" if champion is not None else rows.opponent,
+        champion=opponent,
         conditions=(
             check_parity_report(parity, challenger.manifest.bundle_id),
             check_latency(challenger, rows.queries, config),
@@ -255,6 +261,29 @@ def judge(
         basis=rows.basis,
         beside=tuple(_beside(rival, rows, config) for rival in rows.rivals),
         propensity_source=rows.propensity_source,
+        advice=_advice(opponent, verdict, rows),
+    )
+
+
+def _advice(opponent: str, verdict: GateReport, rows: PairedRows) -> str:
+    """Another budget: a larger one where quality is lost at less cost, a smaller one where it is
+    held at more."""
+    constant = next((r for r in rows.rivals if r.name.startswith("constant ")), None)
+    if verdict.passed or verdict.mode != "save" or constant is None or constant.cost_usd <= 0.0:
+        return ""
+    more = float(rows.cost_difference.mean())
+    spent = constant.cost_usd + float(constant.cost_difference.mean())
+    share = (spent - more) / constant.cost_usd
+    held = verdict.checks[0].passed
+    if not ((more > 0.0 and held) or (more < 0.0 and verdict.verdict == "shown to be worse")):
+        return ""
+    proposed = math.floor(90.0 * share) / 100.0
+    if proposed <= 0.0:
+        return ""
+    return (
+        f"{opponent} costs {share:.0%} of {constant.name}, this router "
+        f"{spent / constant.cost_usd:.0%}: train with policy: {{name: budget, cost_share: "
+        f"{proposed:g}}} to spend a tenth less than {opponent}"
     )
 
 

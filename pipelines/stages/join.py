@@ -280,6 +280,15 @@ def _context(engine: DuckDBEngine, config: JoinConfig) -> Context:
         "SELECT candidate, reason, source_file, source_line FROM rejected_prices "
         "WHERE candidate IS NOT NULL"
     )
+    unpriced = engine.rows(
+        "SELECT DISTINCT candidate_served AS name FROM rejected_requests "
+        "WHERE reason = 'no_price' ORDER BY candidate_served"
+    )
+    spans = engine.rows(
+        "SELECT name, min(value) AS low, max(value) AS high FROM labels WHERE name IN "
+        "(SELECT name FROM rejected_labels WHERE reason = 'value_out_of_range') "
+        "GROUP BY name ORDER BY name"
+    )
     ids = engine.rows("SELECT request_id FROM request_rows WHERE request_id IS NOT NULL LIMIT 1")
     return Context(
         priced=tuple(row["name"] for row in priced),
@@ -289,6 +298,8 @@ def _context(engine: DuckDBEngine, config: JoinConfig) -> Context:
             row["candidate"]: f"{row['reason']} at {row['source_file']}:{row['source_line']}"
             for row in bad
         },
+        unpriced=tuple(row["name"] for row in unpriced),
+        label_spans={row["name"]: (row["low"], row["high"]) for row in spans},
     )
 
 

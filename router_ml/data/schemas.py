@@ -48,7 +48,8 @@ class Table:
         if missing:
             raise SchemaError(
                 f"{where}: {self.name} need the column {', '.join(missing)}; found "
-                f"{', '.join(there) or 'none'}; rename it, or map it in {self.name[:-1]}_fields"
+                f"{', '.join(there) or 'none'}; rename it, or map it in {self.name[:-1]}_fields, "
+                f"such as {{{missing[0]}: its column}}"
             )
 
 

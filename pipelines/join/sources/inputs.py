@@ -50,6 +50,7 @@ Fields = Mapping[str, tuple[str, ...]]
 Rows = Callable[[Iterable[Record], Fields, Path], Iterator[dict[str, Any]]]
 
 COST_SCALES: Final = {"usd": 1.0, "cents": 0.01, "micros": 1e-6}
+_NEEDED_OF_LABELS: Final = tuple(column.name for column in LABELS.columns if column.required)
 PAIR_FIELDS: Final = set(PAIR_CANONICAL) - set(label_source.CANONICAL)
 """Columns that only files of comparisons have."""
 _COST_ROWS: Final = 100_000
@@ -287,7 +288,17 @@ def _require(
     ]
     if "messages" in found:
         found.append("query")  # the text is read out of them
-    table.require(found, f"{path} (columns: {', '.join(present)})")
+    where = f"{path} (columns: {', '.join(present)})"
+    untold = [name for name in ("name", "source") if name not in found]
+    if table is LABELS and untold and set(_NEEDED_OF_LABELS) <= {*found, *untold}:
+        named = next((f for f in fields["value"] if f in present), "thumbs")
+        told = {"name": named, "source": "user"}
+        own = ", ".join(f"{name}: {told[name]}" for name in untold)
+        raise SchemaError(
+            f"{where}: labels need {' and '.join(untold)}, which no column has; say it of the whole "
+            f"file: labels: [{{files: {path}, {own}}}] (source: checker, human, judge or user)"
+        )
+    table.require(found, where)
 
 
 def _is_in(path: str, columns: Sequence[str]) -> bool:

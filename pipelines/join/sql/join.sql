@@ -212,14 +212,16 @@ HAVING min(t.time) IS NOT NULL
 -- step: seen_rows, keep
 -- In a split by time, a prompt that training has seen is no test.
 SELECT c.row_id, 'excluded' AS fate, 'group_seen_earlier' AS reason
-FROM request_checks c
-CROSS JOIN test_begin b
-JOIN (SELECT DISTINCT e.group_id
-      FROM request_checks e CROSS JOIN test_begin f
-      WHERE e.time < f.time AND e.rule IS NULL AND e.reason IS NULL) earlier
-  ON earlier.group_id = c.group_id
+FROM test_begin b
+JOIN request_rows c ON c.time >= b.time AND c.fate = 'used'
+JOIN requests q ON q.row_id = c.row_id
+JOIN (SELECT DISTINCT p.group_id
+      FROM test_begin f
+      JOIN request_rows e ON e.time < f.time AND e.fate = 'used'
+      JOIN requests p ON p.row_id = e.row_id) earlier
+  ON earlier.group_id = q.group_id
 LEFT JOIN repeated_rows r ON r.row_id = c.row_id
-WHERE c.time >= b.time AND c.rule IS NULL AND c.reason IS NULL AND r.row_id IS NULL
+WHERE r.row_id IS NULL
 
 -- step: later_fates, keep
 SELECT * FROM repeated_rows UNION ALL SELECT * FROM seen_rows

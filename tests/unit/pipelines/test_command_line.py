@@ -79,7 +79,8 @@ def test_positions() -> None:
         (("--folder", "a", "--fil", "x"), "Job has no key fil; valid keys: folder, files"),
         (("--folder", "a", "--share", "half"), "Job.share must be float, got half"),
         (("--folder",), "--folder needs a value"),
-        (("--folder", "a", "b"), "expected options, got b"),
+        (("--folder", "a", "b"), "expected options, got b$"),
+        (("--folder", "a", "--files", "b", "c"), "got c; for several values repeat it: --files c"),
         (("--set", "folder"), "--set needs key=value"),
     ],
 )
