@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -55,28 +56,28 @@ _REMEDIES: Final[Mapping[str, str]] = {
     "invalid_latency": "name another field in request_fields.latency_s (seconds) or .latency_ms",
     "invalid_propensity": "name another field in request_fields.propensity, or [] to estimate it",
     "absurd_time": "times in milli-, micro- or nanoseconds need time_format: ms, us or ns",
-    "unreadable_time": "name how times are written in time_format (ms, us, ns, or %d/%m/%Y %H:%M)",
-    "ambiguous_time": "name the zone of times that have none in time_zone, or set "
-    "naive_times_are_utc: true",
-    "unknown_status": "say what the word means in status_values, such as {done: success}, or name "
-    "another field in request_fields.status",
+    "unreadable_time": 'say how times are written, such as time_format: "%d/%m/%Y %H:%M" (or ms, '
+    'us, ns); where files differ, a list: time_format: [ms, "%d/%m/%Y %H:%M"]',
+    "ambiguous_time": "say the zone of times that have none, such as time_zone: Europe/Berlin "
+    "(naive_times_are_utc: true for UTC)",
     "absurd_tokens": "raise max_tokens, if that many are right",
     "cached_exceed_input_tokens": "where input tokens leave out the cached ones (Anthropic), name "
     "them in request_fields.uncached_input_tokens in place of .input_tokens",
     "conflicting_request_id": "name an id that is unique in request_fields.request_id",
     "chosen_not_eligible": "name another field in request_fields.eligible, or [] for none",
-    "missing_request_id": "name where the id is kept",
     "missing_candidate": "name where the model is kept in request_fields.candidate_served",
-    "missing_time": "name where the time is kept",
     "missing_source": "name who gave the labels: labels: [{files: ..., source: human}]",
     "missing_name": "name the labels: labels: [{files: ..., name: thumbs}]",
     "missing_value": "name where the value is kept in label_fields.value",
-    "unreadable_value": "give words a value in label_values, such as {good: 1, bad: 0}",
+    "unreadable_value": "say what words are worth, such as label_values: {good: 1, bad: 0}",
     "missing_price": "add the price of the other side, or leave the row out",
     "malformed_line": "export the lines again, or raise `tolerance`",
     "malformed_messages": "name where messages are kept in request_fields.messages",
     "malformed_tools": "name where tools are kept in request_fields.tools, or [] to leave them out",
 }
+_DIGITS: Final = re.compile(r"\D(1\d{12}|1\d{15}|1\d{18})(?!\d)")
+_UNITS: Final = {13: "ms", 16: "us", 19: "ns"}
+"""Digits of a time of this century since 1970, by its unit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,20 +127,38 @@ def remedy(source: str, reason: str, row: Mapping[str, Any], context: Context) -
         ranges = ", ".join(
             f"{name}: [{low:g}, {high:g}]" for name, (low, high) in context.label_spans.items()
         )
-        return f"set label_ranges: {{{ranges}}}: worst and best; found are the least and greatest"
+        return f"set label_ranges: {{{ranges}}} (worst and best; these are the least and greatest)"
     if reason == "unknown_source":
         known = ", ".join(context.sources)
-        return f"add {row.get('source')} to label_sources ({known}), the most trusted first"
+        return f"set label_sources: [{known}, {row.get('source')}], the most trusted first"
     if reason == "no_price":
         return _price_remedy(str(row.get("candidate_served")), context)
     if reason == "no_request":
         other = f"; ids of the log are like {context.request_id!r}" if context.request_id else ""
         return f"name the column that holds the log's ids in label_fields.request_id{other}"
+    if said := _reading_remedy(reason, row):
+        return said
     if reason in _REMEDIES:
         return _REMEDIES[reason]
     if reason.startswith(("unreadable_", "missing_")) and source in _FIELDS:
-        return f"name another field in {_FIELDS[source]}.{reason.split('_', 1)[1]}"
+        return f"name where it is kept in {_FIELDS[source]}.{reason.split('_', 1)[1]}"
     return _MEND
+
+
+def _reading_remedy(reason: str, row: Mapping[str, Any]) -> str:
+    """Where the value tells how it is to be read."""
+    detail, file = str(row.get("detail")), str(row.get("source_file")).removesuffix(".gz")
+    if reason == "unreadable_time" and (digits := _DIGITS.search(detail)):
+        return f"set time_format: {_UNITS[len(digits[1])]}"
+    is_json = file.endswith((".json", ".jsonl"))
+    if reason == "malformed_line" and "not UTF-8" in detail and not is_json:
+        return "say how the file is written, such as csv_encoding: cp1252"
+    if reason == "unknown_status":
+        return (
+            f"say what the word means: status_values: {{{row.get('status')}: success}} (or "
+            "failure), or name another field in request_fields.status"
+        )
+    return ""
 
 
 def _price_remedy(candidate: str, context: Context) -> str:

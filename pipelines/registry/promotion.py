@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -266,24 +265,18 @@ def judge(
 
 
 def _advice(opponent: str, verdict: GateReport, rows: PairedRows) -> str:
-    """Another budget: a larger one where quality is lost at less cost, a smaller one where it is
-    held at more."""
-    constant = next((r for r in rows.rivals if r.name.startswith("constant ")), None)
-    if verdict.passed or verdict.mode != "save" or constant is None or constant.cost_usd <= 0.0:
+    """Another budget: a larger one where a cheaper router lost quality, or a smaller one."""
+    if verdict.passed or verdict.mode != "save" or not rows.rivals:
         return ""
     more = float(rows.cost_difference.mean())
-    spent = constant.cost_usd + float(constant.cost_difference.mean())
-    share = (spent - more) / constant.cost_usd
-    held = verdict.checks[0].passed
-    if not ((more > 0.0 and held) or (more < 0.0 and verdict.verdict == "shown to be worse")):
+    if (more >= 0.0) != verdict.checks[0].passed:  # worse at more, or held at less, by chance
         return ""
-    proposed = math.floor(90.0 * share) / 100.0
-    if proposed <= 0.0:
-        return ""
+    rival = rows.rivals[0]
+    spent = rival.cost_usd + float(rival.cost_difference.mean())
+    budget = 0.9 * (spent - more)
     return (
-        f"{opponent} costs {share:.0%} of {constant.name}, this router "
-        f"{spent / constant.cost_usd:.0%}: train with policy: {{name: budget, cost_share: "
-        f"{proposed:g}}} to spend a tenth less than {opponent}"
+        f"{opponent} costs ${spent - more:.3g} a request, this router ${spent:.3g}: trained with "
+        f"policy {{name: budget, budget_usd: {budget:.3g}}}, it spends a tenth less than {opponent}"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -60,6 +61,7 @@ def test_without_logged_propensities_the_gate_judges_and_says_so(store: Path) ->
     assert "propensities were not logged and are estimated" in report.text
     names = [one.name.split()[0] for one in report.beside]
     assert names == ["constant", "hull"]
+    assert report.advice == ""
     tags = mlflow.MlflowClient().get_model_version("router", version).tags
     assert (tags["propensity_source"], tags["gate_verdict"]) == ("estimated", "better")
 
@@ -71,6 +73,10 @@ def test_the_best_constant_can_be_the_opponent_instead(store: Path) -> None:
     assert report.champion.startswith("constant candidate-")
     assert report.gate.verdict == "shown to be worse"
     assert "will not change that" in report.text
+    assert report.advice in report.text
+    budget = re.search(r"policy \{name: budget, budget_usd: ([\d.e-]+)\}", report.advice)
+    assert budget is not None, report.advice
+    assert min(abs(float(budget[1]) / (0.9 * usd) - 1.0) for usd in (3e-4, 1e-3)) < 0.05
     assert report.beside[0].name == "today"
 
 

@@ -295,8 +295,8 @@ def _require(
         told = {"name": named, "source": "user"}
         own = ", ".join(f"{name}: {told[name]}" for name in untold)
         raise SchemaError(
-            f"{where}: labels need {' and '.join(untold)}, which no column has; say it of the whole "
-            f"file: labels: [{{files: {path}, {own}}}] (source: checker, human, judge or user)"
+            f"{where}: labels need {' and '.join(untold)}, which no column has; say it of the "
+            f"whole file: labels: [{{files: {path}, {own}}}] or another source"
         )
     table.require(found, where)
 

@@ -10,7 +10,7 @@ import pytest
 from pipelines import cli
 from pipelines.cli import COMMANDS
 from pipelines.command_line import command_line
-from pipelines.config import TrainConfig
+from pipelines.config import JoinConfig, LabelFile, TrainConfig
 from pipelines.options import field_docs
 from pipelines.stages.run import RunConfig
 from router_ml.errors import ConfigError
@@ -87,6 +87,26 @@ def test_positions() -> None:
 def test_what_is_wrong_is_named(words: tuple[str, ...], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         read(*words)
+
+
+def test_options_take_what_a_file_takes() -> None:
+    """One path where fields take several, and label files with names of their own."""
+    words = [
+        "--requests", "log.csv", "--prices", "prices.csv", "--output", "out",
+        "--labels", "{files: thumbs.csv, name: vote, source: user}",
+        "--labels", "[{files: scores.csv, fields: {value: score}}, plain.csv]",
+        "--request_fields", "{request_id: id, time: [ts, when]}",
+        "--request_fields.query", "prompt",
+    ]  # fmt: skip
+    config = command_line(JoinConfig, words, prog="router-ml join")
+    assert config.labels == (
+        LabelFile(files=("thumbs.csv",), name="vote", source="user"),
+        LabelFile(files=("scores.csv",), fields={"value": ("score",)}),
+        "plain.csv",
+    )
+    assert dict(config.request_fields) == {
+        "request_id": ("id",), "time": ("ts", "when"), "query": ("prompt",)
+    }  # fmt: skip
 
 
 def test_stages_find_each_other_below_one_folder(tmp_path: Path) -> None:

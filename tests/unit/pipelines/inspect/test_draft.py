@@ -201,3 +201,21 @@ def test_scales_and_names() -> None:
     )  # fmt: skip
     assert match_price("prod-gpt4o-eu", ["gpt-4o", "gpt-4o-mini"])[0] == "gpt-4o"
     assert match_price("unheard-of", ["gpt-4o"])[0] is None
+
+
+def test_local_times_are_said_to_have_no_zone(tmp_path: Path) -> None:
+    files = [export(tmp_path, when="2026-03-01T10:{:02d}:00"), prices(tmp_path)]
+    line = next(row for row in draft(files).splitlines() if "time_zone" in row)
+    assert line.strip() == (
+        "time_zone: UTC  # no time says its zone: if they are local times, set the zone that they "
+        "were written in, such as Europe/Berlin"
+    )
+    assert "time_zone" not in draft([export(tmp_path), prices(tmp_path)])
+
+
+def test_the_first_days_of_a_long_log_do_not_decide_how_dates_are_written() -> None:
+    said = [f"03/{1 + i // 100:02d}/2026 10:00" for i in range(2_500)]
+    found = times(said)
+    assert found is not None
+    assert (found.time_format, found.ambiguous) == ("%m/%d/%Y %H:%M", False)
+    assert (found.first.day, found.last.day) == (1, 25)
