@@ -76,7 +76,8 @@ def test_the_best_constant_can_be_the_opponent_instead(store: Path) -> None:
     assert report.advice in report.text
     budget = re.search(r"policy \{name: budget, budget_usd: ([\d.e-]+)\}", report.advice)
     assert budget is not None, report.advice
-    assert min(abs(float(budget[1]) / (0.9 * usd) - 1.0) for usd in (3e-4, 1e-3)) < 0.05
+    opponent_usd = 1e-4 - report.gate.checks[1].estimate.value
+    assert float(budget[1]) == pytest.approx(0.9 * opponent_usd, rel=0.05)
     assert report.beside[0].name == "today"
 
 
