@@ -121,7 +121,7 @@ def test_no_endpoint_lets_a_flagged_request_by(guarded: httpx.Client) -> None:
     assert answer["answers"][0]["choice"] == "candidate-0", answer
     # A firm rule is firmer than what the caller wants.
     refused = guarded.post("/v1/route", json={"query": query, "candidates": ["candidate-2"]})
-    assert refused.status_code == 422
+    assert refused.status_code == 409
     assert "region:eu" in refused.json()["detail"]
     assert SECRET not in refused.text
 
@@ -154,7 +154,7 @@ def test_a_catalogue_that_says_nothing_of_regions_lets_no_flagged_request_out(
     file.write_text(json.dumps(rules("http://127.0.0.1:9")))
     with serve(tmp_path / "log", bundle=folder / "silent", rules_file=file) as client:
         answer = client.post("/v1/route", json={"query": "hello"})
-    assert answer.status_code == 422
+    assert answer.status_code == 409
     assert "lacks region:eu" in answer.json()["detail"]
 
 
