@@ -31,7 +31,7 @@ def test_the_sum_of_workers(tmp_path: Path) -> None:
     write(tmp_path, worker(os.getppid(), 2))  # runs
     write(tmp_path, worker(ended_pid(), 4))
     write(tmp_path, worker(os.getpid(), 100))  # an older one of its own
-    (tmp_path / "metrics-1.json").write_text("{")
+    (tmp_path / f"metrics-{ended_pid()}.json").write_text("{")  # cut short
     total = of_all(tmp_path, worker(os.getpid(), 1))
     assert total.counters == {"decisions": {"a": 7}}
     assert total.histograms == {"route": [3, 6]}
