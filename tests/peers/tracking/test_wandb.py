@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from router_ml.integrations.wandb import log_run
+
+PATIENCE_S = 60
 
 
 def test_parameters_metrics_and_reports_are_kept(
@@ -27,9 +30,13 @@ def test_parameters_metrics_and_reports_are_kept(
     )
     assert run is not None
     [path] = tmp_path.rglob(f"*{run}.wandb")
+    texts = ("routing", "bundle 1", "train.dims", "hull_gain", "evaluation/evaluation.json")
+    # W&B's own process writes the file, and may still be at it when the run has ended.
+    deadline = time.monotonic() + PATIENCE_S
+    while not all(text.encode() in path.read_bytes() for text in texts):
+        assert time.monotonic() < deadline, f"not all of {texts} in {path.read_bytes()[:200]!r}"
+        time.sleep(0.1)
     written = path.read_bytes()
-    for text in ("routing", "bundle 1", "train.dims", "hull_gain", "evaluation/evaluation.json"):
-        assert text.encode() in written, text
     assert b"missing.json" not in written
 
 
