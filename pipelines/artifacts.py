@@ -294,6 +294,11 @@ class RunFolders:
         return self.root / "onboard"
 
     @property
+    def monitor(self) -> Path:
+        """State, alarms, metrics and page of ``monitor``."""
+        return self.root / "monitor"
+
+    @property
     def labels(self) -> Path:
         """What ``label`` proposes, asks and reads."""
         return self.root / "labels"

@@ -86,6 +86,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "experiment": Command(decision_log.experiment, positional=("action",)),
     "verify-log": Command(decision_log.verify_log, positional=("log",)),
     "erase": Command(decision_log.erase_text, positional=("log",)),
+    "monitor": Command(commands.monitor, positional=("log",), output="monitor"),
     "demo": Command(commands.demo),
     "simulate": Command(commands.simulate, config="pipelines.loop.config:SimulateConfig"),
 }

@@ -21,6 +21,7 @@ from pipelines.config import (
     InspectConfig,
     JoinConfig,
     LabelConfig,
+    MonitorConfig,
     OnboardConfig,
     PromoteConfig,
     RegisterConfig,
@@ -258,6 +259,13 @@ def run(config: Any) -> None:
 
     report = stage.run(config)
     console.print(report.text, highlight=False, markup=False, soft_wrap=True)
+
+
+def monitor(config: MonitorConfig) -> None:
+    """Watch a decision log: what drifts, since when, by which evidence, and what to do."""
+    from pipelines.stages import monitor as stage
+
+    console.print(f"written to {stage.run(config)}", highlight=False)
 
 
 def simulate(config: Any) -> None:

@@ -12,6 +12,7 @@ from pipelines.config.decision_log import (
 from pipelines.config.evaluate import CertifyConfig, DiffConfig, EvaluateConfig, ReportConfig
 from pipelines.config.join import EXCLUSIONS, InspectConfig, JoinConfig, LabelFile
 from pipelines.config.label import LabelConfig
+from pipelines.config.monitor import MonitorConfig
 from pipelines.config.onboard import OnboardConfig
 from pipelines.config.registry import PromoteConfig, RegisterConfig, RollbackConfig
 from pipelines.config.search import SearchConfig
@@ -35,6 +36,7 @@ __all__ = [
     "JoinConfig",
     "LabelConfig",
     "LabelFile",
+    "MonitorConfig",
     "OnboardConfig",
     "PromoteConfig",
     "RegisterConfig",
