@@ -71,6 +71,8 @@ _UNITS: Final[Mapping[str, str]] = {
     "high": "score",
     "low": "score",
     "card": "quality, 0 to 1",
+    "every": "seconds",
+    "mask_below": "share, 0 to 1",
     "gate_margin": "quality, 0 to 1",
     "price": "US dollars per million tokens",
     "ttft_quantile": "probability",
