@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,8 +27,26 @@ def encoder_cache() -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _encoder_for_examples(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Examples of the Python interface find the encoder that the tests use."""
-    if isinstance(request.node, pytest.DoctestItem) and "api" in request.node.path.parts:
-        cache: Path = request.getfixturevalue("encoder_cache")
-        monkeypatch.setenv("ROUTER_ML_CACHE", str(cache))
+def _place_for_examples(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """Examples of the Python interface find the tests' encoder, a folder and an empty registry."""
+    if not _is_interface_example(request.node):
+        yield
+        return
+    from tests.promotion_world import sqlite_store
+
+    cache: Path = request.getfixturevalue("encoder_cache")
+    folder: Path = request.getfixturevalue("tmp_path")
+    monkeypatch.setenv("ROUTER_ML_CACHE", str(cache))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", sqlite_store(folder))
+    monkeypatch.chdir(folder)
+    yield
+    if mlflow := sys.modules.get("mlflow"):
+        mlflow.set_tracking_uri(None)
+
+
+def _is_interface_example(item: pytest.Item) -> bool:
+    return isinstance(item, pytest.DoctestItem) and any(
+        "import router_ml as rm" in example.source for example in item.dtest.examples
+    )

@@ -2,6 +2,51 @@
 
 ``import router_ml as rm`` loads nothing; each name below is looked up when it is first used, in
 ``pipelines.api``, which calls the same stages as the command line.
+
+Examples
+--------
+From an export to a version in the registry, on the samples that come with the package:
+
+>>> import router_ml as rm
+>>> log = rm.read_log(rm.sample("export.csv"), mapping=rm.sample("mapping.yaml"),
+...     labels=[rm.sample("thumbs.csv")], prices=rm.sample("prices.csv"))
+>>> log
+Log(750 requests, 416 labelled, 3 candidates, $0.64)
+>>> cv = rm.compare(log, ["cluster_table", "knn", "stacked"], folds=5)
+>>> sorted(cv.summary["method"])
+['cluster_table', 'knn', 'stacked']
+>>> len(cv.table()), len(cv.plot(baseline="today").axes)
+(24, 1)
+>>> router = rm.fit(log, policy=rm.Budget(cost_share=0.25))
+>>> router.predict(["Write a parser", "Prove it rigorously"])["chosen"].sum()
+np.int64(2)
+>>> chosen = router.route("Write a parser").candidate
+>>> router.explain("Write a parser").text.startswith(chosen)
+True
+>>> cheaper = router.with_prices({"delta-max": (0.2, 0.6)})
+>>> cheaper.traffic(log).columns.tolist()
+['candidate', 'today', 'router', 'change', 'cost_usd']
+
+A table of scores does without a log, and a new candidate takes a few labels of it:
+
+>>> scores, names = rm.sample_scores(), ["atlas-nano", "delta-max"]
+>>> costs = {"atlas-nano": 0.00005, "delta-max": 0.0023}
+>>> rm.fit_scores(scores["prompt"], scores[names], costs).candidates.names
+('atlas-nano', 'delta-max')
+>>> few = scores[["prompt", "delta-max"]].head(100).rename(columns={"delta-max": "quality"})
+>>> router.add_candidate("new-model", labels=few, price=(1.0, 3.0)).candidates.names
+('atlas-medium', 'atlas-nano', 'delta-max', 'new-model')
+
+Judge it, keep it, and let the gate say whether it may serve:
+
+>>> rm.evaluate(router, log).report("report.html").name
+'report.html'
+>>> router.save("bundle").name, rm.load("bundle").candidates.names
+('bundle', ('atlas-medium', 'atlas-nano', 'delta-max'))
+>>> router.log_to_mlflow(register=True).version
+'1'
+>>> rm.promote("router").challenger
+'1'
 """
 
 from __future__ import annotations
@@ -12,7 +57,8 @@ from typing import TYPE_CHECKING, Any, Final
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from pipelines.api.comparison import Comparison, compare
+    from pipelines.api.comparing import compare
+    from pipelines.api.comparison import Comparison
     from pipelines.api.evaluation import Evaluation, evaluate
     from pipelines.api.explanation import Explanation
     from pipelines.api.fitting import fit, fit_scores, load
@@ -50,7 +96,7 @@ _HOMES: Final[dict[str, str]] = {
     "QualityRegressor": f"{_API}regressor:QualityRegressor",
     "Registered": f"{_API}registry:Registered",
     "Router": f"{_API}router:Router",
-    "compare": f"{_API}comparison:compare",
+    "compare": f"{_API}comparing:compare",
     "SearchResult": f"{_API}searching:SearchResult",
     "evaluate": f"{_API}evaluation:evaluate",
     "fit": f"{_API}fitting:fit",

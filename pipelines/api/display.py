@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from pipelines.api.comparison import Comparison
+    from pipelines.api.decider import Decider
     from pipelines.api.evaluation import Evaluation
     from pipelines.api.explanation import Explanation
     from pipelines.api.log import Log
-    from pipelines.api.router import Router
 
 
 _STYLE: Final = (
@@ -116,7 +116,7 @@ def log_html(log: Log) -> str:
     return block(*parts)
 
 
-def router_html(router: Router) -> str:
+def router_html(router: Decider) -> str:
     """Candidates, prices and policy."""
     table_of = router.candidates
     rows = [

@@ -116,6 +116,10 @@ class Evaluation:
         Data, quality and cost with the hull and today, traffic, segments and where it loses,
         calibration, limits, and how to make it again; nothing in it is fetched from elsewhere.
 
+        Parameters
+        ----------
+        path : of the file
+
         Raises
         ------
         ConfigError
@@ -181,9 +185,11 @@ def evaluate(
 
     Parameters
     ----------
+    router : to judge, as its bundle would be served
     log : default: the one that the router was learned from
     output : folder to keep the evaluation in; default: a temporary one
-    options : further keys of the evaluation, such as ``cost_weight`` or ``budget_shares``
+    options : further keys of the evaluation, such as ``cost_weight`` (quality per dollar) or
+        ``budget_shares`` (of what the router costs, > 0)
 
     Raises
     ------
@@ -191,6 +197,12 @@ def evaluate(
         If candidates are unavailable, an option is wrong, or no log is known.
     DataError
         If nothing is left to evaluate on.
+
+    References
+    ----------
+    .. [1] Dudík, Langford and Li, "Doubly Robust Policy Evaluation and Learning", ICML 2011:
+       without a matrix.
+    .. [2] Hu et al., "RouterBench", 2024: the hull of the constants ("zero router").
 
     Examples
     --------

@@ -30,6 +30,11 @@ class Explanation:
         predicted quality, by leaving it out
     counterfactual : sentences, one a candidate that would win elsewhere
 
+    References
+    ----------
+    .. [1] Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks", ECCV 2014:
+       what a part adds, by leaving it out.
+
     Examples
     --------
     >>> import router_ml as rm

@@ -37,7 +37,8 @@ def fit(
     Parameters
     ----------
     log : of :func:`read_log`, or a folder that ``router-ml join`` wrote
-    policy : such as ``Budget(cost_share=0.25)``, the default
+    policy : such as ``Budget(cost_share=0.25)``, the default: a mean price of a quarter of the
+        dollars that the best constant costs
     estimator : of quality: a name such as ``"knn"``, an estimator, or
         ``{"name": ..., **arguments}``; default: the tier's
     candidates : to route among; default: all that served a request
@@ -54,6 +55,12 @@ def fit(
         If no request of the training split is labelled.
     ParityError
         If the exported graph and the estimators disagree.
+
+    References
+    ----------
+    .. [1] Wolpert, "Stacked Generalization", Neural Networks 5, 1992: the default estimator.
+    .. [2] Horvitz and Thompson, "A Generalization of Sampling Without Replacement From a Finite
+       Universe", JASA 47, 1952: labels weigh what the log does not show.
 
     Examples
     --------

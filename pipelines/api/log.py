@@ -62,6 +62,11 @@ class Log:
     def join(cls, config: JoinConfig, *, matrix: Path | str | None = None) -> Log:
         """Join as a config says; :func:`read_log` makes one of its arguments.
 
+        Parameters
+        ----------
+        config : files, and how they are read
+        matrix : Parquet of every candidate's outcome on every prompt, optional
+
         Raises
         ------
         SchemaError
@@ -131,7 +136,12 @@ class Log:
         return float(self.outcomes["cost_usd"].sum())
 
     def table(self, split: str | None = None) -> TrainingTable:
-        """Outcomes as arrays, of ``train``, ``test`` or both."""
+        """Outcomes as arrays, a row a request.
+
+        Parameters
+        ----------
+        split : ``train`` or ``test``; default: both
+        """
         return read_training_table(self.folder, split)[0]
 
     def truth(self) -> FullInformation | None:

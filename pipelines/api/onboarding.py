@@ -4,41 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import NormalDist
 from typing import Any, Final
 
-import numpy as np
 import pandas as pd
 
 from pipelines.api import display
 from pipelines.api.fitting import load
 from pipelines.api.log import Log
+from pipelines.api.rollout import Rollout
 from pipelines.api.router import Router
-from pipelines.api.sources import price_pair
+from pipelines.api.sources import price_pair, read_table
 from pipelines.artifacts import TrainedFolder
 from pipelines.config import OnboardConfig
-from router_ml.data.groups import distinct_rows
-from router_ml.data.outcomes import TrainingTable, to_matrices
-from router_ml.errors import ConfigError, SchemaError
-from router_ml.evaluation.columns import in_columns
+from router_ml.errors import ConfigError
 from router_ml.evaluation.gate.gate import DEFAULT_MARGIN
-from router_ml.evaluation.gate.pairing import Contender
-from router_ml.evaluation.sample_size import (
-    difference_variance,
-    labels_for_level,
-    rows_for_difference,
-)
-from router_ml.evaluation.segmentation import segmentations
-from router_ml.evaluation.segments import parts_of
 from router_ml.policies.registry import from_dict
-from router_ml.types.arrays import FloatArray
-from router_ml.types.predictions import Predictions
 
 _EXPLORING: Final = ("epsilon_greedy", "boltzmann", "thompson")
-_DAY: Final = np.timedelta64(1, "D")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +48,16 @@ class Onboarding:
         (of all requests, exploring minus not)
     router : chooses it as far as it is predicted to be worth it
     exploring : gives it ``share`` of the requests at least, with exact propensities
+
+    Examples
+    --------
+    >>> import router_ml as rm
+    >>> router = rm.fit(rm.sample_log(), estimator="linear")
+    >>> found = rm.onboard(router, "new-model", price=(0.3, 1.2), card=(0.8, 0.1))
+    >>> found.traffic_low <= found.traffic <= found.traffic_high
+    True
+    >>> found.segments.columns.tolist()[:5]
+    ['kind', 'name', 'rows', 'share', 'newcomer']
     """
 
     name: str
@@ -98,7 +93,16 @@ class Onboarding:
         }
 
     def save(self, folder: Path | str) -> Path:
-        """Write ``onboarding.json`` and the exploring ``bundle``; returns the bundle's folder."""
+        """Write ``onboarding.json`` and the exploring ``bundle``.
+
+        Parameters
+        ----------
+        folder : made if it is not there
+
+        Returns
+        -------
+        The bundle's folder, which ``router-ml serve`` takes.
+        """
         target = Path(folder)
         target.mkdir(parents=True, exist_ok=True)
         bundle = self.exploring.save(target / "bundle")
@@ -159,6 +163,12 @@ def onboard(
     ConfigError
         If the router has no cost weight to explore with, or an argument is out of range.
 
+    References
+    ----------
+    .. [1] Dudík, Langford and Li, "Doubly Robust Policy Evaluation and Learning", ICML 2011.
+    .. [2] Efron and Morris, "Stein's Estimation Rule and Its Competitors: An Empirical Bayes
+       Approach", JASA 68, 1973: what is believed of it before its own outcomes.
+
     Examples
     --------
     >>> import router_ml as rm
@@ -178,7 +188,7 @@ def onboard(
     wider = router.add_candidate(name, price=price, labels=labels, card=card, log=log, **options)
     trial = {**dict.fromkeys(wider.candidates.names, floor), name: share}
     exploring = wider.with_policy({**_base(wider.policy, cost_weight), "trial": trial})
-    seen = _Seen.of(wider, router, exploring, router._log(log))
+    seen = Rollout.of(wider, router, exploring, router._log(log))
     std = _std(wider, name)
     reach = NormalDist().inv_cdf(0.975) * std
     at = seen.at
@@ -225,25 +235,6 @@ def from_config(config: OnboardConfig) -> Onboarding:
     )
 
 
-def read_table(path: Path) -> pd.DataFrame:
-    """A table in a CSV, JSON lines or Parquet file.
-
-    Raises
-    ------
-    SchemaError
-        If it is none.
-    """
-    readers: dict[str, Any] = {".csv": pd.read_csv, ".parquet": pd.read_parquet,
-               ".jsonl": partial(pd.read_json, lines=True)}  # fmt: skip
-    if path.suffix not in readers:
-        raise SchemaError(f"{path} must be .csv, .jsonl or .parquet")
-    try:
-        frame: pd.DataFrame = readers[path.suffix](path)
-    except (OSError, ValueError) as error:
-        raise SchemaError(f"{path} cannot be read as a table: {error}") from error
-    return frame
-
-
 def _base(policy: Mapping[str, Any], cost_weight: float | None) -> dict[str, Any]:
     """A policy that can hold a trial: the router's own if it can, else the best utility."""
     spec = dict(policy)
@@ -267,13 +258,6 @@ def _same_dollars(router: Router) -> Mapping[str, Any]:
     return {**asked, "budget_usd": router.policy["budget_usd"]}
 
 
-def _by_prediction(router: Router) -> Router:
-    """The router without the constants that its policy falls back on."""
-    if not router.policy.get("floor_share"):
-        return router
-    return router.with_policy({**router.policy, "floor_share": 0.0})
-
-
 def _std(router: Router, name: str) -> float:
     """Standard error of the newcomer's mean quality, from the training's report."""
     if router.trained is None:
@@ -282,109 +266,3 @@ def _std(router: Router, name: str) -> float:
         TrainedFolder(router.trained).report.read_text(encoding="utf-8")
     )
     return float(report["selection"]["pooled"][name]["standard_error"])
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """A log's n requests under the router with the newcomer, the one without, and exploring.
-
-    Columns are the wider router's candidates. ``new`` and ``old`` are played by prediction alone,
-    ``served`` is what the router without it does today.
-    """
-
-    at: int
-    predictions: Predictions
-    quality: FloatArray
-    cost_usd: FloatArray
-    new: FloatArray
-    old: FloatArray
-    served: FloatArray
-    exploring: FloatArray
-    table: TrainingTable
-    label_share: float
-    days: float
-
-    @classmethod
-    def of(cls, wider: Router, router: Router, exploring: Router, log: Log) -> _Seen:
-        outcomes = log.outcomes
-        table = to_matrices(outcomes, wider.candidates.names)
-        predictions, _ = Contender(wider.runtime, wider.held_out).predict(table)
-        before, _ = Contender(router.runtime, router.held_out).predict(table)
-
-        def without(player: Router) -> FloatArray:
-            probs = player.action_probs(before)
-            return in_columns(probs, router.runtime, wider.candidates.names)
-
-        span = float((table.time.max() - table.time.min()) / _DAY)
-        return cls(
-            at=len(wider.candidates) - 1,
-            predictions=predictions,
-            quality=predictions.quality,
-            cost_usd=wider.candidates.cost_usd(predictions.input_tokens, predictions.output_tokens),
-            new=_by_prediction(wider).action_probs(predictions),
-            old=without(_by_prediction(router)),
-            served=without(router),
-            exploring=exploring.action_probs(predictions),
-            table=table,
-            label_share=max(float(np.isfinite(table.quality).mean()), 1.0 / len(table)),
-            days=span,
-        )
-
-    def shifted(self, router: Router, by: float) -> FloatArray:
-        """Action probabilities if the newcomer's quality is higher by so much."""
-        quality = self.quality.copy()
-        quality[:, self.at] = np.clip(quality[:, self.at] + by, 0.0, 1.0)
-        return _by_prediction(router).action_probs(replace(self.predictions, quality=quality))
-
-    def segments(self, low: FloatArray, high: FloatArray) -> pd.DataFrame:
-        """See :class:`Onboarding`."""
-        kinds: dict[str, Any] = {"all": None, **_labels(self.table)}
-        moved = self.new - self.old
-        change = {"quality_change": (moved * self.quality).sum(axis=1),
-                  "cost_usd_change": (moved * self.cost_usd).sum(axis=1)}  # fmt: skip
-        columns = {"newcomer": self.new[:, self.at], "newcomer_low": low, "newcomer_high": high}
-        rows = []
-        for kind, labels in kinds.items():
-            everything = [("all", np.ones(len(low), dtype=bool))]
-            for name, inside in everything if labels is None else parts_of(labels):
-                rows.append({
-                    "kind": kind, "name": name, "rows": int(inside.sum()),
-                    "share": float(inside.mean()),
-                    **{key: float(v[inside].mean()) for key, v in (columns | change).items()},
-                })  # fmt: skip
-        return pd.DataFrame(rows)
-
-    def plan(self, std: float, margin: float, gate_margin: float, power: float) -> pd.DataFrame:
-        """See :class:`Onboarding`."""
-        own = self.quality[:, self.at]
-        given = float(self.exploring[:, self.at].mean())
-        labels = labels_for_level(float((own * (1.0 - own)).mean()), std, margin, power=power)
-        spread = difference_variance(
-            self.new, self.old, self.exploring, self.quality, self.label_share
-        )
-        rows = rows_for_difference(spread, gate_margin, power=power)
-        extra = ((self.exploring - self.served) * self.cost_usd).sum(axis=1).mean()
-        spent = (self.exploring[:, self.at] * self.cost_usd[:, self.at]).mean()
-        table = []
-        for question, gap, needed in (
-            ("its mean quality", margin, labels / (self.label_share * given)),
-            ("the gate: with it or without", gate_margin, float(rows)),
-        ):
-            table.append({
-                "question": question,
-                "margin": gap,
-                "labels": int(np.ceil(needed * given * self.label_share)),
-                "newcomer_requests": int(np.ceil(needed * given)),
-                "requests": int(np.ceil(needed)),
-                "days": needed / len(own) * self.days,
-                "cost_usd": float(needed * spent),
-                "extra_cost_usd": float(needed * extra),
-            })  # fmt: skip
-        return pd.DataFrame(table)
-
-
-def _labels(table: TrainingTable) -> dict[str, np.ndarray]:
-    """Kind of segment -> a label a request."""
-    first, code = distinct_rows(table.query_id)
-    found = segmentations([table.queries[i] for i in first])
-    return {kind: np.asarray(labels, dtype=object)[code] for kind, labels in found.items()}

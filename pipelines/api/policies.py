@@ -25,6 +25,11 @@ class Budget:
     ConfigError
         If not exactly one of ``cost_share`` and ``usd`` is given, or it is not above zero.
 
+    References
+    ----------
+    .. [1] Dekoninck et al., "A Unified Approach to Routing and Cascading for LLMs", ICML 2025: the
+       cost weight at which a budget is met.
+
     Examples
     --------
     >>> import router_ml as rm

@@ -32,10 +32,12 @@ class Registered:
 
     Examples
     --------
-    It needs a tracking store, ``MLFLOW_TRACKING_URI``; *Learn in Python* runs it.
+    The store is the one that ``MLFLOW_TRACKING_URI`` names.
 
-    >>> router.log_to_mlflow(register=True).version  # doctest: +SKIP
-    '1'
+    >>> import router_ml as rm
+    >>> router = rm.fit(rm.sample_log(), estimator="linear")
+    >>> router.log_to_mlflow(name="shown").version
+    ''
     """
 
     run_id: str
@@ -102,13 +104,24 @@ def promote(
     DataError
         If the log cannot carry a comparison at all, or none is known.
 
+    References
+    ----------
+    .. [1] Dudík, Langford and Li, "Doubly Robust Policy Evaluation and Learning", ICML 2011.
+    .. [2] Waudby-Smith et al., "Time-uniform central limit theory and asymptotic confidence
+       sequences", Annals of Statistics, 2024: asking again does not spend the error.
+
     Examples
     --------
-    It needs a registry with a challenger; *Learn in Python* runs it.
+    750 requests are too few to tell, so the gate says no; somebody answers for overriding it.
 
-    >>> report = rm.promote("router")  # doctest: +SKIP
-    >>> report.promoted, report.gate.verdict  # doctest: +SKIP
-    (True, 'better')
+    >>> import router_ml as rm
+    >>> router = rm.fit(rm.sample_log(), estimator="linear")
+    >>> router.log_to_mlflow(name="promoted", register=True).version
+    '1'
+    >>> rm.promote("promoted").promoted
+    False
+    >>> rm.promote("promoted", override_by="Ada", override_reason="a first version").promoted
+    True
     """
     source = None if log is None else as_log(log)
     if matrix is None and source is not None:
@@ -145,7 +158,13 @@ def rollback(name: str = "router", *, by: str = "", reason: str = "") -> str:
 
     Examples
     --------
-    >>> rm.rollback("router", by="Ada", reason="complaints")  # doctest: +SKIP
+    >>> import router_ml as rm
+    >>> router = rm.fit(rm.sample_log(), estimator="linear")
+    >>> by = {"override_by": "Ada", "override_reason": "shown"}
+    >>> for version in ("1", "2"):
+    ...     _ = router.log_to_mlflow(name="rolled-back", register=True)
+    ...     _ = rm.promote("rolled-back", **by)
+    >>> rm.rollback("rolled-back", by="Ada", reason="complaints")
     '1'
     """
     return promotion.rollback(name, by=by, reason=reason)

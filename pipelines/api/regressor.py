@@ -107,7 +107,16 @@ class QualityRegressor(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         return self
 
     def predict(self, X: Any) -> FloatArray:
-        """Predicted quality, shape (n, K), columns as ``candidates_``."""
+        """Predicted quality of every candidate's answer.
+
+        Parameters
+        ----------
+        X : n texts, or chat messages each
+
+        Returns
+        -------
+        Shape (n, K), in [0, 1], columns as ``candidates_``.
+        """
         check_is_fitted(self, "estimator_")
         return np.asarray(self.estimator_.predict(self._batch(X), self._table()), dtype=float)
 
@@ -116,6 +125,7 @@ class QualityRegressor(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
 
         Parameters
         ----------
+        X : n texts, or chat messages each
         Y : shape (n, K); rows in which a score is unknown are left out
 
         Raises

@@ -59,6 +59,10 @@ def sample_log(*, matrix: bool = False) -> Log:
     ----------
     matrix : whether it comes with the outcome of every candidate, to be judged by
 
+    Returns
+    -------
+    The log; costs are in US dollars, quality is 0 or 1
+
     Examples
     --------
     >>> import router_ml as rm
@@ -79,7 +83,7 @@ def sample_scores() -> pd.DataFrame:
     Returns
     -------
     450 rows: ``prompt``, a score of 0 or 1 in a column a candidate, and ``usd NAME``, what each
-    answer cost
+    answer cost, US dollars
 
     Examples
     --------

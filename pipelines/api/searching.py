@@ -68,8 +68,8 @@ class SearchResult:
     def trials(self) -> pd.DataFrame:
         """A row a trial: ``search``, ``number``, ``state``, ``hull_gain``, ``score_ms``, ``spec``.
 
-        ``hull_gain`` of a trial that was cut short is of the folds that it got; ``score_ms`` is
-        there where it is limited.
+        ``hull_gain`` of a trial that was cut short is of the folds that it got; ``score_ms``,
+        milliseconds a request, is there where it is limited.
         """
         import optuna
 
@@ -126,12 +126,14 @@ def search(
 
     Parameters
     ----------
+    log : of :func:`read_log` or :func:`read_scores`
     allowance_s : seconds, for all searches together
     n_trials : most trials of each search
     score_ms : milliseconds that scoring a request may take through the exported graph, optional
     space : trial of Optuna to an estimator's spec; default:
         :func:`pipelines.stages.search_space.default_space`
     output : folder to keep the search in; default: a temporary one
+    cache : folder for encoders
     options : further keys of the search, such as ``folds``, ``outer_folds`` or ``tracked``
 
     Raises

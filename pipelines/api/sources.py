@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -120,3 +121,22 @@ def with_mapping(given: Sequence[str | LabelFile], mapped: Any) -> list[str | La
         else file
         for file in given
     ]
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """A table in a CSV, JSON lines or Parquet file.
+
+    Raises
+    ------
+    SchemaError
+        If it is none.
+    """
+    readers: dict[str, Any] = {".csv": pd.read_csv, ".parquet": pd.read_parquet,
+               ".jsonl": partial(pd.read_json, lines=True)}  # fmt: skip
+    if path.suffix not in readers:
+        raise SchemaError(f"{path} must be .csv, .jsonl or .parquet")
+    try:
+        frame: pd.DataFrame = readers[path.suffix](path)
+    except (OSError, ValueError) as error:
+        raise SchemaError(f"{path} cannot be read as a table: {error}") from error
+    return frame

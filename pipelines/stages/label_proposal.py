@@ -36,13 +36,28 @@ class LabelProposal:
     ----------
     opponent : that the challenger is compared with: ``champion`` or ``today``
     requests : drawn, in random order, so that the first of them are a draw as well:
-        ``request_id``, ``prompt``, ``answer``, ``label_prob``. Who answered is not shown
+        ``request_id``, ``prompt``, ``answer``, ``label_prob``, in (0, 1]. Who answered is not shown
     power : a row a number of further labels: ``labels``, ``half_width`` (of the 95 % interval of
         the quality difference) and ``power`` (of the gate, no difference being there), each also
         ``_even`` for as many labels drawn evenly
     left : requests without a label
     unjudged : those of them that have no logged answer, or failed
     blind : share of the requests that would move to where the log shows nobody: no label tells
+
+    References
+    ----------
+    .. [1] Neyman, "On the Two Different Aspects of the Representative Method", JRSS 97, 1934.
+    .. [2] Zrnic and Candès, "Active Statistical Inference", ICML 2024.
+
+    Examples
+    --------
+    >>> import router_ml as rm
+    >>> router = rm.fit(rm.sample_log(), estimator="linear")
+    >>> found = rm.propose_labels(router, budget=20)
+    >>> found.opponent, len(found.requests) <= found.left
+    ('today', True)
+    >>> found.power.columns.tolist()
+    ['labels', 'half_width', 'power', 'half_width_even', 'power_even']
     """
 
     opponent: str
@@ -69,7 +84,16 @@ class LabelProposal:
         return said
 
     def save(self, folder: Path | str) -> Path:
-        """Write ``proposal.jsonl``, ``proposal.csv`` for people, and ``power.json``."""
+        """Write ``proposal.jsonl``, ``proposal.csv`` for people, and ``power.json``.
+
+        Parameters
+        ----------
+        folder : made if it is not there
+
+        Returns
+        -------
+        Path of ``proposal.jsonl``.
+        """
         target = Path(folder)
         target.mkdir(parents=True, exist_ok=True)
         path = target / PROPOSAL

@@ -21,10 +21,14 @@ class ConstantPolicy(Policy):
 
     Examples
     --------
+    >>> import numpy as np
+    >>> import router_ml as rm
+    >>> from router_ml.types.candidates import CandidateTable
+    >>> from router_ml.types.predictions import Predictions
     >>> table = CandidateTable.from_prices({"small": (0.15, 0.6), "large": (3.0, 15.0)})
     >>> tokens = np.full((1, 2), 100.0)
     >>> predictions = Predictions(np.array([[0.7, 0.9]]), tokens, tokens, tokens)
-    >>> ConstantPolicy(candidate="small").action_probs(predictions, table).tolist()
+    >>> rm.Constant(candidate="small").action_probs(predictions, table).tolist()
     [[1.0, 0.0]]
     """
 

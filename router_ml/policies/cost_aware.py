@@ -27,16 +27,25 @@ class CostAwarePolicy(Policy):
     latency_weight : float, default=0.0
         :math:`\mu`, quality per millisecond, >= 0. Zero ignores latency.
 
+    Raises
+    ------
+    ConfigError
+        If a weight is not a finite number >= 0.
+
     References
     ----------
     .. [1] Dekoninck et al., "A Unified Approach to Routing and Cascading for LLMs", ICML 2025.
 
     Examples
     --------
+    >>> import numpy as np
+    >>> import router_ml as rm
+    >>> from router_ml.types.candidates import CandidateTable
+    >>> from router_ml.types.predictions import Predictions
     >>> table = CandidateTable.from_prices({"small": (0.15, 0.6), "large": (3.0, 15.0)})
     >>> tokens = np.full((1, 2), 1000.0)
     >>> predictions = Predictions(np.array([[0.7, 0.9]]), tokens, tokens, tokens)
-    >>> CostAwarePolicy(cost_weight=20.0).ranking(predictions, table).tolist()
+    >>> rm.CostAware(cost_weight=20.0).ranking(predictions, table).tolist()
     [[0, 1]]
     """
 

@@ -108,12 +108,25 @@ class EpsilonGreedyPolicy(ExploringPolicy):
     trial : mapping, optional
         Candidate to its least probability, where that is to be more than ``floor``.
 
+    Raises
+    ------
+    ConfigError
+        If an argument is out of range.
+
+    References
+    ----------
+    .. [1] Sutton and Barto, "Reinforcement Learning", 2nd edition, 2018, section 2.2.
+
     Examples
     --------
+    >>> import numpy as np
+    >>> import router_ml as rm
+    >>> from router_ml.types.candidates import CandidateTable
+    >>> from router_ml.types.predictions import Predictions
     >>> table = CandidateTable.from_prices({"small": (0.15, 0.6), "large": (3.0, 15.0)})
     >>> tokens = np.full((1, 2), 100.0)
     >>> predictions = Predictions(np.array([[0.7, 0.9]]), tokens, tokens, tokens)
-    >>> EpsilonGreedyPolicy(epsilon=0.1).action_probs(predictions, table).round(3).tolist()
+    >>> rm.EpsilonGreedy(epsilon=0.1).action_probs(predictions, table).round(3).tolist()
     [[0.05, 0.95]]
     """
 
@@ -162,12 +175,25 @@ class BoltzmannPolicy(ExploringPolicy):
     trial : mapping, optional
         Candidate to its least probability, where that is to be more than ``floor``.
 
+    Raises
+    ------
+    ConfigError
+        If an argument is out of range.
+
+    References
+    ----------
+    .. [1] Sutton and Barto, "Reinforcement Learning", 2nd edition, 2018, section 2.8.
+
     Examples
     --------
+    >>> import numpy as np
+    >>> import router_ml as rm
+    >>> from router_ml.types.candidates import CandidateTable
+    >>> from router_ml.types.predictions import Predictions
     >>> table = CandidateTable.from_prices({"small": (0.15, 0.6), "large": (3.0, 15.0)})
     >>> tokens = np.full((1, 2), 100.0)
     >>> predictions = Predictions(np.array([[0.8, 0.9]]), tokens, tokens, tokens)
-    >>> BoltzmannPolicy(temperature=0.1).action_probs(predictions, table).round(3).tolist()
+    >>> rm.Boltzmann(temperature=0.1).action_probs(predictions, table).round(3).tolist()
     [[0.269, 0.731]]
     """
 

@@ -20,12 +20,21 @@ class QualityFloorPolicy(Policy):
     ----------
     min_quality : the floor, in [0, 1]
 
+    Raises
+    ------
+    ConfigError
+        If ``min_quality`` is not in [0, 1].
+
     Examples
     --------
+    >>> import numpy as np
+    >>> import router_ml as rm
+    >>> from router_ml.types.candidates import CandidateTable
+    >>> from router_ml.types.predictions import Predictions
     >>> table = CandidateTable.from_prices({"small": (0.15, 0.6), "large": (3.0, 15.0)})
     >>> tokens = np.full((2, 2), 100.0)
     >>> predictions = Predictions(np.array([[0.7, 0.9], [0.2, 0.6]]), tokens, tokens, tokens)
-    >>> QualityFloorPolicy(min_quality=0.65).ranking(predictions, table)[:, 0].tolist()
+    >>> rm.QualityFloor(min_quality=0.65).ranking(predictions, table)[:, 0].tolist()
     [0, 1]
     """
 

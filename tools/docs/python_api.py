@@ -41,9 +41,14 @@ def _interface() -> str:
     homes = {name: router_ml._HOMES[name].replace(":", ".") for name in router_ml.__all__}
     order = sorted(homes, key=lambda name: (name[0].isupper(), name))
     rows = "\n".join(f"| `rm.{name}` | `{homes[name]}` |" for name in order)
-    entries = (f"::: {homes[name]}" for name in order if ".api." in homes[name])
+    entries = (_entry(homes[name]) for name in order if ".api." in homes[name])
     table = f"| name | defined as |\n|---|---|\n{rows}"
     return "\n\n".join(["# `import router_ml as rm`", about, table, *entries]) + "\n"
+
+
+def _entry(home: str) -> str:
+    """A name with what it inherits inside this package."""
+    return f"::: {home}\n    options:\n      inherited_members: true"
 
 
 def _page(name: str, folder: Path, root: Path) -> str:
