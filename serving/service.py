@@ -249,6 +249,9 @@ class Service:
         self.control.answered(answer.decision_id, ask, step.candidate)
         if self._recorder is not None:
             self._recorder.cascade(router, ask, request, step, answer)
+        if self._spans is not None:
+            asked = [turn.candidate for turn in request.answers]
+            self._spans.step(answer.decision_id, router, ask, step, asked)
         return self._encode(answer)
 
     async def router(self, call: Call = NO_CALL) -> bytes:

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from typing import Any, Final
 
+from router_ml.cascade.runtime.next_step import NextStep
 from router_ml.errors import ConfigError
 from router_ml.types.decisions import Decision
 from serving.loading.loader import Router
 from serving.log.text import LoggedText
 from serving.requests import Ask
 
-_NAME: Final = "route"
+_ROUTE: Final = "route"
+_CASCADE: Final = "cascade"
 _MOST: Final = 16
 """Lines of a ranking that a span holds."""
 
@@ -55,18 +58,35 @@ class DecisionSpans:
         self._text = text
 
     def record(self, decision_id: str, router: Router, ask: Ask, decision: Decision) -> None:
-        """Queue the span of a decision; it ends now, and began when its last byte arrived."""
+        """Queue the span of a decision."""
+        self._send(_ROUTE, ask, self._attributes(decision_id, router, ask, decision))
+
+    def step(
+        self, decision_id: str, router: Router, ask: Ask, step: NextStep, asked: Sequence[str]
+    ) -> None:
+        """Queue the span of a cascade's step, after the candidates ``asked`` so far."""
+        found = self._common(_CASCADE, decision_id, router, ask, step.candidate)
+        found |= {
+            "router.action": step.action,
+            "router.reason": step.reason,
+            "router.quality": step.quality,
+            "router.expected_gain": step.expected_gain,
+            "router.cost_usd": step.expected_cost_usd,
+            "router.asked": tuple(asked),
+        }
+        self._send(_CASCADE, ask, found)
+
+    def _send(self, name: str, ask: Ask, attributes: dict[str, Any]) -> None:
+        """A span that ends now, and began when its last byte arrived."""
         ended = time.time_ns()
         call = ask.call
         took_ns = int(1e9 * (time.perf_counter() - call.arrived)) if call.arrived else 0
         parent = None
         if call.traceparent:
             parent = self._context.extract({"traceparent": call.traceparent.decode("latin-1")})
+        begun = ended - took_ns
         span = self._tracer.start_span(
-            _NAME,
-            context=parent,
-            start_time=ended - took_ns,
-            attributes=self._attributes(decision_id, router, ask, decision),
+            name, context=parent, start_time=begun, attributes=attributes
         )
         span.end(ended)
 
@@ -78,17 +98,8 @@ class DecisionSpans:
     def _attributes(
         self, decision_id: str, router: Router, ask: Ask, decision: Decision
     ) -> dict[str, Any]:
-        k = router.runtime.positions[decision.candidate]
         chosen = next(line for line in decision.ranking if line.candidate == decision.candidate)
-        found: dict[str, Any] = {
-            "openinference.span.kind": "CHAIN",
-            "gen_ai.operation.name": _NAME,
-            "gen_ai.request.model": decision.candidate,
-            "output.value": decision.candidate,
-            "output.mime_type": "text/plain",
-            "router.decision_id": decision_id,
-            "router.name": router.name.name,
-            "router.version": router.name.version,
+        return self._common(_ROUTE, decision_id, router, ask, decision.candidate) | {
             "router.policy": decision.policy,
             "router.reason": decision.reason,
             "router.propensity": decision.propensity,
@@ -97,9 +108,23 @@ class DecisionSpans:
             "router.latency_ms": chosen.latency_ms,
             "router.ranking": tuple(line.candidate for line in decision.ranking[:_MOST]),
             "router.removed": tuple(f"{r.candidate}: {r.reason}" for r in decision.removed[:_MOST]),
+        }
+
+    def _common(
+        self, operation: str, decision_id: str, router: Router, ask: Ask, candidate: str
+    ) -> dict[str, Any]:
+        found: dict[str, Any] = {
+            "openinference.span.kind": "CHAIN",
+            "gen_ai.operation.name": operation,
+            "gen_ai.request.model": candidate,
+            "output.value": candidate,
+            "output.mime_type": "text/plain",
+            "router.decision_id": decision_id,
+            "router.name": router.name.name,
+            "router.version": router.name.version,
             "router.rules": tuple(rule.name for rule in ask.limits.rules),
         }
-        if provider := router.runtime.candidates.provider[k]:
+        if provider := router.runtime.candidates.provider[router.runtime.positions[candidate]]:
             found["gen_ai.provider.name"] = provider
         request = ask.request
         if request.request_id is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,6 +33,7 @@ def make_bundle(
     folder: Path,
     *,
     n_candidates: int = 3,
+    names: Sequence[str] = (),
     random_state: int = 0,
     policy: Policy | None = None,
     tokenizer_json: str | None = None,
@@ -45,7 +46,7 @@ def make_bundle(
     provider: Mapping[str, str] | None = None,
     training: Mapping[str, object] | None = None,
 ) -> Manifest:
-    """Write a bundle whose candidates ``candidate-0 …`` grow better, dearer and slower.
+    """Write a bundle whose candidates, ``candidate-0 …`` or ``names``, grow better and dearer.
 
     Its graph takes tokens in one row, or ``padded`` as format 1 had them. ``context_window`` is in
     tokens, by candidate; the others' is unknown. So are ``capabilities``.
@@ -53,8 +54,7 @@ def make_bundle(
     text = tokenizer_json or wordpiece().to_str()
     vocabulary: int = Tokenizer.from_str(text).get_vocab_size()
     rng = np.random.default_rng(random_state)
-    k = np.arange(n_candidates)
-    names = [f"candidate-{i}" for i in k]
+    names = list(names) or [f"candidate-{i}" for i in range(n_candidates)]
     table = CandidateTable.from_prices(
         {name: (0.1 * 3.0**i, 0.4 * 3.0**i) for i, name in enumerate(names)}
     )
@@ -63,7 +63,7 @@ def make_bundle(
     providers = tuple((provider or {}).get(name, "") for name in names)
     table = replace(table, context_window=windows, capabilities=able, provider=providers)
     contents = BundleContents(
-        graph=_graph(rng, vocabulary, dims, n_candidates, pad_id if padded else None),
+        graph=_graph(rng, vocabulary, dims, len(names), pad_id if padded else None),
         tokenizer_json=text,
         features=FeatureSpec(
             lexical=NAMES,

@@ -35,6 +35,7 @@ class CascadeEndpoint:
     request : what is being asked, as ``/v1/route`` takes it: ``query`` or ``messages``, ``tools``
     api_key : bearer key, if the service wants one
     timeout_s : of one call
+    traceparent : W3C trace context, in which the service's spans of the steps then stand
 
     Examples
     --------
@@ -54,6 +55,7 @@ class CascadeEndpoint:
         request: Mapping[str, Any],
         api_key: str | None = None,
         timeout_s: float = 5.0,
+        traceparent: str | None = None,
     ) -> None:
         self.url = url.rstrip("/") + "/v1/cascade/next"
         self.request = dict(request)
@@ -61,6 +63,8 @@ class CascadeEndpoint:
         self._headers = {"content-type": "application/json"}
         if api_key is not None:
             self._headers["authorization"] = f"Bearer {api_key}"
+        if traceparent is not None:
+            self._headers["traceparent"] = traceparent
 
     def next(
         self,

@@ -105,6 +105,7 @@ class RouterClient:
         query: str | None = None,
         tools: Sequence[Mapping[str, Any]] | None = None,
         timeout_s: float | None = None,
+        traceparent: str | None = None,
         **fields: Any,
     ) -> Choice:
         """Whom to ask; never raises for what the service or the network does.
@@ -113,12 +114,15 @@ class RouterClient:
         ----------
         messages, query, tools : as ``POST /v1/route`` takes them
         timeout_s : of this call
+        traceparent : W3C trace context, in which the service's span of the decision then stands
         fields : further ones of the request, such as ``cost_weight`` or ``request_id``
         """
         given = {"messages": messages, "query": query, "tools": tools, **fields}
         body = {name: value for name, value in given.items() if value is not None}
         try:
-            status, answer = self._post("/v1/route", body, timeout_s or self.timeout_s)
+            status, answer = self._post(
+                "/v1/route", body, timeout_s or self.timeout_s, traceparent=traceparent
+            )
             if status != 200:
                 return self._fall_back(f"the router answered {status}: {answer.get('detail', '')}")
             return Choice(
@@ -186,7 +190,12 @@ class RouterClient:
         return Choice(self.fallback, (self.fallback,), None, "fallback", reason)
 
     def _post(
-        self, path: str, body: Mapping[str, Any], timeout_s: float
+        self,
+        path: str,
+        body: Mapping[str, Any],
+        timeout_s: float,
+        *,
+        traceparent: str | None = None,
     ) -> tuple[int, dict[str, Any]]:
         data = json.dumps(body).encode()  # a body that is no JSON says nothing of the service
         now = time.monotonic()
@@ -194,6 +203,8 @@ class RouterClient:
             raise _OpenError
         deadline = now + timeout_s
         headers = self._headers | {"X-Deadline-Ms": f"{max(1.0, 1e3 * left_s(deadline)):.0f}"}
+        if traceparent is not None:
+            headers["traceparent"] = traceparent
         try:
             status, content = self._connections.post(path, data, headers, deadline)
             answer = json.loads(content)

@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from tests.bundles import make_bundle
+from tests.cascades import cascade_extras
 from tests.integrations.test_peers import python_of
 from tests.litellm.conftest import free_port
 from tests.serving.conftest import serve
@@ -66,7 +67,7 @@ def spans(phoenix: httpx.Client, n: int) -> list[dict[str, Any]]:
 def test_decisions_arrive_with_their_attributes_and_without_text(
     phoenix: httpx.Client, tmp_path: Path
 ) -> None:
-    make_bundle(tmp_path / "bundle")
+    make_bundle(tmp_path / "bundle", extras=cascade_extras())
     settings = {
         "bundle": tmp_path / "bundle",
         "otlp_endpoint": f"{phoenix.base_url}/v1/traces".replace("//v1", "/v1"),
@@ -77,8 +78,11 @@ def test_decisions_arrive_with_their_attributes_and_without_text(
         decision = client.post("/v1/route", json=body, headers=parent).json()
         batch = {"requests": [{"query": SECRET}, {"query": "prove it"}]}
         client.post("/v1/route/batch", json=batch)
-    found = spans(phoenix, 3)
-    assert len(found) == 3
+        turn = {"candidate": "candidate-0", "text": "It is 47."}
+        step = {"query": SECRET, "answers": [turn]}
+        step = client.post("/v1/cascade/next", json=step, headers=parent).json()
+    found = spans(phoenix, 4)
+    assert len(found) == 4
     assert SECRET not in json.dumps(found)
     by_id = {span["attributes"]["router.decision_id"]: span for span in found}
     span = by_id[decision["decision_id"]]
@@ -92,6 +96,11 @@ def test_decisions_arrive_with_their_attributes_and_without_text(
     assert attributes["router.propensity"] == pytest.approx(decision["propensity"])
     assert attributes["router.quality"] == pytest.approx(decision["ranking"][0]["quality"])
     assert span["end_time"] > span["start_time"]
+    span = by_id[step["decision_id"]]
+    assert span["name"] == "cascade"
+    assert span["context"]["trace_id"] == TRACE
+    assert span["attributes"]["router.action"] == step["action"]
+    assert span["attributes"]["router.quality"] == pytest.approx(step["quality"])
 
 
 def test_a_collector_that_is_down_costs_no_request(tmp_path: Path) -> None:

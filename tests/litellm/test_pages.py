@@ -21,7 +21,9 @@ def blocks(page: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize("page", ["gateway.md", "providers.md", "empty-proxy.md"])
+@pytest.mark.parametrize(
+    "page", ["gateway.md", "providers.md", "empty-proxy.md", "mlflow-gateway.md"]
+)
 def test_catalogues_of_pages_can_be_read(page: str, tmp_path: Path) -> None:
     found = [text for text in blocks(page, "yaml") if "candidates:" in text]
     assert found
@@ -43,20 +45,27 @@ def test_from_an_empty_proxy_to_a_promoted_router(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    page = PAGES / "empty-proxy.md"
     (tmp_path / ".cache").symlink_to(encoder_cache)
-    (tmp_path / ".venv-litellm").symlink_to(python.parents[1])
-    (tmp_path / "catalogue.yaml").write_text(blocks("empty-proxy.md", "yaml")[0])
-    for name, value in {
+    follow("empty-proxy.md", python, providers, tmp_path, monkeypatch)
+
+
+def follow(
+    name: str, python: Path, providers: Providers, folder: Path, patch: pytest.MonkeyPatch
+) -> None:
+    """Run a page's commands in ``folder``, beside its catalogue; they print what it shows."""
+    page = PAGES / name
+    (folder / ".venv-litellm").symlink_to(python.parents[1])
+    (folder / "catalogue.yaml").write_text(blocks(name, "yaml")[0])
+    for variable, value in {
         "PROVIDER_URL": f"{providers.url}/v1",
         "PROVIDER_KEY": "sk-mock",
         "LITELLM_MASTER_KEY": KEY,
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",
     }.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:/usr/bin:/bin")
+        patch.setenv(variable, value)
+    patch.setenv("PATH", f"{Path(sys.executable).parent}:/usr/bin:/bin")
     wanted = commands(page.read_text(encoding="utf-8"))
-    printed = run(page, tmp_path)
+    printed = run(page, folder)
     assert len(printed) == len(wanted), printed[-1:]
     for command, out in zip(wanted, printed, strict=True):
         assert differs(command.shown, out) == "", command.text

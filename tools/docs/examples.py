@@ -26,7 +26,7 @@ _NUMBER: Final = re.compile(r"\b[0-9a-f]{16,}\b|[-+]?\d[\d,]*(?:\.\d+)?(?:e[-+]?
 _FRAME: Final = re.compile(r"[│┃┏┓┗┛┡┩└┘├┤┳╇┻┴┬┼━─]+|-{3,}")
 _GAP: Final = re.compile(r"…|\n(?=│)|(?<=│)\n")
 _MARK: Final = "--- end of command ---"
-_PORTS: Final = ("8080", "8081")
+_PORTS: Final = ("8080", "8081", "8082")
 _COLUMNS: Final = "100"
 _LIMIT_S: Final = 600
 
@@ -71,7 +71,7 @@ def commands(page: str) -> list[Command]:
 def run(page: Path, folder: Path) -> list[str]:
     """Run a page's commands in ``folder``, in one shell; what each printed on standard output.
 
-    The ports 8080 and 8081 of a page are free ones here. What is left running at the end is ended.
+    The ports 8080 to 8082 of a page are free ones here. What is left running at the end is ended.
 
     Raises
     ------

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, Final
 
 from litellm.integrations.custom_logger import CustomLogger
 
 from router_ml.client import Choice
-from router_ml.integrations.litellm.chats import chat_of
+from router_ml.integrations.litellm.chats import chat_of, traceparent_of
 from router_ml.integrations.litellm.deciders import Decider, among
 from router_ml.integrations.litellm.log import PayloadLog
 from router_ml.integrations.litellm.records import (
@@ -39,6 +39,8 @@ class RouterHook(CustomLogger):
     models : model groups whose requests are decided
     undecided : those of ``models`` that decide by themselves, such as a cascade's: they only get a
         record, which they fill in, and their own call is not logged, since their turns are
+    settled : awaited with the record of an undecided request before the headers of its answer are
+        written, so that a streamed cascade's name whom it accepted
     candidates : model groups that may be chosen; ``None`` = whomever the decider names
     default : candidate of requests about which the decider has no opinion; ``None`` = the model
         group that the request names decides
@@ -52,6 +54,7 @@ class RouterHook(CustomLogger):
         decider: Decider | None = None,
         models: Collection[str] = ("auto",),
         undecided: Collection[str] = (),
+        settled: Callable[[Mapping[str, Any]], Awaitable[None]] | None = None,
         candidates: Collection[str] | None = None,
         default: str | None = None,
         fallbacks: int = 2,
@@ -61,6 +64,7 @@ class RouterHook(CustomLogger):
         self.decider = decider
         self.models = frozenset(models)
         self.undecided = frozenset(undecided)
+        self.settled = settled
         self.candidates = None if candidates is None else tuple(candidates)
         self.default = default
         self.fallbacks = fallbacks
@@ -93,6 +97,8 @@ class RouterHook(CustomLogger):
             return None
         if session := _session(data):
             chat["session_id"] = session
+        if trace := traceparent_of(data):
+            chat["traceparent"] = trace
         return among(await decider.choose(chat), self.candidates)
 
     def _apply(self, data: dict[str, Any], choice: Choice) -> None:
@@ -115,6 +121,8 @@ class RouterHook(CustomLogger):
     ) -> dict[str, str] | None:
         """The decision in the answer's headers."""
         record = record_of(data)
+        if record is not None and self.settled is not None:
+            await self.settled(record)
         if not record:
             return None
         shown = ("decision_id", "candidate", "propensity", "policy")

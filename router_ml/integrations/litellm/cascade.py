@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final
+from weakref import WeakValueDictionary
 
 from litellm.llms.custom_llm import CustomLLM, CustomLLMError
 from litellm.types.utils import GenericStreamingChunk, ModelResponse
@@ -14,12 +15,15 @@ from router_ml.cascade.client import CascadeClient, CascadeResult, Decides
 from router_ml.cascade.runtime.attempt import Attempt
 from router_ml.errors import InvalidRequestError, RouterError
 from router_ml.features.query import Query, parse_query
+from router_ml.integrations.litellm.chats import traceparent_of
 from router_ml.integrations.litellm.records import KEY, record_in
 from router_ml.types.answers import tool_calls
 
 _LOG: Final = logging.getLogger(__name__)
 _PIECE: Final = 64
 """Characters of a streamed piece."""
+_GRACE_S: Final = 1.0
+"""LiteLLM's own timeout of a turn comes first: it logs the failure, a turn cut off is not logged."""
 POLICY: Final = "cascade"
 
 
@@ -51,22 +55,26 @@ class CascadeProvider(CustomLLM):
         self.max_depth = max_depth
         self.max_cost_usd = max_cost_usd
         self.max_seconds = max_seconds
+        # By the identity of their records, while somebody reads them.
+        self._streams: WeakValueDictionary[int, _Stream] = WeakValueDictionary()
 
     async def acompletion(self, *args: Any, **kwargs: Any) -> ModelResponse:
         """The accepted answer."""
         return await self._answer(_Call.of(args, kwargs))
 
-    async def astreaming(self, *args: Any, **kwargs: Any) -> AsyncIterator[GenericStreamingChunk]:
-        """The accepted answer in pieces."""
-        answer = await self._answer(_Call.of(args, kwargs))
-        choice, usage = answer.choices[0], getattr(answer, "usage", None)
-        text, calls = choice.message.content or "", choice.message.tool_calls or []
-        for start in range(0, len(text), _PIECE):
-            yield _piece(text=text[start : start + _PIECE])
-        for index, call in enumerate(calls):
-            yield _piece(tool={"id": call.id, "type": "function", "index": index,
-                               "function": call.function.model_dump()})  # fmt: skip
-        yield _piece(finish=choice.finish_reason or "stop", usage=usage)
+    def astreaming(self, *args: Any, **kwargs: Any) -> AsyncIterator[GenericStreamingChunk]:
+        """The accepted answer in pieces. LiteLLM calls this in a thread, without a loop."""
+        call = _Call.of(args, kwargs)
+        stream = _Stream(lambda: self._answer(call))
+        if call.record is not None:
+            self._streams[id(call.record)] = stream
+        return stream.pieces()
+
+    async def settled(self, record: Mapping[str, Any]) -> None:
+        """Wait until the stream of this record, if there is one, knows its answer."""
+        stream = self._streams.get(id(record))
+        if stream is not None:
+            await stream.settled()
 
     async def _answer(self, call: _Call) -> ModelResponse:
         answers: dict[str, ModelResponse] = {}
@@ -75,7 +83,7 @@ class CascadeProvider(CustomLLM):
         def ask(candidate: str, query: Query, left_s: float | None) -> Attempt:
             future = asyncio.run_coroutine_threadsafe(call.ask(candidate, left_s), loop)
             try:
-                answer = future.result(left_s)
+                answer = future.result(None if left_s is None else left_s + _GRACE_S)
             except TimeoutError:
                 future.cancel()
                 raise
@@ -108,11 +116,44 @@ class CascadeProvider(CustomLLM):
         return await call.ask(self.default, self.max_seconds)
 
 
+class _Stream:
+    """An answer that is worked out once, when it is first waited for, and then read in pieces."""
+
+    def __init__(self, answer: Callable[[], Coroutine[Any, Any, ModelResponse]]) -> None:
+        self._make = answer
+        self._task: asyncio.Task[ModelResponse] | None = None
+
+    async def settled(self) -> None:
+        """Wait for the answer, or for its failure, which the reader of the pieces gets."""
+        await asyncio.wait({self._started()})
+
+    def _started(self) -> asyncio.Task[ModelResponse]:
+        if self._task is None:
+            self._task = asyncio.create_task(self._make())
+        return self._task
+
+    async def pieces(self) -> AsyncIterator[GenericStreamingChunk]:
+        """Of the answer."""
+        answer = await self._started()
+        choice, usage = answer.choices[0], getattr(answer, "usage", None)
+        text, calls = choice.message.content or "", choice.message.tool_calls or []
+        for start in range(0, len(text), _PIECE):
+            yield _piece(text=text[start : start + _PIECE])
+        for index, call in enumerate(calls):
+            yield _piece(tool={"id": call.id, "type": "function", "index": index,
+                               "function": call.function.model_dump()})  # fmt: skip
+        yield _piece(finish=choice.finish_reason or "stop", usage=usage)
+
+
 class _Call:
     """One request to the provider, and how its candidates are called."""
 
     def __init__(
-        self, messages: Sequence[Any], params: Mapping[str, Any], metadata: Mapping[str, Any]
+        self,
+        messages: Sequence[Any],
+        params: Mapping[str, Any],
+        metadata: Mapping[str, Any],
+        trace: str | None,
     ) -> None:
         self.params = {k: v for k, v in params.items() if k not in ("stream", "stream_options")}
         self.chat: dict[str, Any] = {"messages": list(messages)}
@@ -120,6 +161,8 @@ class _Call:
             self.chat["tools"] = tools
         self.metadata = metadata
         self.record = record_in(metadata)
+        if trace is not None:
+            self.chat["traceparent"] = trace
 
     @classmethod
     def of(cls, args: Sequence[Any], kwargs: Mapping[str, Any]) -> _Call:
@@ -128,7 +171,8 @@ class _Call:
             raise CustomLLMError(status_code=500, message="expected arguments by name")
         litellm_params = kwargs.get("litellm_params") or {}
         metadata = litellm_params.get("metadata") or litellm_params.get("litellm_metadata") or {}
-        return cls(kwargs["messages"], kwargs.get("optional_params") or {}, metadata)
+        params = kwargs.get("optional_params") or {}
+        return cls(kwargs["messages"], params, metadata, traceparent_of(litellm_params))
 
     async def ask(self, candidate: str, timeout_s: float | None) -> ModelResponse:
         """A call of a candidate's model group, logged as a call of its own."""

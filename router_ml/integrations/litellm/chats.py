@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 _OUTPUT: Final = ("max_completion_tokens", "max_output_tokens", "max_tokens")
 _TYPES: Final = ("text", "json_object", "json_schema")
+
+
+_TRACE: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 def chat_of(data: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -36,6 +40,20 @@ def chat_of(data: Mapping[str, Any]) -> dict[str, Any] | None:
     if isinstance(shape, Mapping) and shape.get("type") in _TYPES:
         chat["response_format"] = {"type": shape["type"]}
     return chat
+
+
+def traceparent_of(data: Mapping[str, Any]) -> str | None:
+    """W3C trace context that the client sent with a request, as LiteLLM keeps its headers.
+
+    Examples
+    --------
+    >>> traceparent_of({"proxy_server_request": {"headers": {"traceparent": "made up"}}}) is None
+    True
+    """
+    request = data.get("proxy_server_request")
+    headers = request.get("headers") if isinstance(request, Mapping) else None
+    given = headers.get("traceparent") if isinstance(headers, Mapping) else None
+    return given if isinstance(given, str) and _TRACE.fullmatch(given) else None
 
 
 def _messages(data: Mapping[str, Any]) -> list[Any] | None:

@@ -56,6 +56,7 @@ def make_hook() -> RouterHook:
         decider=_decider(given),
         models=(AUTO, CASCADE),
         undecided=(CASCADE,),
+        settled=make_cascade().settled if given.router else None,
         candidates=given.candidates,
         default=given.default,
         log=PayloadLog(given.log),
@@ -92,9 +93,19 @@ def _decides(given: GatewaySettings) -> Callable[[Mapping[str, Any]], Decides]:
         from router_ml.client.cascade_endpoint import CascadeEndpoint
 
         key = os.environ.get(KEY_VARIABLE)
-        return lambda chat: CascadeEndpoint(
-            url=given.router, request=chat, api_key=key, timeout_s=max(1.0, given.timeout_ms / 1e3)
-        )
+        timeout_s = max(1.0, given.timeout_ms / 1e3)
+
+        def asks(chat: Mapping[str, Any]) -> Decides:
+            body = {name: value for name, value in chat.items() if name != "traceparent"}
+            return CascadeEndpoint(
+                url=given.router,
+                request=body,
+                api_key=key,
+                timeout_s=timeout_s,
+                traceparent=chat.get("traceparent"),
+            )
+
+        return asks
     from router_ml.bundle.files import read_bundle
     from router_ml.cascade.runtime.cascade import CascadeRuntime
     from router_ml.runtime.runtime import Runtime

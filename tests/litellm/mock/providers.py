@@ -2,8 +2,8 @@
 
 ``python -m tests.litellm.mock.providers PORT`` in the environment of LiteLLM. The name of the model
 says what happens: ``…-rate-limit``, ``…-overloaded``, ``…-content-filter``, ``…-too-long``,
-``…-wrong-key``, ``…-slow`` fail in the provider's own way; any other answers ``MODEL: the last
-words it was asked``. The path ``/asked`` gives the requests so far.
+``…-wrong-key`` fail in the provider's own way, late where the question says "slowly"; any other
+answers ``MODEL: the last words it was asked``. The path ``/asked`` gives the requests so far.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from openai.types.responses import (
 from tests.litellm.mock.bedrock import as_events, checked_converse, converse_error
 
 FAULTS = ("rate-limit", "overloaded", "content-filter", "too-long", "wrong-key")
+SLOW_S = 12.0
 ASKED: list[dict[str, Any]] = []
 LOCK = threading.Lock()
 
@@ -263,13 +264,13 @@ class Handler(BaseHTTPRequestHandler):
         with LOCK:
             ASKED.append({"path": self.path, "body": body})
         model = body["model"]
-        if model.endswith("slow"):
-            time.sleep(3.0)
         asked = body["messages"] if "messages" in body else body["input"]
         if isinstance(asked, str):
             asked = [{"role": "user", "content": asked}]
-        text = reply(model, last_words(asked))
-        fault = fault_of(model)
+        words, fault = last_words(asked), fault_of(model)
+        if fault and "slowly" in words:
+            time.sleep(SLOW_S)
+        text = reply(model, words)
         if self.path.endswith("/chat/completions"):
             self._answer(body, fault and openai_error(fault), openai_answer, openai_chunks, text)
         elif self.path.endswith("/responses"):
