@@ -23,7 +23,7 @@ _LOG: Final = logging.getLogger(__name__)
 _PIECE: Final = 64
 """Characters of a streamed piece."""
 _GRACE_S: Final = 1.0
-"""LiteLLM's own timeout of a turn comes first: it logs the failure, a turn cut off is not logged."""
+"""LiteLLM's own timeout of a turn comes first and is logged; a turn that is cut off is not."""
 POLICY: Final = "cascade"
 
 
