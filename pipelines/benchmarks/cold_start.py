@@ -23,7 +23,7 @@ from pipelines.truth import PRICES, read_truth
 from router_ml.data.full_information import FullInformation
 from router_ml.evaluation.columns import action_probs
 from router_ml.export.bundle import export_bundle
-from router_ml.export.cold_start import cold_start
+from router_ml.export.cold_start import EXPLORING, cold_start
 from router_ml.policies.cost_aware import CostAwarePolicy
 from router_ml.runtime.runtime import Runtime
 from router_ml.types.arrays import FloatArray, IntArray
@@ -45,7 +45,7 @@ MMLU: Final[Mapping[str, float]] = {
 """Of the ten endpoints of ``mix``, five shots, as their vendors published it at the release: a
 benchmark of other questions than those of ``mix``."""
 CARD_STD: Final = 0.1
-POLICY: Final = {"name": "thompson", "floor": 0.01}
+POLICY: Final = {**EXPLORING, "floor": 0.01}
 SETTINGS: Final = {"LOG_TEXT": "true", "LOG_FLUSH_S": "0.05"}
 
 

@@ -24,7 +24,7 @@ from router_ml.estimators.base import Estimator
 from router_ml.evaluation.curves import Curve
 from router_ml.evaluation.hull import Gain, Hull
 from router_ml.learning.decisions import SHARES, Played
-from router_ml.learning.held_out import fit_router, training_predictions
+from router_ml.learning.held_out import fit_router, held_out_predictions
 from router_ml.learning.targets import evidence_of
 from router_ml.learning.training_set import TrainingSet
 from router_ml.types.arrays import FloatArray, IntArray
@@ -92,7 +92,8 @@ def play_fold(
     asked, truth, batch : answers, outcomes and features of the test rows
     """
     router = fit_router(data, quality)
-    inside = training_predictions(router, data)
+    held_out = held_out_predictions(router, data)
+    inside = router.predict(data.batch, data.candidates) if held_out is None else held_out
     outside = router.predict(batch, data.candidates)
     expected, ahead = (
         data.candidates.cost_usd(p.input_tokens, p.output_tokens) for p in (inside, outside)

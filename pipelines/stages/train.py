@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -41,10 +42,10 @@ from router_ml.features.lexical import NAMES
 from router_ml.learning.budgets import solve_budgets
 from router_ml.learning.changes import find_changes, query_features
 from router_ml.learning.few_labels import learnable
-from router_ml.learning.held_out import fit_router, hold_out, training_predictions
+from router_ml.learning.held_out import fit_router, hold_out
 from router_ml.learning.pairs import with_pairs
 from router_ml.learning.solve_policy import solve_policy
-from router_ml.learning.targets import evidence_for, training_targets
+from router_ml.learning.targets import Evidence, evidence_for, training_targets
 from router_ml.learning.training_set import TrainingSet, training_set
 from router_ml.policies.constant import best_constant
 from router_ml.types.arrays import BoolArray
@@ -114,18 +115,18 @@ def run(config: TrainConfig) -> Path:
     cascade = None
     if config.cascade is not None:
         with progress("learning a cascade", None):
-            cascade = fit_cascade(config.cascade, table, data, router)
+            cascade = fit_cascade(config.cascade, table, data, _inside(router, data, held_out))
     return save_trained(config, router, encoder, data, report, cascade, held_out)
 
 
 def fit_cascade(
-    config: CascadeConfig, table: TrainingTable, data: TrainingSet, router: RouterEstimator
+    config: CascadeConfig, table: TrainingTable, data: TrainingSet, predictions: Predictions
 ) -> TrainedCascade:
-    """Learn a cascade from a log's answers, on the router's out-of-fold predictions."""
+    """Learn a cascade from a log's answers, on the router's held-out predictions."""
     index = np.arange(len(data))
     if len(data) > config.max_queries:
         index = np.sort(np.random.default_rng(0).permutation(index)[: config.max_queries])
-    predictions = training_predictions(router, data).take(index)
+    predictions = predictions.take(index)
     layout = AnswerLayout(readers=config.readers) if config.readers else None
     return train_cascade(
         config,
@@ -146,10 +147,15 @@ def save_trained(
     held_out: HeldOut | None = None,
 ) -> Path:
     """Write state, encoder, held-out predictions, solved policies and report; no pickle."""
-    predictions = training_predictions(router, data)
-    known = evidence_for(config.policy, data, router)
+    predictions = _inside(router, data, held_out)
+    known_of = partial(evidence_for, data=data, router=router,
+                       held_out=None if held_out is None else held_out.predictions)  # fmt: skip
     policy, learned = solve_policy(
-        config.policy, predictions, data.candidates, known, std=router.quality.std_
+        config.policy,
+        predictions,
+        data.candidates,
+        known_of(config.policy),
+        std=router.quality.std_,
     )
     head = {
         "training_id": uuid4().hex,
@@ -158,7 +164,7 @@ def save_trained(
         "prices": prices_to_dict(data.candidates),
         "policy": policy.to_dict(),
         "policy_learning": learned,
-        "budgets": _budgets(data, router, predictions),
+        "budgets": _budgets(data, predictions, known_of({"name": "budget"})),
         "reference": reference_statistics(data),
         **report,
     }
@@ -179,8 +185,15 @@ def save_trained(
     return config.output
 
 
+def _inside(router: RouterEstimator, data: TrainingSet, held_out: HeldOut | None) -> Predictions:
+    """What policies are solved on: held-out predictions, in-sample ones where there are none."""
+    if held_out is None:
+        return router.predict(data.batch, data.candidates)
+    return held_out.predictions
+
+
 def _budgets(
-    data: TrainingSet, router: RouterEstimator, predictions: Predictions
+    data: TrainingSet, predictions: Predictions, known: Evidence | None
 ) -> dict[str, dict[str, Any]]:
     """Policies at round budgets, by share of what the best constant costs: what evaluation shows.
 
@@ -192,7 +205,7 @@ def _budgets(
         predictions,
         data.candidates,
         [share * reference for share in BUDGET_SHARES],
-        evidence_for({"name": "budget"}, data, router),
+        known,
     )
     return {
         f"{share:g}": policy.to_dict()

@@ -10,6 +10,7 @@ import numpy as np
 from router_ml.errors import ConfigError
 from router_ml.estimators.base import Estimator, State, check_fit, columns, load_estimator
 from router_ml.estimators.candidate_prior import MIN_NOISE
+from router_ml.estimators.card_levels import believed_levels
 from router_ml.estimators.cross_fitting import held_out_by
 from router_ml.estimators.specs import Spec, as_estimator, as_spec
 from router_ml.types.arrays import FloatArray, IntArray
@@ -24,21 +25,20 @@ UNLISTED_STD: Final = 0.25
 class CardQuality(Estimator):
     r"""A prior quality of every candidate, which the log's labels outweigh as they come in.
 
-    .. math:: \hat q_{ik} = \hat f_{ik} + \bigl(m_k - \bar f_k\bigr), \qquad
-              m_k = \frac{c_k / s_k^2 + \bar y_k n_k / v}{1 / s_k^2 + n_k / v}
+    .. math:: \hat q_{ik} = \hat f_{ik} + \bigl(m_k - \bar f_k\bigr)
 
-    with :math:`c_k \pm s_k` the card's quality, :math:`\bar y_k` what :math:`n_k` labels say on
-    the average query, :math:`v` the variance of a label and :math:`f` a base estimator, fitted
-    once there are ``min_prompts`` labelled prompts. Without a label every prompt gets the card, so
-    a router can serve on its first day; with ``{"name": "thompson"}`` it explores as far as the
-    card is uncertain.
+    with :math:`f` a base estimator, fitted once there are ``min_prompts`` labelled prompts, and
+    :math:`m` what card and labels say together of a candidate on the average query
+    (:func:`router_ml.estimators.card_levels.believed_levels`). Without a label every prompt gets
+    the card, so a router can serve on its first day; with ``{"name": "thompson"}`` it explores as
+    far as the card is uncertain.
 
     Parameters
     ----------
     card : mapping of name to (quality, standard error)
         Standard errors must be wide: what a public benchmark says of a company's own traffic is
         seldom nearer than 0.1. A candidate that is not listed is taken for the mean of those that
-        are, with 0.25. Without a card labels are all there is.
+        are, with 0.25. Without a card every candidate is 0.5 with 0.25.
     base : estimator or spec, default: stacked
     min_prompts : int, default=200
         Labelled prompts from which on the base is fitted.
@@ -124,15 +124,7 @@ class CardQuality(Estimator):
         variance = max(float(spread.sum() / mass.sum()), MIN_NOISE)
         count = np.divide(mass**2, square, out=np.zeros(len(mass)), where=square > 0)
         precision = count / variance
-        prior = np.zeros(len(mass)) if not self.card else std**-2.0
-        total = precision + prior
-        mean = np.divide(
-            prior * believed + precision * (levels + shown),
-            total,
-            out=np.full(len(mass), float(Y[observed].mean())),
-            where=total > 0,
-        )
-        self.std_ = np.where(total > 0, np.maximum(total, 1e-12) ** -0.5, 1.0)
+        mean, self.std_ = believed_levels(believed, std, levels + shown, precision)
         self.shift_ = mean - levels
         self.oof_ = np.clip(predicted + self.shift_, 0.0, 1.0)
         return self

@@ -15,8 +15,8 @@ from router_ml.estimators.router import RouterEstimator
 from router_ml.evaluation.comparison import BUDGET_SHARES
 from router_ml.features.query import Query
 from router_ml.learning.budgets import budget_policies
-from router_ml.learning.held_out import fit_router, training_predictions
-from router_ml.learning.targets import evidence
+from router_ml.learning.held_out import fit_router, held_out_predictions
+from router_ml.learning.targets import evidence_of
 from router_ml.learning.training_set import TrainingSet
 from router_ml.policies.constant import best_constant
 from router_ml.types.arrays import FloatArray, IntArray
@@ -72,7 +72,10 @@ def cross_fit(
         fold_data = data.take(train_fold != f)
         rows = np.flatnonzero(test_fold == f)
         router = fit_router(fold_data, quality)
-        inside = training_predictions(router, fold_data)
+        held_out = held_out_predictions(router, fold_data)
+        inside = held_out
+        if inside is None:
+            inside = router.predict(fold_data.batch, fold_data.candidates)
         predictions = ship(f, router, fold_data)(truth.take(rows).queries)
         cost = data.candidates.cost_usd(inside.input_tokens, inside.output_tokens)
         reference = float(cost[:, baseline].mean())
@@ -81,7 +84,7 @@ def cross_fit(
             data.candidates,
             reference_usd=reference,
             shares=shares,
-            evidence=None if router.quality.oof_ is None else evidence(fold_data, router),
+            evidence=None if held_out is None else evidence_of(fold_data, held_out.quality),
         )
         probs = {
             name: policy.action_probs(predictions, data.candidates)

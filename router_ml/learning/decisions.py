@@ -17,7 +17,7 @@ from router_ml.evaluation.hull import HULL_SHARES, Gain, Hull, hull_gain
 from router_ml.evaluation.intervals import bootstrap_mean, simultaneous_means
 from router_ml.evaluation.metrics import Metrics
 from router_ml.learning.budgets import solve_budgets
-from router_ml.learning.held_out import fit_router
+from router_ml.learning.held_out import fit_router, held_out_predictions
 from router_ml.learning.targets import Evidence, evidence_of
 from router_ml.learning.training_set import TrainingSet
 from router_ml.policies.constant import best_constant, constant_probs
@@ -115,12 +115,13 @@ def play(
     The fitted estimator of quality, predictions of the test rows, and what was played.
     """
     router = fit_router(data, quality)
-    inside = router.predict(data.batch, data.candidates)
-    held_out = router.quality.oof_
-    if held_out is None:
-        held_out = _held_out(data, quality)
-    inside = replace(inside, quality=held_out)
-    known = evidence_of(data, held_out)
+    predicted = router.quality.oof_
+    if predicted is None:
+        predicted = _held_out(data, quality)
+    inside = held_out_predictions(router, data, quality=predicted)
+    if inside is None:
+        inside = replace(router.predict(data.batch, data.candidates), quality=predicted)
+    known = evidence_of(data, predicted)
     cost_usd = data.candidates.cost_usd(inside.input_tokens, inside.output_tokens)
     means = known.means()
     hull = Hull.of(means, cost_usd.mean(axis=0))

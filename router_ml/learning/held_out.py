@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from router_ml.data.groups import N_FOLDS, group_folds
@@ -22,26 +20,20 @@ def fit_router(data: TrainingSet, quality: Estimator) -> RouterEstimator:
     return router.fit(data.batch, data.outcomes, candidates=data.candidates, groups=data.groups)
 
 
-def training_predictions(router: RouterEstimator, data: TrainingSet) -> Predictions:
-    """Predictions of the training rows, quality out-of-fold where the estimator kept it.
-
-    Budgets and floors are solved on these: in-sample qualities are too sharp, and a budget solved
-    on them is missed.
-    """
-    predictions = router.predict(data.batch, data.candidates)
-    oof = router.quality.oof_
-    return predictions if oof is None else replace(predictions, quality=oof)
-
-
-def held_out_predictions(router: RouterEstimator, data: TrainingSet) -> Predictions | None:
+def held_out_predictions(
+    router: RouterEstimator, data: TrainingSet, *, quality: FloatArray | None = None
+) -> Predictions | None:
     """Predictions of every training row by estimators that have not seen its group.
 
+    Budgets, floors and cascades are solved on these wherever there are any: in-sample qualities are
+    too sharp, and a budget solved on them is missed.
+
     ``data`` are what the router was fitted to (``training_targets``).
-    Quality is the estimator's own where it kept it, else made in folds; token and latency
-    estimators are cheap and always made in folds. ``None`` where quality is costly to fit and was
-    not kept, or there are too few groups or labels for folds.
+    Quality is what is given, or the estimator's own where it kept it, else made in folds; token and
+    latency estimators are cheap and always made in folds. ``None`` where quality is costly to fit
+    and was not kept, or there are too few groups or labels for folds.
     """
-    kept = router.quality.oof_
+    kept = router.quality.oof_ if quality is None else quality
     if (kept is None and router.quality.costly) or len(np.unique(data.groups)) < N_FOLDS:
         return None
     folds = group_folds(data.groups)

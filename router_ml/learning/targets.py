@@ -109,25 +109,21 @@ def pseudo_quality(data: TrainingSet, predicted: FloatArray) -> FloatArray:
 
 
 def evidence_for(
-    policy: Mapping[str, Any], data: TrainingSet, router: RouterEstimator
+    policy: Mapping[str, Any],
+    data: TrainingSet,
+    router: RouterEstimator,
+    held_out: Predictions | None,
 ) -> Evidence | None:
     """What a policy's spec needs beyond predictions; None for most, and where nothing is labelled.
 
-    A budget's floor needs quality out of fold: without that there is none.
+    A budget's floor needs held-out predictions: without them there is none.
     """
     if np.isnan(data.outcomes.quality).all():
         return None
-    budget = policy.get("name") == "budget" and router.quality.oof_ is not None
-    wanted = budget or policy.get("direct") or policy.get("name") == "thompson"
-    return evidence(data, router) if wanted else None
-
-
-def evidence(data: TrainingSet, router: RouterEstimator) -> Evidence:
-    """Pseudo-outcomes by predictions of quality that are out of fold."""
-    predicted = router.quality.oof_
-    if predicted is None:
-        predicted = held_out_quality(data, router.quality)
-    return evidence_of(data, predicted)
+    direct = policy.get("direct") or policy.get("name") == "thompson"
+    if held_out is not None and (direct or policy.get("name") == "budget"):
+        return evidence_of(data, held_out.quality)
+    return evidence_of(data, held_out_quality(data, router.quality)) if direct else None
 
 
 def evidence_of(data: TrainingSet, predicted: FloatArray) -> Evidence:

@@ -17,7 +17,9 @@ TEXTS = ["Basic hints on dough will do.", "Prove rigorously that yeast is necess
 
 @pytest.fixture(scope="module")
 def router(encoder_cache: Path) -> rm.Router:
-    return rm.fit(rm.sample_log(), estimator="knn", cache=encoder_cache)
+    return rm.fit(
+        rm.sample_log(), estimator="knn", policy=rm.Budget(cost_share=0.25), cache=encoder_cache
+    )
 
 
 def test_predictions_are_tidy(router: rm.Router) -> None:
@@ -84,9 +86,13 @@ def test_a_saved_router_is_the_same_and_says_what_it_lacks(
     whole = rm.load(tmp_path / "bundle", trained=router.trained, log=router.log)
     quarter = rm.Budget(cost_share=0.25)
     assert whole.with_policy(quarter).policy == router.with_policy(quarter).policy
-    # Training solves this estimator's budget on its own predictions, here on those held out.
-    budget = router.with_policy(quarter).policy["budget_usd"]
-    assert budget == pytest.approx(router.policy["budget_usd"], rel=0.05)
+    # One way: what training solved is what is solved anew, floor and all.
+    anew = router.with_policy(quarter).policy
+    numbers = ("budget_usd", "cost_weight_low", "cost_weight_high", "floor_share")
+    assert [anew[key] for key in numbers] == pytest.approx(
+        [router.policy[key] for key in numbers], rel=1e-3, abs=1e-3
+    )
+    assert anew["floor"] == pytest.approx(router.policy["floor"], abs=1e-3)
     (tmp_path / "used").mkdir()
     (tmp_path / "used" / "file").touch()
     with pytest.raises(ConfigError, match="holds no bundle"):
