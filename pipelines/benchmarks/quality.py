@@ -105,9 +105,9 @@ ABLATION: Final[Mapping[str, Mapping[str, Any]]] = {
 _MEMBERS: Final = "13"
 """Raise it when the code of an estimator changes that is no stack, so that none of the predictions
 kept from before are used."""
-_CASCADES: Final = "1"
+_CASCADES: Final = "2"
 """Raise it when the code of scorers or cascades changes."""
-_STACKS: Final = "5"
+_STACKS: Final = "6"
 """Raise it when the code of stacks, calibration or floors changes; members are used again."""
 N_FOLDS: Final = 5
 """Folds of the cross-validation, and draws of few labels."""

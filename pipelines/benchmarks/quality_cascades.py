@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +14,7 @@ from pipelines.benchmarks.cascade_methods import table_score
 from router_ml.cascade.answers.table import AnswerTable
 from router_ml.cascade.completion import AnswerWorld
 from router_ml.cascade.evaluation import CascadeRun, run_cascade
+from router_ml.cascade.floor import with_floor
 from router_ml.cascade.policies.sequential import Score, ScoreCache, SequentialPolicy
 from router_ml.cascade.routing_fit import fit_cascade_routing
 from router_ml.cascade.scorer import AnswerScorer
@@ -48,6 +50,7 @@ class Known:
     quality, cost_usd : of every answer; on a log completed by donors
     prior : predicted quality before any answer, out of fold
     expected_usd : predicted cost
+    groups : int codes, shape (n,)
     """
 
     score: Score
@@ -55,6 +58,18 @@ class Known:
     cost_usd: FloatArray
     prior: FloatArray
     expected_usd: FloatArray
+    groups: IntArray
+
+    def play(self, policy: SequentialPolicy) -> CascadeRun:
+        """What a policy comes to on the training rows."""
+        return run_cascade(
+            policy,
+            self.score,
+            prior=self.prior,
+            expected_cost_usd=self.expected_usd,
+            quality=self.quality,
+            cost_usd=self.cost_usd,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +121,7 @@ def play_fold(
         cost = data.candidates.cost_usd(outcomes.input_tokens, outcomes.output_tokens)
         scorer = AnswerScorer().fit(answers, outcomes.quality, groups=data.groups)
         score = table_score(answers, scorer.predict_out_of_fold)
-        known = Known(score, outcomes.quality, cost, inside.quality, expected)
+        known = Known(score, outcomes.quality, cost, inside.quality, expected, data.groups)
         means = outcomes.quality.mean(axis=0)
     hull = Hull.of(means, known.cost_usd.mean(axis=0))
     reference = float(known.cost_usd[:, int(np.argmax(means))].mean())
@@ -124,7 +139,8 @@ def from_log(
     world = AnswerWorld.complete(
         scorer, answers.table, quality=answers.quality, cost_usd=expected_usd, prior=prior
     )
-    return scorer, Known(world.score, world.quality, world.cost_usd, prior, expected_usd)
+    known = Known(world.score, world.quality, world.cost_usd, prior, expected_usd, groups)
+    return scorer, known
 
 
 def log_answers(joined: Path, log: TrainingSet) -> Callable[[IntArray], LoggedAnswers]:
@@ -145,7 +161,8 @@ def play_cascades(
     """Both kinds of cascade at every budget.
 
     A budget is met by the point of most quality among those that cost no more on the training rows;
-    below the cheapest point it is that.
+    below the cheapest point it is that. Where that point is not shown to be above the hull there,
+    it is a constant.
 
     Parameters
     ----------
@@ -153,6 +170,7 @@ def play_cascades(
     reference_usd : what the best constant costs there; budgets are shares of it
     """
     cache = ScoreCache(score=known.score, shape=known.quality.shape)
+    known = replace(known, score=cache)
     seen = ScoreCache(
         score=table_score(asked.table, scorer.predict), shape=asked.truth.quality.shape
     )
@@ -172,10 +190,10 @@ def play_cascades(
             _Option(point.policy, point.quality, point.cost_usd)
             for point in frontier(cache, known.quality, known.cost_usd)
         ],
-        CASCADE_ROUTING: lambda: _routing_options(cache, known, reference_usd),
+        CASCADE_ROUTING: lambda: _routing_options(known, reference_usd),
     }
     return {
-        name: _at_budgets(make(), played, asked.truth, hull, reference_usd)
+        name: _at_budgets(make(), known, played, asked.truth, hull, reference_usd)
         for name, make in options.items()
     }
 
@@ -189,38 +207,46 @@ class _Option:
     cost_usd: float
 
 
-def _routing_options(cache: ScoreCache, known: Known, reference_usd: float) -> list[_Option]:
-    routing = fit_cascade_routing(cache, known.prior, known.expected_usd)
+def _routing_options(known: Known, reference_usd: float) -> list[_Option]:
+    routing = fit_cascade_routing(known.score, known.prior, known.expected_usd)
     found = []
     for weight in np.geomspace(3e-3 / reference_usd, 30.0 / reference_usd, N_WEIGHTS).tolist():
         policy = routing.at(weight)
-        run = run_cascade(
-            policy,
-            cache,
-            prior=known.prior,
-            expected_cost_usd=known.expected_usd,
-            quality=known.quality,
-            cost_usd=known.cost_usd,
-        )
+        run = known.play(policy)
         found.append(_Option(policy, float(run.quality.mean()), float(run.cost_usd.mean())))
     return found
 
 
 def _at_budgets(
     options: Sequence[_Option],
+    known: Known,
     played: Callable[[SequentialPolicy], CascadeRun],
     truth: FullInformation,
     hull: Hull,
     reference_usd: float,
 ) -> Played:
-    runs: dict[int, Gain] = {}
-    gains = []
     cheapest = min(range(len(options)), key=lambda i: options[i].cost_usd)
+    inside: dict[int, CascadeRun] = {}
+    runs: dict[str, Gain] = {}
+    gains = []
     for share in SHARES.tolist():
-        within = [i for i, o in enumerate(options) if o.cost_usd <= share * reference_usd]
+        budget = share * reference_usd
+        within = [i for i, o in enumerate(options) if o.cost_usd <= budget]
         best = max(within, key=lambda i: options[i].quality, default=cheapest)
-        if best not in runs:
-            run = played(options[best].policy)
-            runs[best] = hull.beside(run.quality, run.cost_usd, truth.quality, truth.cost_usd)
-        gains.append(runs[best])
+        policy = options[best].policy
+        if best not in inside:
+            inside[best] = known.play(policy)
+        floored = with_floor(
+            policy,
+            inside[best],
+            known.quality,
+            known.cost_usd,
+            known.groups,
+            budget_usd=budget,
+        )
+        key = json.dumps(floored.policy.to_dict())
+        if key not in runs:
+            run = played(floored.policy)
+            runs[key] = hull.beside(run.quality, run.cost_usd, truth.quality, truth.cost_usd)
+        gains.append(runs[key])
     return Played.of(gains)

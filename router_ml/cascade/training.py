@@ -13,6 +13,7 @@ from router_ml.cascade.answers.layout import AnswerLayout
 from router_ml.cascade.answers.table import AnswerTable
 from router_ml.cascade.completion import AnswerWorld
 from router_ml.cascade.evaluation import CascadeRun, run_cascade, solve
+from router_ml.cascade.floor import MIN_Z, Floored, with_floor
 from router_ml.cascade.grid import MAX_DEPTH
 from router_ml.cascade.policies.sequential import ScoreCache, SequentialPolicy
 from router_ml.cascade.routing_fit import fit_cascade_routing
@@ -126,18 +127,44 @@ def train_cascade(
         scorer, answers.table, quality=answers.quality, cost_usd=cost_usd, prior=prior
     )
     cache = ScoreCache(score=world.score, shape=world.quality.shape)
-    policy = _search(spec, cache, world, prior)
+    budget = _budget(spec, world)
+    policy = _search(spec, budget, cache, world, prior)
     run = _play(policy, cache, world, prior)
-    return TrainedCascade(scorer, policy, _report(scorer, answers, world, run))
+    report: dict[str, Any] = {}
+    if budget is not None:
+        floored = with_floor(policy, run, world.quality, world.cost_usd, groups, budget_usd=budget)
+        report = _floor_report(floored)
+        if floored.policy is not policy:
+            policy, run = floored.policy, _play(floored.policy, cache, world, prior)
+    return TrainedCascade(scorer, policy, {**_report(scorer, answers, world, run), **report})
+
+
+def _budget(spec: CascadeConfig, world: AnswerWorld) -> float | None:
+    """Dollars a request, where the target is a budget."""
+    if spec.cost_share is None:
+        return spec.budget_usd
+    best = best_constant(world.quality, world.cost_usd)
+    return spec.cost_share * float(world.cost_usd[:, best].mean())
+
+
+def _floor_report(floored: Floored) -> dict[str, Any]:
+    """How far the cascade is above the hull, and a sentence where that is not far enough."""
+    told: dict[str, Any] = {"floor_z": round(floored.z, 2)}
+    if floored.z < MIN_Z:
+        told["note"] = (
+            "no cascade is shown to beat constants that cost the same "
+            f"(z = {floored.z:.1f}, needed {MIN_Z:g}): one candidate answers every request"
+        )
+    return told
 
 
 def _search(
-    spec: CascadeConfig, cache: ScoreCache, world: AnswerWorld, prior: FloatArray
+    spec: CascadeConfig,
+    budget: float | None,
+    cache: ScoreCache,
+    world: AnswerWorld,
+    prior: FloatArray,
 ) -> SequentialPolicy:
-    budget = spec.budget_usd
-    if spec.cost_share is not None:
-        best = best_constant(world.quality, world.cost_usd)
-        budget = spec.cost_share * float(world.cost_usd[:, best].mean())
     if spec.name == "cascade":
         return search_cascade(
             cache,

@@ -41,7 +41,7 @@ def test_both_cascades_are_above_the_hull_and_near_their_budgets() -> None:
     reference = float(means[1][int(np.argmax(means[0]))])
     found = play_cascades(
         scorer,
-        Known(judge, train.quality, train.cost_usd, flat[0], cost[0]),
+        Known(judge, train.quality, train.cost_usd, flat[0], cost[0], train.groups),
         Asked(asked, test, flat[1], cost[1]),
         hull=Hull.of(*means),
         reference_usd=reference,
@@ -55,6 +55,34 @@ def test_both_cascades_are_above_the_hull_and_near_their_budgets() -> None:
         assert (spent[affordable] <= 1.5 * reference * SHARES[affordable]).all()
         assert spent[-1] > 2.0 * spent[0]
         assert played.gains.mean() > 0.02  # answers tell nearly everything here
+
+
+def test_cascades_whose_answers_tell_nothing_are_constants() -> None:
+    """A scorer that guesses: at no budget is the hull missed, on training rows' own constants."""
+    table, train = world(400, 0)
+    asked, test = world(300, 1)
+    scorer = AnswerScorer().fit(table, train.quality, groups=train.groups)
+    rng = np.random.default_rng(0)
+    guess = rng.random(train.quality.shape)
+    flat = [np.tile(train.quality.mean(axis=0), (len(t), 1)) for t in (train, test)]
+    cost = [np.tile(train.cost_usd.mean(axis=0), (len(t), 1)) for t in (train, test)]
+    means = train.quality.mean(axis=0), train.cost_usd.mean(axis=0)
+    found = play_cascades(
+        scorer,
+        Known(
+            lambda rows, seen: np.where(seen, guess[rows], np.nan),
+            train.quality,
+            train.cost_usd,
+            flat[0],
+            cost[0],
+            train.groups,
+        ),
+        Asked(asked, test, flat[1], cost[1]),
+        hull=Hull.of(*means),
+        reference_usd=float(means[1][int(np.argmax(means[0]))]),
+    )
+    for played in found.values():
+        assert (np.abs(played.gains.mean(axis=0)) < 1e-9).mean() > 0.8
 
 
 def test_points_picked_on_tested_rows_are_those_of_the_hull() -> None:
