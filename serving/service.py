@@ -282,7 +282,12 @@ class Service:
     def problems(self) -> list[str]:
         """What does not work, in sentences for everybody, while decisions go on."""
         found = [text for beat in self.heartbeats() if (text := beat.problem) is not None]
-        return [*found, *self.routers.problems(), *self.control.health.problems()]
+        return [
+            *found,
+            *self.routers.problems(),
+            *self.control.health.problems(),
+            *self.control.measures.problems(),
+        ]
 
     def _snapshot(self) -> Snapshot:
         loaders = [*self.routers.loaders()]

@@ -73,6 +73,8 @@ class Settings:
     webhook_secret : of an MLflow webhook on ``model_version_alias.created``, which is taken at
         ``/v1/webhooks/mlflow``; ``""`` = not taken
     rules_file : semantic routes and guards, JSON; see :mod:`serving.screening`
+    measures_file : masked and explored candidates, JSON, read again when it changes; see
+        :mod:`serving.control.measures_file`
     aliases_file : labels of ``/v1/decisions`` and ``/v1/systemone`` to candidates, JSON
     poll_interval_s : seconds between looks at the alias, folder or keys file, > 0
     cache_dir : keeps bundles fetched from a registry; ``None`` = gone with the process
@@ -139,6 +141,7 @@ class Settings:
     otlp_endpoint: str = ""
     webhook_secret: str = field(default="", repr=False)
     rules_file: Path | None = None
+    measures_file: Path | None = None
     aliases_file: Path | None = None
     poll_interval_s: float = 10.0
     cache_dir: Path | None = None

@@ -196,6 +196,46 @@ class ExperimentTrialsConfig:
     looks: int = 30
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MonitorTrialsConfig:
+    """Changes put into the traffic of trained routers, and quiet traffic.
+
+    Parameters
+    ----------
+    data : folder of shared data; default: the variable ROUTER_ML_DATA
+    out : JSON file
+    cache : folder for encoders
+    workloads : comma-separated, of synthetic, mix
+    worlds : routers that are trained on each
+    quiet, changed : runs of each router without a change, and with each kind of change
+    """
+
+    data: Path | None = None
+    out: Path = Path("results/monitor.json")
+    cache: Path = Path(".cache")
+    workloads: str = "synthetic,mix"
+    worlds: int = 4
+    quiet: int = 50
+    changed: int = 13
+
+
+def monitor(config: MonitorTrialsConfig) -> None:
+    """How often a monitor of quiet traffic cries wolf, and how soon it sees what changes."""
+    from pipelines.benchmarks import monitor as benchmark
+
+    benchmark.run(
+        _data(config.data),
+        config.out,
+        workloads=config.workloads.split(","),
+        cache=config.cache,
+        n_worlds=config.worlds,
+        n_quiet=config.quiet,
+        n_changed=config.changed,
+        progress=_steps,
+    )
+    print_benchmark(config.out)
+
+
 def experiment(config: ExperimentTrialsConfig) -> None:
     """How often an experiment's intervals miss the truth when one looks again and again."""
     from pipelines.benchmarks import experiment as benchmark
@@ -372,6 +412,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "off-policy": Command(off_policy),
     "unlogged": Command(unlogged),
     "experiment": Command(experiment),
+    "monitor": Command(monitor),
     "newcomers": Command(newcomers),
     "cold-start": Command(cold_start),
     "sessions": Command(sessions),
@@ -383,12 +424,22 @@ def print_benchmark(out: Path) -> None:
     results = json.loads(out.read_text(encoding="utf-8"))
     for workload, content in results["workloads"].items():
         rows = [
-            (method, metric, f"{cell['value']:.4g}", f"[{cell['low']:.4g}, {cell['high']:.4g}]")
+            (
+                method,
+                metric,
+                _number(cell["value"]),
+                f"[{_number(cell['low'])}, {_number(cell['high'])}]",
+            )
             for method, metrics in content["methods"].items()
             for metric, cell in metrics.items()
         ]
         print_table(workload, ("method", "metric", "value", "95 % interval"), rows)
     console.print(f"written to {out}", highlight=False)
+
+
+def _number(value: float | None) -> str:
+    """Four digits; what did not come to an end is without a number."""
+    return "none" if value is None else f"{value:.4g}"
 
 
 def _steps(steps: Iterable[int], label: str) -> Iterator[int]:

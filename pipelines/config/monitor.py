@@ -33,6 +33,9 @@ class MonitorConfig:
         what an alarm asks for: mask, explore, retrain, notify
     mask_below : a candidate is masked where it keeps less than this share of its expected quality,
         or fails more often than this leaves; else it is explored
+    measures : the service's measures file, in which candidates are masked and explored; default:
+        none, and alarms only say what is to be done
+    explore_share : least probability of a candidate that is explored
     every : seconds between looks at the log; 0 = look once
     port : of Prometheus metrics, beside the file ``metrics.prom``; 0 = none
     experiment : MLflow experiment that alarms are recorded in; empty = none
@@ -56,6 +59,8 @@ class MonitorConfig:
         }
     )
     mask_below: float = 0.6
+    measures: Path | None = None
+    explore_share: float = 0.1
     every: float = 0.0
     port: int = 0
     experiment: str = ""
@@ -66,6 +71,8 @@ class MonitorConfig:
             raise ConfigError(f"alpha must be in (0, 1), got {self.alpha}")
         if not 0.0 < self.mask_below <= 1.0:
             raise ConfigError(f"mask_below must be in (0, 1], got {self.mask_below}")
+        if not 0.0 < self.explore_share <= 1.0:
+            raise ConfigError(f"explore_share must be in (0, 1], got {self.explore_share}")
         if unknown := sorted(set(self.actions) - {*SIGNALS, TRAFFIC}):
             raise ConfigError(
                 f"actions are by signal, {', '.join(SIGNALS)} or traffic, got {unknown}"

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from pipelines.monitor.prices import PriceCheck
 from pipelines.monitor.segments import Segmenter
 from router_ml.decision_log.verify import log_files
 from router_ml.types.failures import outcome_of
@@ -67,24 +68,31 @@ class LogReader:
     log : folders or files
     segmenter : names the segments of a decision
     sources : of labels that count
+    prices : says whether a bill is as expected
 
     Attributes
     ----------
     positions : bytes read of each file, decompressed
     versions : bundle id to the router version that names it, in the order in which they came
-    candidates : of each bundle
+    candidates : of each bundle, to the mean probability with which they were chosen
     n_decisions, n_outcomes : read so far
     """
 
     def __init__(
-        self, *, log: Sequence[Path], segmenter: Segmenter, sources: Sequence[str]
+        self,
+        *,
+        log: Sequence[Path],
+        segmenter: Segmenter,
+        sources: Sequence[str],
+        prices: PriceCheck,
     ) -> None:
         self.log = tuple(log)
         self.segmenter = segmenter
         self.sources = frozenset(sources)
+        self.prices = prices
         self.positions: dict[str, int] = {}
         self.versions: dict[str, str] = {}
-        self.candidates: dict[str, list[str]] = {}
+        self.candidates: dict[str, dict[str, float]] = {}
         self.n_decisions = self.n_outcomes = 0
         self._pending: dict[str, Pending] = {}
         self._orphans: list[dict[str, Any]] = []
@@ -131,7 +139,9 @@ class LogReader:
         bundle = str(row["bundle_id"])
         if bundle not in self.versions:
             self.versions[bundle] = str(row["router_version"])
-            self.candidates[bundle] = [str(name) for name in row["candidates"]]
+            self.candidates[bundle] = dict(
+                zip(map(str, row["candidates"]), map(float, row["action_probs"]), strict=True)
+            )
         tokens = row.get("predicted_input_tokens"), row.get("predicted_output_tokens")
         self._pending[str(row["decision_id"])] = Pending(
             time=str(row["time"]),
@@ -183,6 +193,11 @@ class LogReader:
             value = row.get(signal)
             if value is not None and value > 0:
                 yield signal, "", predicted or 1.0, float(value)
+        bill = [row.get(name) for name in (*AMOUNTS[1:], "cost_usd")]
+        if None not in bill:
+            differs = self.prices.differs(served, *map(float, bill))  # type: ignore[arg-type]
+            if differs is not None:
+                yield "price", "", 0.5, float(differs)
 
     def state(self) -> dict[str, Any]:
         """JSON-able; :meth:`load` takes it back."""
@@ -194,6 +209,7 @@ class LogReader:
             "n_outcomes": self.n_outcomes,
             "pending": {name: row.to_list() for name, row in self._pending.items()},
             "orphans": self._orphans,
+            "prices": self.prices.state(),
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
@@ -203,3 +219,4 @@ class LogReader:
         self.n_decisions, self.n_outcomes = state["n_decisions"], state["n_outcomes"]
         self._pending = {name: Pending(*row) for name, row in state["pending"].items()}
         self._orphans = list(state["orphans"])
+        self.prices.load(state["prices"])

@@ -13,7 +13,10 @@ import numpy as np
 from pipelines.artifacts import check_own
 from pipelines.config.monitor import MonitorConfig
 from pipelines.monitor.log import LogReader, Outcome
+from pipelines.monitor.measures import take_measures
+from pipelines.monitor.prices import PriceCheck
 from pipelines.monitor.segments import Segmenter
+from router_ml.bundle.files import read_bundle
 from router_ml.errors import DataError
 from router_ml.monitoring.alarm import Alarm, alarm_from
 from router_ml.monitoring.monitor import Monitor
@@ -44,8 +47,12 @@ class Watch:
         self.config = config
         self.folder = config.output
         self.monitors: dict[str, Monitor] = {}
+        bundle = None if config.bundle is None else read_bundle(config.bundle)
         self.reader = LogReader(
-            log=config.log, segmenter=Segmenter(kinds=config.segments), sources=config.sources
+            log=config.log,
+            segmenter=Segmenter(kinds=config.segments),
+            sources=config.sources,
+            prices=PriceCheck(None if bundle is None else bundle.candidates),
         )
         check_own(self.folder, self.folder / STATE)
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -61,6 +68,9 @@ class Watch:
         for begin in range(0, len(rows), _ROWS):
             found += self._test(self.reader.outcomes(rows[begin : begin + _ROWS]))
         new = append_alarms(self.folder / ALARMS, found)
+        if self.config.measures is not None:
+            # All that were found: a monitor that was killed before this does it now.
+            take_measures(self.config.measures, found, explore_share=self.config.explore_share)
         self._save()
         return new
 

@@ -27,7 +27,6 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
-from scipy.special import logsumexp
 
 from router_ml.monitoring.alternatives import Alternative
 from router_ml.monitoring.models import Model, hypotheses
@@ -40,6 +39,8 @@ _KEPT: Final = 16
 evidence and never adds any."""
 _MOST_BASELINE: Final = 8_000
 """Latest outcomes that a baseline is fitted to."""
+_BLOCK: Final = 50
+"""Outcomes between two looks at the baseline."""
 _REFIT: Final = 1.04
 """A baseline is fitted again once there are so many times more outcomes."""
 _ARRAYS: Final = ("predicted", "observed", "_which", "_begun", "_log_prior", "_params", "_sum",
@@ -68,7 +69,7 @@ class ShiftDetector:
     >>> detector = ShiftDetector(model=BinaryModel(), alternatives=FALLING)
     >>> bool(detector.update(predicted, (rng.random(500) < 0.8).astype(float)).max() < 3.0)
     True
-    >>> bool(detector.update(predicted[:40], (rng.random(40) < 0.3).astype(float)).max() > 10.0)
+    >>> bool(detector.update(predicted[:60], (rng.random(60) < 0.3).astype(float)).max() > 10.0)
     True
     """
 
@@ -77,7 +78,6 @@ class ShiftDetector:
         self.log_e = -math.inf
         self.n = 0
         self._of = hypotheses(alternatives)
-        self._step = int(np.gcd.reduce(self._of["spacing"]))
         self.predicted = np.zeros(0)
         self.observed = np.zeros(0)
         self._clear()
@@ -102,31 +102,31 @@ class ShiftDetector:
         out = np.full(len(predicted), -np.inf)
         at = 0
         while at < len(predicted):
-            if self.n % self._step == 0:
+            if self.n % _BLOCK == 0:
                 self._begin()
-            end = min(len(predicted), at + self._step - self.n % self._step)
+            end = min(len(predicted), at + _BLOCK - self.n % _BLOCK)
             out[at:end] = self._follow(predicted[at:end], observed[at:end])
             at = end
         return out
 
     def _begin(self) -> None:
-        """A change may begin here."""
-        which = np.flatnonzero(self.n % self._of["spacing"] == 0)
-        if self.n < self.model.n_least or not len(which):
+        """Changes may begin within the next block; their baseline is what is known now."""
+        if self.n < self.model.n_least:
             return
         if self._fit is None or self.n >= _REFIT * self._fit[0]:
             self._fit = (self.n, *self.model.baseline(self.predicted, self.observed))
         _, params, info = self._fit
-        number = self.n // self._of["spacing"][which] + _DELAY
+        spacing = self._of["spacing"]
+        moments = [np.arange(-(-self.n // s) * s, self.n + _BLOCK, s) for s in spacing]
+        which = np.repeat(np.arange(len(spacing)), [len(some) for some in moments])
+        begun = np.concatenate(moments)
+        number = begun // spacing[which] + _DELAY
         prior = -np.log(number) - 2.0 * np.log(np.log(number)) + math.log(math.log(_DELAY))
         k = len(which)
-        self._which = np.r_[self._which, which]
-        self._begun = np.r_[self._begun, np.full(k, self.n)]
-        self._log_prior = np.r_[self._log_prior, prior + self._of["log_weight"][which]]
-        self._params = np.vstack([self._params, np.tile(params, (k, 1))])
-        self._sum = np.r_[self._sum, np.zeros(k)]
-        self._before = np.r_[self._before, np.full(k, info)]
-        self._since = np.r_[self._since, np.zeros(k)]
+        new = (which, begun, prior + self._of["log_weight"][which],
+               np.tile(params, (k, 1)), np.zeros(k), np.full(k, info), np.zeros(k))  # fmt: skip
+        for name, values in zip(_ARRAYS[2:], new, strict=True):
+            setattr(self, name, np.concatenate([getattr(self, name), values]))
         if len(self._which) > _KEPT * len(self._of["spacing"]):
             self._drop()
 
@@ -153,17 +153,18 @@ class ShiftDetector:
                 self._params,
                 predicted,
                 observed,
-                np.minimum(1.0, age / self._of["ramp"][self._which]),
+                np.clip(age / self._of["ramp"][self._which], 0.0, 1.0),
                 self._of["shift"][self._which],
                 self._of["kept"][self._which],
             )
-            total = self._sum + np.cumsum(ratio, axis=0)
-            since = self._since + np.cumsum(info, axis=0)
-            out = logsumexp(self._log_prior + self._shrunk(total, since), axis=1)
+            started = age > 0
+            total = self._sum + np.cumsum(ratio * started, axis=0)
+            since = self._since + np.cumsum(info * started, axis=0)
+            out = log_sum(self._log_prior + self._shrunk(total, since))
             self._sum, self._since = total[-1], since[-1]
             self.log_e = float(out[-1])
-        self.predicted = np.r_[self.predicted, predicted][-_MOST_BASELINE:]
-        self.observed = np.r_[self.observed, observed][-_MOST_BASELINE:]
+        self.predicted = np.concatenate([self.predicted, predicted])[-_MOST_BASELINE:]
+        self.observed = np.concatenate([self.observed, observed])[-_MOST_BASELINE:]
         self.n += n
         return out
 
@@ -193,3 +194,10 @@ class ShiftDetector:
         for name in _ARRAYS:
             setattr(self, name, state[name.lstrip("_")])
         self.model.load(state)
+
+
+def log_sum(values: FloatArray) -> FloatArray:
+    """Logarithm of the sum of exponentials over the last axis; -inf of nothing."""
+    top = np.max(values, axis=-1, initial=-1e300)
+    total: FloatArray = top + np.log(np.exp(values - top[..., None]).sum(axis=-1))
+    return total

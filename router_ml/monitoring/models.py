@@ -110,8 +110,8 @@ class BinaryModel:
         m = expit(at)
         other = expit(at + grown * shift) * (1.0 - grown * (1.0 - kept))
         y = observed[:, None]
-        value = y * np.log(other / m) + (1.0 - y) * np.log((1.0 - other) / (1.0 - m))
-        return value, m * (1.0 - m)
+        seen = np.log((y * other + (1.0 - y) * (1.0 - other)) / (y * m + (1.0 - y) * (1.0 - m)))
+        return seen, m * (1.0 - m)
 
     def state(self) -> dict[str, Any]:
         """Nothing."""

@@ -14,9 +14,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
-from scipy.special import logsumexp
 
 from router_ml.monitoring.alarm import Action, Alarm
+from router_ml.monitoring.detector import log_sum
 from router_ml.monitoring.signals import QUALITY, SIGNALS, Kind, Observations, kind_of
 from router_ml.monitoring.stream import Key, Shift, Stream
 from router_ml.types.arrays import BoolArray, IntArray
@@ -37,7 +37,8 @@ class Monitor:
 
     Parameters
     ----------
-    candidates : of the router
+    candidates : of the router, to their shares of the traffic. Half of the error rate is spent by
+        these, half on all alike: what serves most is known best and matters most
     kinds : of segments that outcomes may have
     alpha : probability of an alarm, ever, where nothing changes
     actions : by signal, for changes for the worse; others ask for a retraining
@@ -53,14 +54,18 @@ class Monitor:
     def __init__(
         self,
         *,
-        candidates: Sequence[str],
+        candidates: Mapping[str, float],
         kinds: Sequence[str] = (),
         alpha: float = 0.05,
         actions: Mapping[str, Action] | None = None,
         mask_below: float = 0.6,
         version: str = "",
     ) -> None:
-        self.candidates = list(candidates)
+        total = sum(candidates.values())
+        self.candidates = {
+            name: 0.5 / len(candidates) + 0.5 * (share / total if total else 1.0 / len(candidates))
+            for name, share in candidates.items()
+        }
         self.kinds = tuple(kinds)
         self.alpha = alpha
         self.actions = dict(actions or {})
@@ -70,7 +75,7 @@ class Monitor:
         self._labels: list[str] = []
         self._families: dict[tuple[str, str], Kind] = {}
         self._waiting: dict[tuple[str, str], list[Observations]] = {}
-        self._n_known = len(self.candidates)
+        self._newcomers: list[str] = []
         self._said: dict[tuple[str, str, str], int] = {}
 
     @property
@@ -94,7 +99,9 @@ class Monitor:
     @property
     def log_e(self) -> float:
         """Logarithm of the average e-process."""
-        return float(logsumexp([-np.inf, *(stream.log_e for stream in self.streams.values())]))
+        return float(
+            log_sum(np.array([-np.inf, *(stream.log_e for stream in self.streams.values())]))
+        )
 
     def _typed(self, new: Observations) -> Iterable[Observations]:
         """The outcomes, once it is known of what kind they are."""
@@ -114,7 +121,7 @@ class Monitor:
         """Update the streams of one candidate; whether one of them shows a change by itself."""
         key = Key(new.signal, new.label, name)
         reached = self._feed(key, new, mine)
-        for kind in self.kinds:
+        for kind in self.kinds if SIGNALS[new.signal].segmented else ():
             values = new.segments.get(kind)
             if values is None:
                 continue
@@ -138,17 +145,20 @@ class Monitor:
 
     def _log_weight(self, key: Key) -> float:
         """Logarithm of the share of the error rate that a new stream has."""
-        if key.candidate not in self.candidates:
-            self.candidates.append(key.candidate)
+        known = self.candidates.get(key.candidate)
+        if known is None and key.candidate not in self._newcomers:
+            self._newcomers.append(key.candidate)
         if key.signal == QUALITY and key.label not in self._labels:
             self._labels.append(key.label)
-        at, k = self.candidates.index(key.candidate), self._n_known
         weight = SIGNALS[key.signal].weight
-        weight *= _KNOWN / k if at < k else (1.0 - _KNOWN if k else 1.0) * 0.5 ** (at - k + 1)
+        if known is None:
+            weight *= (1.0 - _KNOWN) * 0.5 ** (self._newcomers.index(key.candidate) + 1)
+        else:
+            weight *= _KNOWN * known
         if key.signal == QUALITY:
             label = self._labels.index(key.label)
             weight *= _KNOWN if label == 0 else (1.0 - _KNOWN) * 0.5**label
-        if not self.kinds:
+        if not self.kinds or not SIGNALS[key.signal].segmented:
             return math.log(weight)
         if not key.kind:
             return math.log(weight * ALL)
@@ -164,12 +174,14 @@ class Monitor:
         found: list[Alarm] = []
         while True:
             peaks = {key: stream.peak for key, stream in self.streams.items()}
-            total = float(logsumexp([-np.inf, *peaks.values()]))
+            total = float(log_sum(np.array([-np.inf, *peaks.values()])))
             if total < self.threshold:
                 return found
             groups = {key.group for key in peaks}
             of = {
-                group: float(logsumexp([v for key, v in peaks.items() if key.group == group]))
+                group: float(
+                    log_sum(np.array([v for key, v in peaks.items() if key.group == group]))
+                )
                 for group in groups
             }
             group = max(sorted(groups), key=of.__getitem__)
@@ -230,7 +242,7 @@ class Monitor:
         keys = [*self.streams]
         told = {
             "candidates": self.candidates,
-            "n_known": self._n_known,
+            "newcomers": self._newcomers,
             "kinds": list(self.kinds),
             "version": self.version,
             "labels": self._labels,
@@ -250,7 +262,7 @@ class Monitor:
 
     def load(self, told: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
         """Go on where another was."""
-        self.candidates, self._n_known = list(told["candidates"]), told["n_known"]
+        self.candidates, self._newcomers = dict(told["candidates"]), list(told["newcomers"])
         self.kinds, self.version = tuple(told["kinds"]), told["version"]
         self._labels = list(told["labels"])
         self._said = {(a, b, c): number for a, b, c, number in told["said"]}

@@ -26,18 +26,19 @@ class Signal:
     kind : ``binary`` and ``score`` for quality, found from its values; ``rare`` for failures;
         ``amount`` for what is positive
     worse : sign of a change for the worse
-    least_std : of the prior for a shift of the log-odds, where predictions are not yet checked
+    segmented : whether it is tested in every segment, too
     """
 
     weight: float
     kind: Kind
     worse: float
+    segmented: bool = False
 
 
 QUALITY: Final = "quality"
 SIGNALS: Final[Mapping[str, Signal]] = {
-    QUALITY: Signal(0.55, "binary", -1.0),
-    "errors": Signal(0.10, "rare", 1.0),
+    QUALITY: Signal(0.55, "binary", -1.0, segmented=True),
+    "errors": Signal(0.10, "rare", 1.0, segmented=True),
     "price": Signal(0.05, "rare", 1.0),
     "latency_ms": Signal(0.10, "amount", 1.0),
     "input_tokens": Signal(0.05, "amount", 1.0),

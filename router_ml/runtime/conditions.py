@@ -32,6 +32,7 @@ class Conditions:
     ttft_ms : candidate to a measured quantile of its time to first token, for ``max_ttft_ms``
     extra_cost_weight : added to the policy's cost weight, quality per dollar, >= 0
     left_usd : what a budget has left; dearer candidates may not answer
+    explored : candidate to the least probability with which it is chosen where it may answer
     spent_budget : name of a budget that is spent: the cheapest candidate answers
     """
 
@@ -41,12 +42,15 @@ class Conditions:
     extra_cost_weight: float = 0.0
     left_usd: float | None = None
     spent_budget: str = ""
+    explored: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("extra_cost_weight", "left_usd"):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value >= 0.0):
                 raise InvalidRequestError(f"{name} must be a finite number >= 0, got {value}")
+        if wrong := {n: p for n, p in self.explored.items() if not 0.0 <= p <= 1.0}:
+            raise InvalidRequestError(f"explored must be probabilities in [0, 1], got {wrong}")
         for tokens in (self.cached_tokens or {}).values():
             if tokens < 0:
                 raise InvalidRequestError(f"cached_tokens must be >= 0, got {tokens}")

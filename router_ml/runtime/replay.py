@@ -101,6 +101,7 @@ def _decisions(
                 candidate=runtime.candidates.names[k],
                 propensity=decision.action_probs[k],
                 draw=draw,
+                expected_tokens=None,
             )
         yield decision
 

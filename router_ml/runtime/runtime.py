@@ -25,7 +25,7 @@ from router_ml.errors import (
 from router_ml.features.lexical import lexical_columns, lexical_features, lexical_values
 from router_ml.features.query import Query
 from router_ml.features.tokenizer import QueryTokenizer, TokenLayout
-from router_ml.policies.base import Policy
+from router_ml.policies.base import Policy, with_least
 from router_ml.policies.cost_aware import CostAwarePolicy
 from router_ml.policies.quality_floor import QualityFloorPolicy
 from router_ml.policies.registry import dearer, from_dict
@@ -198,8 +198,11 @@ class Runtime:
         _, unchecked = self._ability(constraints.requires)
         if constraints.max_ttft_ms is not None and not constraints.conditions.ttft_ms:
             unchecked = (*unchecked, "ttft")
+        explored = constraints.conditions.explored
+        if explored:
+            reason += f"; {', '.join(explored)} explored"
         return self._decisions(
-            policy, reason, predictions, cost_usd, eligible, [(removed, unchecked)]
+            policy, reason, predictions, cost_usd, eligible, [(removed, unchecked)], explored
         )[0]
 
     def priced(
@@ -281,6 +284,7 @@ class Runtime:
         cost_usd: FloatArray,
         eligible: BoolArray,
         notes: Sequence[_Notes],
+        explored: Mapping[str, float] | None = None,
     ) -> list[Decision]:
         """One decision a row. Python numbers, because numpy's cost more than the arithmetic."""
         names = self.candidates.names
@@ -289,12 +293,14 @@ class Runtime:
         if latency_weight:
             utility = utility - latency_weight * predictions.latency_ms
         probs, ranking = policy.decide(predictions, self.candidates, cost_usd, eligible)
+        if explored:
+            probs = with_least(probs, [explored.get(name, 0.0) for name in names], eligible)
         arrays = (predictions.quality, cost_usd, predictions.latency_ms, utility, probs, ranking)
         numbers = [array.tolist() for array in arrays]
         allowed = np.count_nonzero(eligible, axis=1).tolist()
         decisions = []
-        for n, p, order, note, *columns in zip(
-            allowed, *numbers[4:], notes, *numbers[:4], strict=True
+        for i, (n, p, order, note, *columns) in enumerate(
+            zip(allowed, *numbers[4:], notes, *numbers[:4], strict=True)
         ):
             lines = [*map(RankedCandidate, names, *columns)]
             draw = None if p[order[0]] == 1.0 else self._rng.random()
@@ -314,6 +320,10 @@ class Runtime:
                     removed=removed,
                     unchecked=unchecked,
                     draw=draw,
+                    expected_tokens=(
+                        float(predictions.input_tokens[i, chosen]),
+                        float(predictions.output_tokens[i, chosen]),
+                    ),
                 )
             )
         return decisions

@@ -41,6 +41,7 @@ class Decision:
     reason : one sentence for a person
     removed : every candidate that is not in ``ranking``, with its reason
     unchecked : what the request needs and no candidate of the catalogue declares
+    expected_tokens : predicted input and output tokens of the chosen one
     draw : uniform number in [0, 1) that the candidate was drawn with; ``None`` = nothing was drawn
     """
 
@@ -53,3 +54,4 @@ class Decision:
     removed: tuple[Removal, ...] = ()
     unchecked: tuple[str, ...] = ()
     draw: float | None = None
+    expected_tokens: tuple[float, float] | None = None

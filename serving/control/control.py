@@ -13,6 +13,7 @@ from router_ml.types.failures import Outcome
 from serving.control.budgets import Budgets
 from serving.control.health import Health
 from serving.control.link import Event, Link
+from serving.control.measures_file import NO_MEASURES
 from serving.control.sessions import Conversation, Sessions, beginning, estimate, key_of
 from serving.control.turn import Turn
 from serving.keys import Key
@@ -37,6 +38,10 @@ class Control:
     derives_sessions : whether requests without an id belong to a conversation by how they begin
     link : to other processes; ``None`` = there are none
     names : gives the candidates of all routers in service
+
+    Attributes
+    ----------
+    measures : masks and trials in force
     """
 
     def __init__(
@@ -55,6 +60,7 @@ class Control:
         self.derives_sessions = derives_sessions
         self.link = link
         self.names = names
+        self.measures = NO_MEASURES
         # Two generations: the older one is forgotten whole, which costs a decision next to nothing.
         self._pending: dict[str, Turn | _Plain] = {}
         self._older: dict[str, Turn | _Plain] = {}
@@ -86,6 +92,7 @@ class Control:
             ask.conversation is not None
             or bool(self.budgets.budgets)
             or not self.health.is_calm
+            or self.measures.are_taken
             or ask.limits.max_ttft_ms is not None
         )
 
@@ -102,7 +109,8 @@ class Control:
         avoid, turn.probed = ((), ()) if self.health.is_calm else self.health.avoid()
         conditions = Conditions(
             cached_tokens=self._cached_tokens(ask, turn),
-            avoid=avoid,
+            avoid=(*avoid, *self.measures.masked),
+            explored=self.measures.explored,
             ttft_ms={} if ask.limits.max_ttft_ms is None else self.health.ttft_ms(),
             extra_cost_weight=allowance.extra_cost_weight,
             left_usd=allowance.left_usd,

@@ -51,6 +51,7 @@ class Recorder:
         if mixture is not None:
             names, probs = mixture
             propensity = probs[names.index(decision.candidate)]
+        tokens = decision.expected_tokens
         row = DecisionRow(
             decision_id=decision_id,
             time=time,
@@ -77,6 +78,8 @@ class Recorder:
             arm_probs=None if mixture is None else decision.action_probs,
             key=ask.call.key_name,
             tenant=ask.tenant,
+            predicted_input_tokens=None if tokens is None else round(tokens[0], 2),
+            predicted_output_tokens=None if tokens is None else round(tokens[1], 2),
         )
         said = text.keep(query=request.query, messages=request.messages, tools=ask.tools)
         self.log.append(row, said, size=text.size(ask.call.body))

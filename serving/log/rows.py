@@ -20,7 +20,8 @@ class DecisionRow(msgspec.Struct, tag="decision", tag_field="kind", gc=False):
 
     In an experiment ``candidates`` and ``action_probs`` are those of both arms together, mixed by
     ``challenger_share``, and ``arm_probs`` those of the router that decided alone; ``unit`` is a
-    hash of what was assigned as a whole.
+    hash of what was assigned as a whole. ``predicted_input_tokens`` and ``predicted_output_tokens``
+    are of the chosen candidate.
     """
 
     decision_id: str
@@ -48,6 +49,8 @@ class DecisionRow(msgspec.Struct, tag="decision", tag_field="kind", gc=False):
     arm_probs: tuple[float, ...] | None = None
     key: str | None = None
     tenant: str | None = None
+    predicted_input_tokens: float | None = None
+    predicted_output_tokens: float | None = None
     previous: str = ""
     text_sha256: str = ""
 

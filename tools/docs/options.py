@@ -73,6 +73,7 @@ _UNITS: Final[Mapping[str, str]] = {
     "card": "quality, 0 to 1",
     "every": "seconds",
     "mask_below": "share, 0 to 1",
+    "explore_share": "probability",
     "gate_margin": "quality, 0 to 1",
     "price": "US dollars per million tokens",
     "ttft_quantile": "probability",
