@@ -197,7 +197,8 @@ class ShiftDetector:
 
 
 def log_sum(values: FloatArray) -> FloatArray:
-    """Logarithm of the sum of exponentials over the last axis; -inf of nothing."""
+    """Logarithm of the sum of exponentials over the last axis; below -1e299 of nothing."""
     top = np.max(values, axis=-1, initial=-1e300)
-    total: FloatArray = top + np.log(np.exp(values - top[..., None]).sum(axis=-1))
+    parts = np.exp(values - top[..., None]).sum(axis=-1)
+    total: FloatArray = top + np.log(np.maximum(parts, 1e-300))
     return total

@@ -96,12 +96,16 @@ def _decisions(
         decision = runtime.choose(predictions, constraints)
         if draw is not None:
             k = drawn(decision.action_probs, draw)
+            capped, _ = runtime.priced(predictions, constraints)
             decision = replace(
                 decision,
                 candidate=runtime.candidates.names[k],
                 propensity=decision.action_probs[k],
                 draw=draw,
-                expected_tokens=None,
+                expected_tokens=(
+                    float(capped.input_tokens[0, k]),
+                    float(capped.output_tokens[0, k]),
+                ),
             )
         yield decision
 
