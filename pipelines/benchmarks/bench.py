@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from pipelines.benchmarks.baselines import Baseline
-from pipelines.benchmarks.graph_time import score_ms
+from pipelines.benchmarks.graph_time import request_ms
 from pipelines.benchmarks.kept import described, kept
 from pipelines.benchmarks.quality_cascades import METHODS as CASCADES
 from pipelines.benchmarks.quality_cascades import log_answers, play_fold
@@ -214,9 +214,9 @@ class Bench:
             fitted = estimator.fit(data.batch, Y, candidates=truth.candidates, groups=data.groups)
             quality = fitted.predict(batch, truth.candidates)
             cost = np.full(quality.shape, np.nan)
-        times: FloatArray = np.zeros(0)
+        times: FloatArray = np.zeros((0, 2))
         if timed and shipped:
             rows = split.test[:: max(1, len(split.test) // _TIMED)][:_TIMED]
             queries = [self.truth.queries[i] for i in rows]
-            times = score_ms(fitted, self.encoder, queries, len(self.truth.candidates))
+            times = request_ms(fitted, self.encoder, queries, len(self.truth.candidates))
         return Scored(quality, cost, times, played)

@@ -23,10 +23,14 @@ from router_ml.types.arrays import FloatArray
 from router_ml.types.queries import Tokens
 
 
-def score_ms(
+def request_ms(
     estimator: Estimator, encoder: Encoder, queries: Sequence[Query], n_candidates: int
 ) -> FloatArray:
-    """Milliseconds from a prompt's text to every candidate's quality, one at a time."""
+    """Milliseconds of one prompt at a time, one thread, shape (n, 2).
+
+    First from its text to every candidate's quality, then of that the graph alone: what is left is
+    tokenising and counting.
+    """
     load_heads()
     graph = GraphBuilder()
     inner = encoder.inner if isinstance(encoder, CachedEncoder) else encoder
@@ -44,9 +48,11 @@ def score_ms(
             lexical=lexical_features(query)[None],
             pad_id=tokenizer.layout.pad_id,
         )
+        ran = time.perf_counter()
         session.run(None, feed)
-        taken.append(1000.0 * (time.perf_counter() - started))
-    return np.array(taken)
+        ended = time.perf_counter()
+        taken.append((1000.0 * (ended - started), 1000.0 * (ended - ran)))
+    return np.array(taken).reshape(-1, 2)
 
 
 def median(times: FloatArray) -> Estimate:

@@ -123,7 +123,7 @@ def _print(name: str, table: Mapping[str, metrics.Metrics]) -> None:
         ),
         **dict.fromkeys((BFCL, MIX, JUDGE, *LOGS), priced),
     }.get(name, ("apgr", "cpt50", "cpt80"))
-    columns = (*shown, "ece", "brier", "score_ms")
+    columns = (*shown, "ece", "brier", "score_ms", "graph_ms")
     rows = [
         (method, *(_cell(row.get(column)) for column in columns)) for method, row in table.items()
     ]

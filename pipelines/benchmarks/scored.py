@@ -19,13 +19,14 @@ class Scored:
     Parameters
     ----------
     quality, cost_usd : shape (n_test, K); costs are NaN where the workload has none
-    score_ms : milliseconds to tokenise, count and score each of some prompts; none where not timed
+    ms : milliseconds to tokenise, count and score each of some prompts, and of that the graph's,
+        shape (m, 2); no row where not timed
     played : at every budget; ``None`` where the workload has no cost
     """
 
     quality: FloatArray
     cost_usd: FloatArray
-    score_ms: FloatArray
+    ms: FloatArray
     played: Played | None = None
 
     def save(self, path: Path) -> None:
@@ -36,7 +37,7 @@ class Scored:
             partial,
             quality=self.quality,
             cost=self.cost_usd,
-            ms=self.score_ms,
+            ms=self.ms,
             played=np.zeros(0) if self.played is None else self.played.array,
         )
         partial.rename(path)
@@ -49,6 +50,6 @@ class Scored:
             return cls(
                 quality=kept["quality"],
                 cost_usd=kept["cost"],
-                score_ms=kept["ms"],
+                ms=kept["ms"],
                 played=Played.from_array(played) if played.size else None,
             )

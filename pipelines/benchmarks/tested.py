@@ -69,15 +69,17 @@ class Tested:
             pooled = Scored(
                 self.pooled([part.quality for part in parts]),
                 self.pooled([part.cost_usd for part in parts]),
-                np.zeros(0),
+                np.zeros((0, 2)),
             )
             row = self._metrics(pooled, self.rows)
             played = [part.played.array for part in parts if part.played is not None]
             if played:
                 whole = Played.from_array(self.pooled(played))
                 row |= budget_metrics(whole, self.truth)
-        times = np.concatenate([part.score_ms for part in parts])
-        return {**row, "score_ms": median(times)} if len(times) else row
+        times = np.concatenate([part.ms for part in parts])
+        if not len(times):
+            return row
+        return {**row, "score_ms": median(times[:, 0]), "graph_ms": median(times[:, 1])}
 
     def _metrics(self, scored: Scored, rows: IntArray) -> metrics.Metrics:
         truth, groups = self.whole.quality[rows], self.whole.groups[rows]
@@ -119,7 +121,7 @@ class Tested:
         quality = truth
         if method == "random":
             quality = np.random.default_rng(fold).random(truth.shape)
-        return Scored(quality, self.whole.cost_usd[rows], np.zeros(0))
+        return Scored(quality, self.whole.cost_usd[rows], np.zeros((0, 2)))
 
     def correct_gaps(
         self, table: dict[str, metrics.Metrics], predictions: Mapping[str, FloatArray]

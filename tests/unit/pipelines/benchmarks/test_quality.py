@@ -161,7 +161,7 @@ def test_a_test_folder_in_another_order_is_the_same_and_repeats_say_what_is_luck
             data, out, test_data=test, workloads=[LLMROUTER], cache=tmp_path / name, methods=methods
         )
         result = json.loads(out.read_text())["workloads"][LLMROUTER]["methods"]
-        found.append({m: {k: v for k, v in row.items() if k != "score_ms"}
+        found.append({m: {k: v for k, v in row.items() if not k.endswith("_ms")}
                       for m, row in result.items()})  # fmt: skip
     assert found[0] == found[1]
     oracle = found[0]["oracle"]
@@ -202,8 +202,17 @@ def test_run_writes_the_schema_and_resumes(tmp_path: Path, monkeypatch: pytest.M
 
     first = measured()
     assert set(first) == {"linear", "constant", "fast", "random", "oracle"}
-    assert set(first["linear"]) >= {"apgr", "cpt50", "cpt80", "ece", "brier", "score_ms"}
+    assert set(first["linear"]) >= {
+        "apgr",
+        "cpt50",
+        "cpt80",
+        "ece",
+        "brier",
+        "score_ms",
+        "graph_ms",
+    }
     assert set(first["linear"]["apgr"]) == {"value", "low", "high", "n"}
+    assert 0.0 < first["linear"]["graph_ms"]["value"] < first["linear"]["score_ms"]["value"]
     kept = {path: path.stat().st_mtime_ns for path in cache.rglob("linear-*.npz")}
     assert len(kept) >= 5
     assert measured() == first
