@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 
 from pipelines.api.log import Log, as_log
-from pipelines.api.policies import AnyPolicy, policy_spec
+from pipelines.api.policies import AnyPolicy, Budget, policy_spec
 from pipelines.api.router import Router
-from pipelines.api.scores import Costs, Prompts, read_scores
+from pipelines.api.scores import Costs, Prompts, is_scores, read_scores
 from pipelines.api.specs import AnyEstimator, estimator_spec
 from pipelines.api.workspace import Workspace, bars, cache_folder
 from pipelines.artifacts import RunFolders
@@ -37,8 +37,8 @@ def fit(
     Parameters
     ----------
     log : of :func:`read_log`, or a folder that ``router-ml join`` wrote
-    policy : such as ``Budget(cost_share=0.25)``, the default: a mean price of a quarter of the
-        dollars that the best constant costs
+    policy : such as ``Budget(cost_share=0.25)``; default: ``Budget(match="today")``, the least
+        US dollars a request that hold today's quality
     estimator : of quality: a name such as ``"knn"``, an estimator, or
         ``{"name": ..., **arguments}``; default: the tier's
     candidates : to route among; default: all that served a request
@@ -72,6 +72,8 @@ def fit(
     log = as_log(log)
     keep = Workspace(output)
     at = RunFolders(keep.path)
+    if policy is None and is_scores(log):
+        policy = Budget(match="best_constant")  # nobody chose: there is no today
     given = {} if policy is None else {"policy": policy_spec(policy)}
     config = load_config(
         TrainConfig,

@@ -254,7 +254,8 @@ def _same_dollars(router: Router) -> Mapping[str, Any]:
     asked = dict(router.asked or router.policy)
     if asked["name"] != "budget":
         return asked
-    asked.pop("cost_share", None)
+    for share in ("cost_share", "match"):
+        asked.pop(share, None)
     return {**asked, "budget_usd": router.policy["budget_usd"]}
 
 

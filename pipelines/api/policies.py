@@ -18,12 +18,15 @@ class Budget:
     ----------
     cost_share : share of what the best constant costs, > 0
     usd : or US dollars a request, > 0
+    match : or whose quality is held at the least budget that held-out rows show to do so: ``today``
+        (the log's traffic) or ``best_constant``
     direct : whether an offset for each candidate is learned as well, by doubly robust value
 
     Raises
     ------
     ConfigError
-        If not exactly one of ``cost_share`` and ``usd`` is given, or it is not above zero.
+        If not exactly one of ``cost_share``, ``usd`` and ``match`` is given, or it is not above
+        zero.
 
     References
     ----------
@@ -39,24 +42,27 @@ class Budget:
 
     cost_share: float | None = None
     usd: float | None = None
+    match: str | None = None
     direct: bool = False
 
     def __post_init__(self) -> None:
-        if (self.cost_share is None) == (self.usd is None):
+        if len(self._amount) != 1:
             raise ConfigError(
-                "Budget takes cost_share (of what the best constant costs) or usd (dollars a "
-                f"request), one of them; got {self.cost_share} and {self.usd}"
+                "Budget takes cost_share (of what the best constant costs), usd (dollars a "
+                "request) or match (whose quality is held), one of them; got "
+                f"{self._amount or 'none'}"
             )
-        amount = self.usd if self.cost_share is None else self.cost_share
-        if amount is None or not amount > 0.0:
-            raise ConfigError(f"a budget must be > 0, got {amount}")
+        if self.match is None and not next(iter(self._amount.values())) > 0.0:
+            raise ConfigError(f"a budget must be > 0, got {self._amount}")
+
+    @property
+    def _amount(self) -> dict[str, Any]:
+        given = {"cost_share": self.cost_share, "budget_usd": self.usd, "match": self.match}
+        return {key: value for key, value in given.items() if value is not None}
 
     def to_dict(self) -> dict[str, Any]:
         """As the training's ``policy`` takes it."""
-        amount = {"budget_usd": self.usd} if self.cost_share is None else {
-            "cost_share": self.cost_share
-        }  # fmt: skip
-        return {"name": "budget", **amount, **({"direct": True} if self.direct else {})}
+        return {"name": "budget", **self._amount, **({"direct": True} if self.direct else {})}
 
 
 AnyPolicy = Budget | Policy | Mapping[str, Any]

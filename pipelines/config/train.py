@@ -37,7 +37,9 @@ class TrainConfig:
     detect_changes : leave out labels from before a candidate's quality changed
         (docs/how-to/close-the-loop.md)
     policy : as ``policy.json`` holds it, or ``{"name": "budget", "budget_usd": x}``, or ``{"name":
-        "budget", "cost_share": s}``, a share of what the best constant costs. With ``direct: true``
+        "budget", "cost_share": s}``, a share of what the best constant costs, or ``{"name":
+        "budget", "match": "today"}`` (the default; or ``best_constant``), the least that is shown
+        on held-out rows to hold the quality there is today. With ``direct: true``
         a budget policy also learns an offset for each candidate, by doubly robust value;
         ``{"name": "thompson"}`` gets each candidate's standard error from the log
     cascade : a cascade to learn as well; needs a log with answers
@@ -54,9 +56,7 @@ class TrainConfig:
     learning: Literal["naive", "ipw", "dr"] = "ipw"
     candidates: tuple[str, ...] = ()
     detect_changes: bool = False
-    policy: Mapping[str, Any] = field(
-        default_factory=lambda: {"name": "budget", "cost_share": 0.25}
-    )
+    policy: Mapping[str, Any] = field(default_factory=lambda: {"name": "budget", "match": "today"})
     cascade: CascadeConfig | None = None
     cache: Path = Path(".cache")
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
 
 from router_ml.errors import ConfigError
 from router_ml.evaluation.comparison import BUDGET_SHARES, budget_name
@@ -10,6 +13,9 @@ from router_ml.learning.targets import Evidence
 from router_ml.policies.budget import BudgetPolicy
 from router_ml.types.candidates import CandidateTable
 from router_ml.types.predictions import Predictions
+
+_SMALLER: Final = 7
+"""Smaller budgets that a budget is compared with."""
 
 
 def solve_budgets(
@@ -45,7 +51,12 @@ def solve_budgets(
     most = 0.0
     for i in sorted(range(len(budgets_usd)), key=budgets_usd.__getitem__):
         try:
-            policy = BudgetPolicy.solve(predictions, candidates, budget_usd=budgets_usd[i])
+            policy = BudgetPolicy.solve(
+                predictions,
+                candidates,
+                budget_usd=budgets_usd[i],
+                requests=None if evidence is None else evidence.requests,
+            )
         except ConfigError:
             continue
         if evidence is not None:
@@ -56,6 +67,33 @@ def solve_budgets(
             best, most = policy, value
         solved[i] = policy
     return solved
+
+
+def solve_up_to(
+    predictions: Predictions,
+    candidates: CandidateTable,
+    budget_usd: float,
+    evidence: Evidence,
+    *,
+    smaller: int = _SMALLER,
+) -> list[BudgetPolicy]:
+    """Policies for budgets from the cheapest there can be up to this one, as in `solve_budgets`.
+
+    Raises
+    ------
+    ConfigError
+        If even the cheapest candidate of every query costs more.
+    """
+    cost_usd = candidates.cost_usd(predictions.input_tokens, predictions.output_tokens)
+    cheapest = float(np.average(cost_usd.min(axis=1), weights=evidence.requests))
+    least = max(cheapest, 1e-12)
+    budgets = [*np.geomspace(least, max(budget_usd, least), smaller + 1)[:-1], budget_usd]
+    solved = solve_budgets(predictions, candidates, budgets, evidence)
+    if solved[-1] is None:  # says what the least is
+        BudgetPolicy.solve(
+            predictions, candidates, budget_usd=budget_usd, requests=evidence.requests
+        )
+    return [policy for policy in solved if policy is not None]
 
 
 def budget_policies(

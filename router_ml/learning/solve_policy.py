@@ -9,7 +9,8 @@ import numpy as np
 
 from router_ml.errors import ConfigError
 from router_ml.evaluation.off_policy.direct import learn_budget_policy
-from router_ml.learning.budgets import solve_budgets
+from router_ml.learning.budgets import solve_up_to
+from router_ml.learning.match import match_budget
 from router_ml.learning.targets import Evidence
 from router_ml.policies.base import Policy
 from router_ml.policies.budget import BudgetPolicy
@@ -19,8 +20,7 @@ from router_ml.types.arrays import FloatArray
 from router_ml.types.candidates import CandidateTable
 from router_ml.types.predictions import Predictions
 
-_SMALLER: Final = 8
-"""Smaller budgets that a budget is compared with."""
+_AMOUNTS: Final = ("budget_usd", "cost_share", "match")
 
 
 def solve_policy(
@@ -30,13 +30,14 @@ def solve_policy(
     evidence: Evidence | None = None,
     *,
     std: FloatArray | None = None,
-) -> tuple[Policy, dict[str, Any]]:
+) -> tuple[Policy, Mapping[str, Any]]:
     """Build a policy: budgets are solved and floored, ``direct`` ones learned, errors measured.
 
     Parameters
     ----------
     spec : as ``policy.json`` holds it, or ``{"name": "budget", "budget_usd": x}``, or ``{"name":
-        "budget", "cost_share": s}``: a share of what the best constant costs
+        "budget", "cost_share": s}``: a share of what the best constant costs, or ``{"name":
+        "budget", "match": "today"}``: the least at which quality is held (``match_budget``)
     predictions : of the training queries, shape (n, K)
     evidence : what ``direct`` learns from, how well each candidate is known, and what a budget's
         floor is measured on; without it a budget has no floor
@@ -59,22 +60,24 @@ def solve_policy(
         return from_dict({**spec, "std": by_name}), {}
     if spec.get("name") != "budget" or "mix" in spec:
         return from_dict(spec), {}
-    extra = set(spec) - {"name", "budget_usd", "cost_share", "direct"}
-    if extra or ("budget_usd" in spec) == ("cost_share" in spec):
+    given = [key for key in _AMOUNTS if key in spec]
+    if len(given) != 1 or set(spec) - {"name", "direct", *_AMOUNTS}:
         raise ConfigError(
-            f"a budget policy needs budget_usd or cost_share, one of them, got {dict(spec)}"
+            f"a budget policy needs one of {', '.join(_AMOUNTS)}, and takes direct, got "
+            f"{dict(spec)}"
         )
-    budget, told = _budget(spec, predictions, candidates)
+    if "match" in spec:
+        budget, told = match_budget(spec["match"], predictions, candidates, evidence)
+    else:
+        requests = None if evidence is None else evidence.requests
+        budget, told = _budget(spec, predictions, candidates, requests)
     if not spec.get("direct", False):
-        policy = BudgetPolicy.solve(predictions, candidates, budget_usd=budget)
         if evidence is None:
-            return policy, told
-        cost_usd = candidates.cost_usd(predictions.input_tokens, predictions.output_tokens)
-        least = max(float(cost_usd.min(axis=1).mean()), 1e-12)
-        smaller = np.geomspace(least, max(budget, least), _SMALLER)[:-1]
-        policy = solve_budgets(predictions, candidates, [*smaller, budget], evidence)[-1] or policy
+            return BudgetPolicy.solve(predictions, candidates, budget_usd=budget), told
+        policy = solve_up_to(predictions, candidates, budget, evidence)[-1]
         if policy.budget_usd < budget * (1.0 - 1e-9):
-            told = {**told, "note": _spends_less(policy.budget_usd, budget)}
+            said = (told.get("note"), _spends_less(policy.budget_usd, budget))
+            told = {**told, "note": "; ".join(filter(None, said))}
         return policy, {**told, "floor_share": policy.floor_share}
     if evidence is None:
         raise ConfigError("direct: true needs a log to learn from; there is none here")
@@ -97,8 +100,11 @@ def _spends_less(solved: float, budget: float) -> str:
 
 
 def _budget(
-    spec: Mapping[str, Any], predictions: Predictions, candidates: CandidateTable
-) -> tuple[float, dict[str, str]]:
+    spec: Mapping[str, Any],
+    predictions: Predictions,
+    candidates: CandidateTable,
+    requests: FloatArray | None,
+) -> tuple[float, Mapping[str, Any]]:
     """Dollars a request: as given, or a share of the best constant's cost that can be met.
 
     Where the share buys less than the cheapest candidate of every query costs, the budget is what
@@ -108,7 +114,8 @@ def _budget(
         return float(spec["budget_usd"]), {}
     cost_usd = candidates.cost_usd(predictions.input_tokens, predictions.output_tokens)
     best = best_constant(predictions.quality, cost_usd)
-    reference, cheapest = float(cost_usd[:, best].mean()), float(cost_usd.min(axis=1).mean())
+    reference = float(np.average(cost_usd[:, best], weights=requests))
+    cheapest = float(np.average(cost_usd.min(axis=1), weights=requests))
     share = float(spec["cost_share"])
     if share * reference >= cheapest:
         return share * reference, {}

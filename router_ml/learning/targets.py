@@ -36,6 +36,7 @@ class Evidence:
     group_id : int codes, shape (n,)
     rated : candidates with a label, bool array, shape (K,)
     contrast_z : standard errors by which predicted contrasts lower the held-out squared error
+    served : how often each candidate served each query, shape (n, K); None where nobody chose
     """
 
     pseudo: FloatArray
@@ -43,6 +44,7 @@ class Evidence:
     group_id: IntArray
     rated: BoolArray
     contrast_z: float = 0.0
+    served: FloatArray | None = None
 
     def means(self) -> FloatArray:
         """DR mean quality of every candidate, shape (K,)."""
@@ -60,6 +62,13 @@ class Evidence:
         if self.rated.all() or not self.rated.any():
             return self.pseudo
         return np.where(self.rated, self.pseudo, self.pseudo[:, self.rated].min())
+
+    def lead(self, action_probs: FloatArray, opponent_probs: FloatArray) -> tuple[float, float]:
+        """DR mean quality of a policy less that of another, and the standard error of it."""
+        share = self.requests / self.requests.mean()
+        gained = share * np.sum((action_probs - opponent_probs) * self.judged, axis=1)
+        mean, error, _ = cluster_mean(gained, self.group_id)
+        return mean, error
 
     def standard_errors(self) -> FloatArray:
         """Standard error of every candidate's DR mean quality, shape (K,); 1 without a label."""
@@ -134,6 +143,7 @@ def evidence_of(data: TrainingSet, predicted: FloatArray) -> Evidence:
         group_id=data.groups,
         rated=np.asarray(np.isfinite(data.outcomes.quality).any(axis=0)),
         contrast_z=_contrast_z(data, predicted),
+        served=data.served,
     )
 
 

@@ -31,6 +31,8 @@ class TrainingSet:
     group_id : hash of each normalised text, shape (n,)
     candidates : the K candidates
     requests : how often each query was asked, labelled or not, shape (n,)
+    served : by whom, as often as it was one of the candidates, shape (n, K); None where nobody
+        chose: every candidate's outcome is known
     """
 
     queries: tuple[Query, ...]
@@ -40,6 +42,7 @@ class TrainingSet:
     group_id: np.typing.NDArray[np.str_]
     candidates: CandidateTable
     requests: FloatArray
+    served: FloatArray | None = None
 
     @property
     def groups(self) -> IntArray:
@@ -61,6 +64,7 @@ class TrainingSet:
             query_id=self.query_id[rows],
             group_id=self.group_id[rows],
             requests=self.requests[rows],
+            served=None if self.served is None else self.served[rows],
         )
 
 
@@ -102,6 +106,9 @@ def training_set(
         latency_ms=mean(table.latency_ms, answered)[0],
         weight=mass,
     )
+    served = np.zeros(shape)
+    known = table.served >= 0
+    np.add.at(served, (code[known], table.served[known]), 1.0)
     queries = tuple(table.queries[i] for i in first)
     if batch is None:
         batch = Featurizer(encoder=encoder).transform(queries, progress=on_progress)
@@ -113,4 +120,5 @@ def training_set(
         group_id=np.array(table.group_id)[first],
         candidates=candidates,
         requests=np.bincount(code).astype(float),
+        served=served,
     )

@@ -86,6 +86,7 @@ class BudgetPolicy(Policy):
         *,
         budget_usd: float,
         offsets: Mapping[str, float] | None = None,
+        requests: FloatArray | None = None,
     ) -> BudgetPolicy:
         """Find the two adjacent cost weights and their mixture on a sample of predictions.
 
@@ -93,6 +94,7 @@ class BudgetPolicy(Policy):
         ----------
         predictions : arrays of shape (n, K)
         budget_usd, offsets : as for the class
+        requests : how often each query is asked, shape (n,), > 0; default: alike
 
         Raises
         ------
@@ -100,7 +102,7 @@ class BudgetPolicy(Policy):
             If even the cheapest candidate of every query costs more than the budget.
         """
         cost_usd = candidates.cost_usd(predictions.input_tokens, predictions.output_tokens)
-        cheapest = float(cost_usd.min(axis=1).mean())
+        cheapest = float(np.average(cost_usd.min(axis=1), weights=requests))
         if not budget_usd >= cheapest:
             raise ConfigError(
                 f"budget_usd must be at least {cheapest:.6g}, the mean cost of the cheapest "
@@ -112,7 +114,7 @@ class BudgetPolicy(Policy):
         def spend(cost_weight: float) -> float:
             scores = worth - cost_weight * cost_usd
             best = rank(scores, cost_usd, np.ones(cost_usd.shape, dtype=bool))[:, 0]
-            return float(cost_usd[np.arange(len(best)), best].mean())
+            return float(np.average(cost_usd[np.arange(len(best)), best], weights=requests))
 
         if spend(0.0) <= budget_usd:
             return cls(

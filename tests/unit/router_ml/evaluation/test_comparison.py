@@ -84,7 +84,7 @@ def test_budget_specs_are_solved_or_refused() -> None:
     assert learned == {}
     assert isinstance(policy, BudgetPolicy)
     assert policy.budget_usd == pytest.approx(0.001)
-    with pytest.raises(ConfigError, match="budget_usd or cost_share"):
+    with pytest.raises(ConfigError, match="one of budget_usd, cost_share, match"):
         solve_policy({"name": "budget"}, predictions, table)
     with pytest.raises(ConfigError, match="needs a log"):
         solve_policy({"name": "budget", "cost_share": 0.5, "direct": True}, predictions, table)
