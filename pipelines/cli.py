@@ -88,7 +88,10 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "erase": Command(decision_log.erase_text, positional=("log",)),
     "monitor": Command(commands.monitor, positional=("log",), output="monitor"),
     "demo": Command(commands.demo),
-    "simulate": Command(commands.simulate, config="pipelines.loop.config:SimulateConfig"),
+    "loop": Command(
+        commands.loop, config="pipelines.loop.config:LoopConfig", positional=("action",)
+    ),
+    "simulate": Command(commands.simulate, config="pipelines.simulation.config:SimulateConfig"),
 }
 _FOUND_BELOW: Final = ("joined", "trained", "bundle", "evaluation")
 """Fields that name what another stage wrote."""

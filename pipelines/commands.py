@@ -268,9 +268,19 @@ def monitor(config: MonitorConfig) -> None:
     console.print(f"written to {stage.run(config)}", highlight=False)
 
 
+def loop(config: Any) -> None:
+    """Retrain as a service: new log, drift, retraining, gate, shadow, promotion, watch; status."""
+    from pipelines.loop import machine, status
+
+    if config.action == "status":
+        status.show(config)
+    elif code := machine.run(config):
+        raise SystemExit(code)
+
+
 def simulate(config: Any) -> None:
     """Traffic of known truth through the service, retraining after every round."""
-    from pipelines.loop import simulate as stage
+    from pipelines.simulation import simulate as stage
 
     stage.run(config)
 

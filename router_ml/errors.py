@@ -11,6 +11,8 @@
     ├─ ExportError
     │  └─ ParityError               ONNX and Python disagree
     ├─ RegistryError                the model registry can't be reached, or has no such version
+    │  └─ ChampionMovedError        the alias is not on the version that was judged against
+    ├─ LeaseError                   another loop holds the lease, or took it over
     ├─ GateError                    the gate said no, with its numbers
     ├─ BundleError
     │  ├─ BundleVersionError        a format that this release does not read
@@ -62,6 +64,14 @@ class ParityError(ExportError):
 
 class RegistryError(RouterError):
     """The model registry cannot be reached, or holds no such version or alias."""
+
+
+class ChampionMovedError(RegistryError):
+    """The champion is not the version that the challenger was judged against."""
+
+
+class LeaseError(RouterError):
+    """Another loop holds the lease of a registered model, or took it over."""
 
 
 class GateError(RouterError):

@@ -15,9 +15,9 @@ from pipelines.benchmarks.loop_trials import summarise
 from pipelines.config import ExportConfig, JoinConfig, TrainConfig
 from pipelines.console import progress
 from pipelines.encoders import get_encoder
-from pipelines.loop.traffic import play, wait_for_rows
-from pipelines.loop.world import World, default_cost_weight
 from pipelines.service import running_service
+from pipelines.simulation.traffic import play, wait_for_rows
+from pipelines.simulation.world import World, default_cost_weight
 from pipelines.stages import export, join, train
 from pipelines.truth import PRICES, read_truth
 from router_ml.data.full_information import FullInformation

@@ -13,8 +13,8 @@ import orjson
 from scipy.stats import t as student
 
 from pipelines.benchmarks.trials import share_of_trials
-from pipelines.loop import simulate
-from pipelines.loop.config import SimulateConfig
+from pipelines.simulation import simulate
+from pipelines.simulation.config import SimulateConfig
 from router_ml.evaluation.intervals import Estimate
 from router_ml.types.arrays import FloatArray
 
@@ -45,8 +45,8 @@ def loop_trials(
     Returns
     -------
     Means over seeds with t intervals of what
-    :meth:`pipelines.loop.ledger.Ledger.summary` gives; of ``recovered`` and ``returned``, the share
-    of seeds
+    :meth:`pipelines.simulation.ledger.Ledger.summary` gives; of ``recovered`` and ``returned``, the
+    share of seeds
     """
     played = SimulateConfig() if config is None else config
     rows = []

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -26,6 +27,9 @@ class RegisterConfig:
     name : registered model
     experiment : of the run
     wandb_project : record the run in Weights & Biases, too; empty = no
+    key : of what the version is made from; where a version has this key already, that one is taken
+        and nothing is registered twice; empty = register another
+    tags : of run and version, such as why it was trained
     """
 
     bundle: Path
@@ -37,6 +41,8 @@ class RegisterConfig:
     name: str = "router"
     experiment: str = "router"
     wandb_project: str = ""
+    key: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -55,8 +61,9 @@ class PromoteConfig:
     opponent : of a first promotion, on a log: ``today``, what the logging policy did; or
         ``constant``, the best constant candidate. The others are reported beside it
     mode : ``save``: quality not worse by more than ``margin``, and cheaper; ``superior``: higher
-        utility at ``cost_weight``
-    margin : quality that may be lost
+        utility at ``cost_weight``; ``refresh``: utility not worse by more than ``margin``, and none
+        lost by estimate, for the same recipe learned from more log
+    margin : quality (``refresh``: utility) that may be lost
     alpha : one-sided error rate
     cost_weight : quality per dollar, fixed before looking
     gain : true utility gain for which power is stated
@@ -75,7 +82,7 @@ class PromoteConfig:
     name: str = "router"
     version: int | None = None
     opponent: Literal["today", "constant"] = "today"
-    mode: Literal["save", "superior"] = "save"
+    mode: Literal["save", "superior", "refresh"] = "save"
     margin: float = DEFAULT_MARGIN
     alpha: float = 0.025
     cost_weight: float = 0.0

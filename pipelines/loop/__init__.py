@@ -1,1 +1,1 @@
-"""Traffic of known truth through the real service, and the retraining behind it."""
+"""Retraining as a service: from new log to a watched champion, again and again."""

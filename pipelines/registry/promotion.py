@@ -79,6 +79,7 @@ class PromotionReport:
     beside : comparisons with today, the best constant and the hull
     propensity_source : ``logged``, ``estimated``, or ``none`` on a matrix
     advice : the budget that would spend what the opponent does, where another one is called for
+    pending : whether a version that passed waits before it is promoted
     """
 
     challenger: str
@@ -94,6 +95,7 @@ class PromotionReport:
     beside: tuple[Beside, ...] = ()
     propensity_source: str = "none"
     advice: str = ""
+    pending: bool = False
 
     @classmethod
     def unjudged(
@@ -127,9 +129,14 @@ class PromotionReport:
         return self.gate.passed and all(condition.passed for condition in self.conditions)
 
     @property
-    def promoted(self) -> bool:
-        """Whether the challenger became champion: by the gate, or by override."""
+    def accepted(self) -> bool:
+        """Whether the challenger may become champion: by the gate, or by override."""
         return self.passed or bool(self.override_by)
+
+    @property
+    def promoted(self) -> bool:
+        """Whether it became champion."""
+        return self.accepted and not self.pending
 
     @property
     def text(self) -> str:
@@ -151,6 +158,8 @@ class PromotionReport:
         ]
         if self.promoted:
             lines.append(f"Version {self.challenger} is champion now.")
+        elif self.accepted:
+            lines.append(f"Version {self.challenger} may become champion.")
         if self.override_by:
             lines.append(f"Overridden by {self.override_by}: {self.override_reason}")
         return "\n".join(lines)

@@ -33,6 +33,8 @@ from router_ml.integrations.wandb import log_run
 
 MODEL: Final = "bundle"
 """Name of the logged model, and of the bundle's folder among its artifacts."""
+KEY: Final = "register_key"
+"""Tag of a run and of its version: what it was made from."""
 _CODE: Final = Path(__file__).with_name("pyfunc_model.py")
 _REQUIREMENTS: Final = ("mlflow", "numpy", "onnxruntime", "orjson", "pandas", "tokenizers")
 _STAGE_FILES: Final = {
@@ -124,7 +126,7 @@ def log_training_run(config: RegisterConfig) -> LoggedBundle:
         name = run_name(bundle, training)
         about = note(bundle, evaluation, training)
         with mlflow.start_run(run_name=name, description=about) as run:
-            mlflow.set_tags({**git_tags(), "bundle_id": manifest.bundle_id})
+            mlflow.set_tags({**git_tags(), **version_tags(config), "bundle_id": manifest.bundle_id})
             if evaluation is not None and "verdict" in evaluation:
                 mlflow.set_tag("verdict", evaluation["verdict"])
             mlflow.log_params(_params(config))
@@ -152,6 +154,23 @@ def log_training_run(config: RegisterConfig) -> LoggedBundle:
                 note=about,
                 headline={key: f"{value['value']:.4g}" for key, value in said.items()},
             )
+
+
+def version_tags(config: RegisterConfig) -> dict[str, str]:
+    """What a config says of run and version."""
+    return {**config.tags, **({KEY: config.key} if config.key else {})}
+
+
+def end_unfinished(client: Any, config: RegisterConfig) -> None:
+    """Mark runs of the same key that a kill left running: their version was never registered."""
+    found = client.get_experiment_by_name(config.experiment)
+    if found is None:
+        return
+    left = client.search_runs(
+        [found.experiment_id], f"tags.{KEY} = '{config.key}' and attributes.status = 'RUNNING'"
+    )
+    for run in left:
+        client.set_terminated(run.info.run_id, "KILLED")
 
 
 def read_parity(config: RegisterConfig) -> dict[str, Any] | None:

@@ -20,7 +20,7 @@ from pipelines.config import PromoteConfig
 from pipelines.registry.promotion import PromotionReport
 from pipelines.registry.tracking import file_digest, load_mlflow, registry_errors
 from router_ml.data.held_out import HELD_OUT, HeldOut
-from router_ml.errors import RegistryError
+from router_ml.errors import ChampionMovedError, RegistryError
 from router_ml.evaluation.gate.pairing import Contender
 from router_ml.integrations.mlflow_bundles import fetch_version
 from router_ml.runtime.runtime import Runtime
@@ -107,9 +107,39 @@ def champion_history(client: Any, name: str) -> list[str]:
     return history
 
 
-def set_champion(client: Any, name: str, version: str) -> None:
-    """Move the alias; the alias ``challenger`` is free for the next one."""
-    history = [*champion_history(client, name), version]
+def check_champion(client: Any, name: str, expected: str | None) -> None:
+    """Look once more, right before the alias moves: the registry has no compare-and-set.
+
+    What remains is the time between this answer and the next request, some milliseconds: who moves
+    the alias within it is overruled, and stands in the history all the same.
+
+    Raises
+    ------
+    ChampionMovedError
+        If another version is champion than was judged against.
+    """
+    present = client.get_registered_model(name).aliases.get(CHAMPION)
+    if (present and str(present)) != expected:
+        raise ChampionMovedError(
+            f"the champion of {name} is version {present or NOBODY}, but version "
+            f"{expected or NOBODY} was judged; somebody moved the alias meanwhile: judge again"
+        )
+
+
+def set_champion(client: Any, name: str, version: str, *, expected: str | None) -> None:
+    """Move the alias; the alias ``challenger`` is free for the next one.
+
+    May be done again: a version that is champion already stays so, and stands in the history once.
+
+    Raises
+    ------
+    ChampionMovedError
+        See :func:`check_champion`.
+    """
+    history = champion_history(client, name)
+    if history[-1:] != [version]:
+        check_champion(client, name, expected)
+        history.append(version)
     client.set_registered_model_alias(name, CHAMPION, version)
     client.set_registered_model_tag(name, CHAMPIONS, ",".join(history))
     if str(client.get_registered_model(name).aliases.get(CHALLENGER)) == version:
@@ -152,7 +182,6 @@ def record_report(client: Any, name: str, version: Any, report: PromotionReport)
         "propensity_source": report.propensity_source,
         "gate_at": now(),
         "gate": json.dumps(report.gate.as_dict()),
-        "promoted_at": now() if report.promoted else "",
         "override_by": report.override_by,
         "override_reason": report.override_reason,
     }
@@ -163,6 +192,12 @@ def record_report(client: Any, name: str, version: Any, report: PromotionReport)
         stem = f"gate/version-{version.version}-look-{report.look}"
         client.log_text(version.run_id, report.text, f"{stem}.txt")
         client.log_dict(version.run_id, report.as_dict(), f"{stem}.json")
+
+
+def predecessor(client: Any, name: str) -> str | None:
+    """The champion before the present one; ``None`` where there was none."""
+    history = champion_history(client, name)
+    return history[-2] if len(history) > 1 else None
 
 
 def now() -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import tempfile
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from pipelines.config import PromoteConfig
 from pipelines.registry.promotion import PromotionReport, judge
@@ -16,6 +18,7 @@ from pipelines.registry.versions import (
     challenger_version,
     champion_history,
     champion_version,
+    check_champion,
     contender,
     count_look,
     judged_by_its_own,
@@ -29,6 +32,15 @@ from router_ml.errors import DataError, RegistryError
 from router_ml.evaluation.gate.pairing import pair
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What the gate said of a version, and which champion it was compared with."""
+
+    version: str
+    champion: str | None
+    report: PromotionReport
+
+
 def run(config: PromoteConfig) -> PromotionReport:
     """Judge the challenger, and make it champion if the gate passes or is overridden by name.
 
@@ -38,11 +50,27 @@ def run(config: PromoteConfig) -> PromotionReport:
     Raises
     ------
     RegistryError
-        If the registry cannot be reached, has no such version, or that is champion already.
+        If the registry cannot be reached, has no such version, or that is champion already; a
+        ``ChampionMovedError`` if the champion is another by the time that the gate has spoken.
     DataError
         If the data cannot carry a comparison at all, and nobody overrides that.
     """
-    with registry_errors("promote a version"):
+    judged = ask(config)
+    if judged.report.promoted:
+        move(config.name, judged.version, expected=judged.champion)
+    return judged.report
+
+
+def ask(config: PromoteConfig, *, pending: bool = False) -> Judged:
+    """Judge the challenger, and record what the gate said; nothing moves.
+
+    Parameters
+    ----------
+    pending : whether a version that passes is to wait before it is promoted, such as in the shadow
+
+    Raises as :func:`run` does.
+    """
+    with registry_errors("judge a version"):
         client = registry_client()
         challenger = challenger_version(client, config)
         config = judged_by_its_own(client, config, challenger)
@@ -50,45 +78,74 @@ def run(config: PromoteConfig) -> PromotionReport:
         if champion == version:
             raise RegistryError(f"version {champion} of {config.name} is champion already")
         looks = looks_at(client, config, version, champion)
-        with tempfile.TemporaryDirectory(prefix="router-gate-") as folder:
-            new = contender(client, config.name, version, Path(folder))
-            old = None
-            if champion is not None:
-                old = contender(client, config.name, champion, Path(folder))
-            names = (version, champion or NOBODY)
-            try:
-                rows = pair(
-                    new,
-                    old,
-                    joined=config.joined,
-                    matrix=config.matrix,
-                    by_region=config.support_by_region,
-                    opponent=config.opponent,
-                )
-            except DataError as error:
-                if not config.override_by:
-                    raise
-                report = PromotionReport.unjudged(names, config, str(error), looks["number"])
-            else:
-                report = judge(
-                    new.runtime,
-                    None if old is None else old.runtime,
-                    config,
-                    names=names,
-                    parity=json.loads(challenger.tags.get("parity", "null")),
-                    rows=rows,
-                    look=looks["number"],
-                )
+        report = _report(client, config, challenger, champion, looks["number"])
         count_look(client, config.name, looks)
         report = report.overridden(config.override_by, config.override_reason)
+        report = replace(report, pending=pending)
         record_report(client, config.name, challenger, report)
-        if report.promoted:
-            set_champion(client, config.name, version)
-    return report
+    return Judged(version, champion, report)
 
 
-def rollback(name: str = "router", *, by: str = "", reason: str = "") -> str:
+def move(name: str, version: str, *, expected: str | None) -> None:
+    """Give a version the alias ``champion``.
+
+    Parameters
+    ----------
+    expected : the champion that it was judged against; ``None`` = there was none
+
+    Raises
+    ------
+    ChampionMovedError
+        If another is champion by now.
+    """
+    with registry_errors("promote a version"):
+        client = registry_client()
+        set_champion(client, name, version, expected=expected)
+        client.set_model_version_tag(name, version, "promoted_at", now())
+
+
+def _report(
+    client: Any, config: PromoteConfig, challenger: Any, champion: str | None, look: int
+) -> PromotionReport:
+    version = str(challenger.version)
+    names = (version, champion or NOBODY)
+    with tempfile.TemporaryDirectory(prefix="router-gate-") as folder:
+        new = contender(client, config.name, version, Path(folder))
+        old = None
+        if champion is not None:
+            old = contender(client, config.name, champion, Path(folder))
+        try:
+            rows = pair(
+                new,
+                old,
+                joined=config.joined,
+                matrix=config.matrix,
+                by_region=config.support_by_region,
+                opponent=config.opponent,
+            )
+        except DataError as error:
+            if not config.override_by:
+                raise
+            return PromotionReport.unjudged(names, config, str(error), look)
+        return judge(
+            new.runtime,
+            None if old is None else old.runtime,
+            config,
+            names=names,
+            parity=json.loads(challenger.tags.get("parity", "null")),
+            rows=rows,
+            look=look,
+        )
+
+
+def rollback(
+    name: str = "router", *, by: str = "", reason: str = "", expected: str | None = None
+) -> str:
     """Give the alias ``champion`` back to the version that had it before.
+
+    Parameters
+    ----------
+    expected : version that must be champion by now; ``None`` = whichever is
 
     Returns
     -------
@@ -97,7 +154,8 @@ def rollback(name: str = "router", *, by: str = "", reason: str = "") -> str:
     Raises
     ------
     RegistryError
-        If there is no former champion.
+        If there is no former champion; a ``ChampionMovedError`` if another is champion than was
+        expected.
     """
     with registry_errors("roll back"):
         client = registry_client()
@@ -108,10 +166,14 @@ def rollback(name: str = "router", *, by: str = "", reason: str = "") -> str:
                 f"{', '.join(history) or 'none'}"
             )
         rolled_back, former = history[-1], history[-2]
-        client.set_registered_model_alias(name, CHAMPION, former)
-        client.set_registered_model_tag(name, CHAMPIONS, ",".join(history[:-1]))
+        if expected is not None:
+            check_champion(client, name, expected)
         tags = {"rolled_back_at": now(), "rolled_back_by": by, "rolled_back_reason": reason}
         for key, value in tags.items():
             if value:
                 client.set_model_version_tag(name, rolled_back, key, value)
+        # The history first: cut short in between, it counts the version that still has the alias
+        # as its end again, and the same call does the same once more.
+        client.set_registered_model_tag(name, CHAMPIONS, ",".join(history[:-1]))
+        client.set_registered_model_alias(name, CHAMPION, former)
     return former

@@ -7,12 +7,15 @@ import json
 from pipelines.artifacts import TrainedFolder
 from pipelines.config import RegisterConfig
 from pipelines.registry.tracking import (
+    KEY,
     LoggedBundle,
+    end_unfinished,
     log_training_run,
     read_parity,
     registry_errors,
+    version_tags,
 )
-from pipelines.registry.versions import CHALLENGER, registry_client
+from pipelines.registry.versions import CHALLENGER, CHAMPION, registry_client
 from router_ml.bundle.files import read_bundle
 from router_ml.errors import ConfigError
 
@@ -42,10 +45,12 @@ def record(config: RegisterConfig, *, register: bool = True) -> tuple[LoggedBund
     Raises as :func:`run` does.
     """
     _check_trained(config)
+    if register and config.key and (known := _registered(config)) is not None:
+        return known
     logged = log_training_run(config)
     if not register:
         return logged, ""
-    tags = {"bundle_id": read_bundle(config.bundle).manifest.bundle_id}
+    tags = {**version_tags(config), "bundle_id": read_bundle(config.bundle).manifest.bundle_id}
     if (parity := read_parity(config)) is not None:
         tags["parity"] = json.dumps(parity)
     with registry_errors("register a version"):
@@ -62,6 +67,25 @@ def record(config: RegisterConfig, *, register: bool = True) -> tuple[LoggedBund
         )
         client.set_registered_model_alias(config.name, CHALLENGER, found.version)
     return logged, str(found.version)
+
+
+def _registered(config: RegisterConfig) -> tuple[LoggedBundle, str] | None:
+    """The run and version that have the key already, with the alias ``challenger``."""
+    with registry_errors("look for a version"):
+        client = registry_client()
+        found = client.search_model_versions(
+            f"name = '{config.name}' and tags.{KEY} = '{config.key}'"
+        )
+        if not found:
+            end_unfinished(client, config)
+            return None
+        version = found[0]
+        aliases = client.get_registered_model(config.name).aliases
+        if str(aliases.get(CHAMPION)) != str(version.version):
+            client.set_registered_model_alias(config.name, CHALLENGER, version.version)
+    return LoggedBundle(version.run_id, version.source, version.model_id or ""), str(
+        version.version
+    )
 
 
 def _check_trained(config: RegisterConfig) -> None:

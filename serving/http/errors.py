@@ -15,6 +15,7 @@ from router_ml.errors import (
     ExportError,
     GateError,
     InvalidRequestError,
+    LeaseError,
     NoCandidateError,
     OverBudgetError,
     RegistryError,
@@ -38,6 +39,7 @@ STATUS: Final[Mapping[type[RouterError], int]] = {
     DataError: 500,
     ExportError: 500,
     GateError: 500,
+    LeaseError: 500,
 }
 """The nearest base class decides. Only a caller's own mistakes are told to the caller in full."""
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.loop import simulate
-from pipelines.loop.config import SimulateConfig
+from pipelines.simulation import simulate
+from pipelines.simulation.config import SimulateConfig
 from tests.promotion_world import MLFLOW_WARNINGS
 
 pytest.importorskip("mlflow")

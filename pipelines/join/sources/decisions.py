@@ -10,10 +10,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import pyarrow.parquet as pq
+
 from pipelines.join.sources.files import Record, expand
 from pipelines.join.sources.requests import CANONICAL, Fields, request_rows
+from pipelines.join.sources.staging import Staging
 from pipelines.join.sources.values import UnreadableError, convert, to_time
-from router_ml.data.schemas import FEEDBACK
+from router_ml.data.schemas import DECISIONS as DECISIONS_TABLE
+from router_ml.data.schemas import FEEDBACK, PROVENANCE
+from router_ml.errors import SchemaError
 from router_ml.types.failures import bare, status_word
 
 DECISIONS: Final = "decisions"
@@ -43,6 +48,32 @@ def log_files(patterns: Sequence[str]) -> tuple[Path, ...]:
     """
     named = [f"{p}/{FILES}" if Path(p).is_dir() else p for p in patterns]
     return tuple(path for path in expand(named, DECISIONS, empty=True) if path.stat().st_size)
+
+
+def staged_kind(path: Path) -> str:
+    """Whether a file that :func:`stage_log` wrote holds decisions or feedback.
+
+    Raises
+    ------
+    SchemaError
+        If it holds neither.
+    """
+    names = pq.read_schema(path).names
+    for table in (DECISIONS_TABLE, FEEDBACK):
+        if names == [*table.names, *PROVENANCE.names]:
+            return table.name
+    raise SchemaError(
+        f"decisions: {path} is Parquet, but not as the loop stages a decision log; name the log's "
+        "own files, decisions-*.jsonl"
+    )
+
+
+def stage_log(records: Iterator[Record], file: Path, decisions: Path, feedback: Path) -> None:
+    """Write a part of a log as two Parquet files, which ``decisions`` of a join may name, too."""
+    with Staging(DECISIONS_TABLE, decisions) as first, Staging(FEEDBACK, feedback) as second:
+        staging = {DECISIONS_TABLE.name: first, FEEDBACK.name: second}
+        for kind, row in log_rows(records, file):
+            staging[kind].add(row)
 
 
 def log_rows(records: Iterator[Record], file: Path) -> Iterator[tuple[str, dict[str, Any]]]:

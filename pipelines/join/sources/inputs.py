@@ -102,6 +102,9 @@ def _add_decisions(
     ):
         staging = {"decisions": decisions, "feedback": feedback}
         for path in files:
+            if format_of(path) == "parquet":
+                staging[decision_source.staged_kind(path)].copy(path)
+                continue
             for kind, row in decision_source.log_rows(read_records(path, progress), path):
                 staging[kind].add(row)
     for name, path in paths.items():

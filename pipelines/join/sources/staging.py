@@ -75,6 +75,16 @@ class Staging:
         if len(self._batch) >= BATCH_ROWS or self._chars >= BATCH_CHARS:
             self._flush()
 
+    def copy(self, path: Path) -> None:
+        """Add all rows of a file that another staging wrote, numbered on."""
+        self._flush()
+        for batch in pq.ParquetFile(path).iter_batches(batch_size=BATCH_ROWS):
+            first = self.first_row_id + self.written
+            number = pa.array(range(first, first + len(batch)), pa.int64())
+            place = batch.schema.get_field_index("row_id")
+            self._writer.write_batch(batch.set_column(place, "row_id", number))
+            self.written += len(batch)
+
     def _flush(self) -> None:
         if self._batch:
             self._writer.write_table(pa.Table.from_pylist(self._batch, schema=self._schema))

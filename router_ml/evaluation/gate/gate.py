@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 from router_ml.errors import ConfigError
 from router_ml.evaluation.intervals import Estimate, cluster_mean
 from router_ml.types.arrays import FloatArray, IntArray
 
-Mode = Literal["save", "superior"]
+Mode = Literal["save", "superior", "refresh"]
 Peeking = Literal["once", "sequence", "spending"]
 Verdict = Literal["better", "not worse", "shown to be worse", "can't tell"]
 
@@ -45,7 +45,7 @@ class GateReport:
     Parameters
     ----------
     passed : all checks passed
-    mode : ``save`` or ``superior``
+    mode : ``save``, ``superior`` or ``refresh``
     checks : the conditions, quality or utility first
     effect : true difference for which ``power`` is stated
     power : probability with which the first check passes if that is the truth
@@ -147,6 +147,10 @@ class Gate:
     *save*: the lower one-sided bound of the quality difference is above ``-margin`` and the upper
     bound of the cost difference below zero. Both must hold, so each is tested at ``alpha``.
     *superior*: the lower bound of the difference of :math:`q - \lambda c` is above zero.
+    *refresh*: that lower bound is above ``-margin`` and the estimate itself not below zero, for the
+    same recipe learned from more log, whose gains are too small to be shown one by one. Many
+    refreshes may add up to a loss that none of them shows, so watch the champion beside its
+    predecessor.
 
     Bounds are :math:`\bar d \mp m \cdot \mathrm{se}` with the cluster-robust standard error, and
     the multiplier :math:`m` says how often one looks:
@@ -164,13 +168,13 @@ class Gate:
 
     Parameters
     ----------
-    mode : {"save", "superior"}, default="save"
+    mode : {"save", "superior", "refresh"}, default="save"
     margin : float, default=0.01
-        Quality that may be lost in mode ``save``, > 0.
+        Quality that may be lost in mode ``save``, utility in mode ``refresh``, > 0.
     alpha : float, default=0.025
         One-sided error rate, in (0, 0.5).
     cost_weight : float, default=0.0
-        :math:`\lambda` of mode ``superior``, quality per dollar, fixed beforehand.
+        :math:`\lambda` of the other modes, quality per dollar, fixed beforehand.
     gain : float, default=0.02
         True utility gain for which mode ``superior`` states its power.
     target_power : float, default=0.8
@@ -205,8 +209,8 @@ class Gate:
         peeking: Peeking = "once",
         plan_groups: int = 2000,
     ) -> None:
-        if mode not in ("save", "superior"):
-            raise ConfigError(f"mode must be save or superior, got {mode!r}")
+        if mode not in get_args(Mode):
+            raise ConfigError(f"mode must be one of {', '.join(get_args(Mode))}, got {mode!r}")
         if peeking not in ("once", "sequence", "spending"):
             raise ConfigError(f"peeking must be once, sequence or spending, got {peeking!r}")
         if not 0.0 < alpha < 0.5 or margin <= 0.0 or gain <= 0.0:
@@ -252,11 +256,15 @@ class Gate:
         else:
             values, threshold = quality_difference - self.cost_weight * cost_difference, 0.0
             effect, distance = self.gain, self.gain
+        if self.mode == "refresh":
+            threshold, effect, distance = -self.margin, 0.0, self.margin
         name = "quality" if self.mode == "save" else "utility"
         checks = [_check(name, self._bounds(values, group_id, look), threshold, above=True)]
         if self.mode == "save":
             cost = self._bounds(cost_difference, group_id, look)
             checks.append(_check("cost_usd", cost, 0.0, above=False))
+        if self.mode == "refresh":
+            checks.append(_at_least(name, checks[0].estimate))
         _, error, groups = cluster_mean(values, group_id)
         multiplier = self.multiplier(groups, look)
         needed = (multiplier + float(ndtri(self.target_power))) * error / distance
@@ -288,6 +296,13 @@ class Gate:
         mean, error, groups = cluster_mean(values, group_id)
         reach = self.multiplier(groups, look) * error
         return Estimate(mean, mean - reach, mean + reach, len(values))
+
+
+def _at_least(name: str, estimate: Estimate) -> Check:
+    """The estimate itself is not below zero."""
+    passed = estimate.value >= 0.0
+    reason = f"estimated {name} difference {estimate.value:+.3g} {'>=' if passed else '<'} 0"
+    return Check(f"estimated {name}", estimate, 0.0, passed, reason)
 
 
 def _check(name: str, estimate: Estimate, threshold: float, *, above: bool) -> Check:

@@ -139,6 +139,7 @@ def pair(
     matrix: Path | None,
     by_region: bool = True,
     opponent: str = TODAY,
+    since: np.datetime64 | None = None,
 ) -> PairedRows:
     """Play both on a full-information matrix where there is one, else on the whole of a log.
 
@@ -151,6 +152,7 @@ def pair(
         with hindsight
     joined : folder that ``join`` wrote; with a matrix its training prompts are left out
     by_region : whether a log must support a candidate in every query region, or over all queries
+    since : of a log, only requests from then on (naive UTC)
 
     Raises
     ------
@@ -162,7 +164,9 @@ def pair(
         return _on_matrix(challenger.runtime, served, joined, matrix)
     if joined is None:
         raise DataError("the gate needs a joined log or a matrix to compare on; name one")
-    return _on_log(challenger, champion, joined, by_region=by_region, opponent=opponent)
+    return _on_log(
+        challenger, champion, joined, by_region=by_region, opponent=opponent, since=since
+    )
 
 
 def _on_matrix(
@@ -215,8 +219,13 @@ def _on_log(
     *,
     by_region: bool,
     opponent: str,
+    since: np.datetime64 | None,
 ) -> PairedRows:
     outcomes = read_outcomes(joined)
+    if since is not None:
+        outcomes = outcomes[outcomes["time"] >= since].reset_index(drop=True)
+        if outcomes.empty:
+            raise DataError(f"no request was logged since {since}")
     players = [challenger] if champion is None else [challenger, champion]
     routers = [player.runtime for player in players]
     names = all_candidates(outcomes, union(*(router.candidates.names for router in routers)))

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from pipelines.loop.world import WorldState
 from pipelines.service import Client
+from pipelines.simulation.world import WorldState
 from router_ml.data.full_information import FullInformation
 from router_ml.errors import ScorerUnavailableError
 from router_ml.features.query import Query

@@ -13,22 +13,23 @@ import numpy as np
 
 from pipelines.console import console, print_table, progress
 from pipelines.figures import save
-from pipelines.loop.config import SimulateConfig
-from pipelines.loop.figure import loop_figure
-from pipelines.loop.ledger import LOOP, NEVER, ORACLE, Ledger
-from pipelines.loop.operator import ADDRESS, Operator, own_registry
-from pipelines.loop.retraining import Retraining
-from pipelines.loop.traffic import play, wait_for_rows, wait_for_version
-from pipelines.loop.world import (
+from pipelines.service import running_service
+from pipelines.simulation.config import SimulateConfig
+from pipelines.simulation.figure import loop_figure
+from pipelines.simulation.ledger import LOOP, NEVER, ORACLE, Ledger
+from pipelines.simulation.operator import ADDRESS, Operator, own_registry
+from pipelines.simulation.retraining import Retraining
+from pipelines.simulation.traffic import Served, play, wait_for_rows, wait_for_version
+from pipelines.simulation.world import (
     Event,
     World,
     constants_by_utility,
     default_cost_weight,
     write_history,
 )
-from pipelines.service import running_service
 from pipelines.truth import read_truth
 from router_ml.data.synthetic_log import write_world
+from router_ml.errors import ScorerUnavailableError
 from router_ml.evaluation.columns import action_probs
 from router_ml.policies.cost_aware import CostAwarePolicy
 from router_ml.runtime.runtime import Runtime
@@ -58,7 +59,7 @@ def run(config: SimulateConfig) -> Path:
     """Play all rounds; returns the folder written.
 
     Files: ``loop.json`` (all numbers), ``loop.png``, and what every stage wrote: ``decisions/``,
-    ``retrainings/``, ``registry/``.
+    ``loop/``, ``registry/``.
 
     Raises
     ------
@@ -73,7 +74,9 @@ def run(config: SimulateConfig) -> Path:
         operator = Operator(config=config, folder=folder, cost_weight=setting.cost_weight)
         before = setting.world.at(-1)
         operator.announce(before)
-        first = operator.retrain(before, known="the first router")
+        first = operator.cycle(before, known="the first router")
+        if first is None:
+            raise ScorerUnavailableError(f"the loop in {folder} trained no first router")
         setting = replace(setting, world=_eventful(config, setting, first.runtime))
         settings = {
             **_SETTINGS,
@@ -159,6 +162,68 @@ def _prompts(n: int, wanted: int, rng: np.random.Generator) -> IntArray:
     return drawn
 
 
+@dataclass(slots=True)
+class _Play:
+    """One simulation under way: who is in service, and what was logged.
+
+    Parameters
+    ----------
+    champion : in service
+    rows : of the decision log so far
+    """
+
+    config: SimulateConfig
+    setting: Setting
+    operator: Operator
+    address: str
+    champion: Retraining
+    ledger: Ledger
+    advance: Callable[[int], None]
+    rows: int = 0
+
+    def stand(self, number: int, *, since: int = 0) -> None:
+        """Enter what the champion is worth under the truth of a round."""
+        probs = _served(self.champion.runtime, self.setting.world)
+        self.ledger.stand(number, self.champion.version, probs, since=since)
+
+    def cycle(self, number: int, *, known: str = "", since: int = 0) -> None:
+        """One cycle of the loop; the service follows it."""
+        found = self.operator.cycle(self.setting.world.at(number), known=known)
+        if found is None:
+            return
+        self.ledger.retrained(number, found, since=since)
+        if found.promoted:
+            self.champion = found
+            wait_for_version(self.address, found.version)
+            self.stand(number, since=since)
+
+    def serve(self, number: int) -> Served:
+        """A round of requests; every so many the loop looks at what was logged."""
+        query, told = self.setting.prompts[number], self.setting.told[number]
+        parts = []
+        for begin in range(0, len(query), self.config.every):
+            some = slice(begin, min(begin + self.config.every, len(query)))
+            parts.append(
+                play(
+                    self.address,
+                    self.setting.world.truth,
+                    self.setting.world.at(number),
+                    query[some],
+                    told[some],
+                    prefix=f"round-{number}-{begin}",
+                    advance=self.advance,
+                )
+            )
+            self.rows += len(query[some]) + int(told[some].sum())
+            wait_for_rows(self.operator.decisions, self.rows)
+            self.cycle(number, since=some.stop)
+        return Served(
+            np.concatenate([part.query for part in parts]),
+            np.concatenate([part.action for part in parts]),
+            tuple(version for part in parts for version in part.version),
+        )
+
+
 def _rounds(
     config: SimulateConfig,
     setting: Setting,
@@ -167,46 +232,22 @@ def _rounds(
     first: Retraining,
     advance: Callable[[int], None],
 ) -> Ledger:
-    """Serve, feed back, retrain, gate, follow; one round after the other."""
-    world, weight = setting.world, setting.cost_weight
-    never = _greedy(first.runtime, world, weight)
-    ledger = Ledger(world=world, cost_weight=weight)
-    champion, rows = first, 0
-
-    def stand(number: int) -> None:
-        ledger.stand(number, champion.version, _served(champion.runtime, world))
-
+    """Serve and feed back, while the loop looks on; one round after the other."""
+    world = setting.world
+    never = _greedy(first.runtime, world, setting.cost_weight)
+    ledger = Ledger(world=world, cost_weight=setting.cost_weight)
+    playing = _Play(config, setting, operator, address, first, ledger, advance)
     wait_for_version(address, first.version)
     for number in range(config.rounds):
         if world.events_of(number):
-            stand(number - 1)
-        stand(number)
+            playing.stand(number - 1)
+        playing.stand(number)
         announced = [e.text for e in world.events_of(number) if e.kind != "degraded"]
         if announced:
             operator.announce(world.at(number))
-            champion = operator.retrain(world.at(number), known="; ".join(announced))
-            ledger.retrained(number, champion)
-            wait_for_version(address, champion.version)
-            stand(number)
-        query, told = setting.prompts[number], setting.told[number]
-        served = play(
-            address,
-            world.truth,
-            world.at(number),
-            query,
-            told,
-            prefix=f"round-{number}",
-            advance=advance,
-        )
-        rows += len(query) + int(told.sum())
-        wait_for_rows(operator.decisions, rows)
-        ledger.played(number, served, never)
-        challenger = operator.retrain(world.at(number))
-        ledger.retrained(number, challenger)
-        if challenger.promoted:
-            champion = challenger
-            wait_for_version(address, champion.version)
-    stand(config.rounds - 1)
+            playing.cycle(number, known="; ".join(announced))
+        ledger.played(number, playing.serve(number), never)
+    playing.stand(config.rounds - 1)
     return ledger
 
 
@@ -240,7 +281,7 @@ def _print(ledger: Ledger) -> None:
             )
         )
     columns = ("round", "quality: loop", "first kept", "oracle", "$ per 1,000: loop", "first kept",
-               "oracle", "regret so far: loop", "first kept", "then")  # fmt: skip
+               "oracle", "regret so far: loop", "first kept", "versions")  # fmt: skip
     print_table(f"utility = quality - {ledger.cost_weight:.3g} $", columns, rows)
     summary = ledger.summary()
     count, recovered = summary["recovery_requests"], summary["recovered"]
@@ -253,8 +294,12 @@ def _print(ledger: Ledger) -> None:
 
 
 def _gate(ledger: Ledger, number: int) -> str:
-    """What the gate said at the end of a round; what was announced was retrained before it."""
-    row = [r for r in ledger.retrainings if r["round"] == number][-1]
-    found = ", ".join(f"{change['candidate']} changed" for change in row["changes"])
-    said = f"version {row['version']} promoted" if row["promoted"] else "champion stays"
-    return said + (f" ({found})" if found else "")
+    """What the loop did within a round; what was announced was retrained before it."""
+    begin = sum(row["n"] for row in ledger.rounds[:number])
+    said = []
+    for row in ledger.retrainings:
+        if row["round"] == number and not row["overridden"]:
+            alarmed = ", alarm" if "alarm" in row["because"] else ""
+            verdict = "promoted" if row["promoted"] else "refused"
+            said.append(f"{row['version']} {verdict} at {row['requests'] - begin}{alarmed}")
+    return "; ".join(said)

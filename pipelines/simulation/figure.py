@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from pipelines.figures import BASELINE, INK, MUTED, ROUTER, THOUSAND
 from pipelines.figures import ORACLE as GREEN
-from pipelines.loop.ledger import LOOP, NEVER, ORACLE, Ledger
+from pipelines.simulation.ledger import LOOP, NEVER, ORACLE, Ledger
 
 _COLOURS: Final = {LOOP: ROUTER, NEVER: BASELINE, ORACLE: GREEN}
 _LABELS: Final = {LOOP: "loop", NEVER: "first router kept", ORACLE: "oracle"}

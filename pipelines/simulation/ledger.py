@@ -7,9 +7,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from pipelines.loop.retraining import Retraining
-from pipelines.loop.traffic import Served
-from pipelines.loop.world import World
+from pipelines.simulation.retraining import Retraining
+from pipelines.simulation.traffic import Served
+from pipelines.simulation.world import World
 from router_ml.types.arrays import FloatArray
 
 LOOP: Final = "loop"
@@ -64,13 +64,17 @@ class Ledger:
         """Served so far."""
         return sum(row["n"] for row in self.rounds)
 
-    def stand(self, number: int, version: str, probs: FloatArray) -> None:
-        """Enter what a version is worth under the truth of a round; ``probs`` has shape (N, K)."""
+    def stand(self, number: int, version: str, probs: FloatArray, *, since: int = 0) -> None:
+        """Enter what a version is worth under the truth of a round, ``since`` requests into it.
+
+        ``probs`` has shape (N, K).
+        """
         state = self.world.at(number)
         quality = float((probs * state.quality).sum(axis=1).mean())
         cost_usd = float((probs * state.cost_usd).sum(axis=1).mean())
         utility = quality - self.cost_weight * cost_usd
-        self.standings.append(Standing(self.requests, number, version, quality, cost_usd, utility))
+        requests = self.requests + since
+        self.standings.append(Standing(requests, number, version, quality, cost_usd, utility))
 
     def played(self, number: int, served: Served, never: FloatArray) -> None:
         """Enter a round: what was served, and what others would have served the same requests.
@@ -101,11 +105,13 @@ class Ledger:
             entry[player]["regret"] = entry[ORACLE]["utility"] - entry[player]["utility"]
         self.rounds.append(entry)
 
-    def retrained(self, number: int, found: Retraining) -> None:
-        """Enter a retraining."""
+    def retrained(self, number: int, found: Retraining, *, since: int = 0) -> None:
+        """Enter a retraining, ``since`` requests after the rounds that were played."""
         self.retrainings.append(
             {
                 "round": number,
+                "requests": self.requests + since,
+                "because": found.because,
                 "version": found.version,
                 "promoted": found.promoted,
                 "overridden": found.overridden,

@@ -1,4 +1,4 @@
-"""The operator's side: prices, and every stage from the logs to the alias."""
+"""The operator's side: prices, what is announced, and the loop that does the rest."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from pipelines.artifacts import JoinedFolder, TrainedFolder
-from pipelines.config import ExportConfig, JoinConfig, PromoteConfig, RegisterConfig, TrainConfig
-from pipelines.loop.config import SimulateConfig
-from pipelines.loop.retraining import Retraining
-from pipelines.loop.world import WorldState
-from pipelines.stages import export, join, promote, register, train
+from pipelines.artifacts import TrainedFolder
+from pipelines.loop.config import LoopConfig
+from pipelines.loop.machine import Loop, holding
+from pipelines.loop.store import Store
+from pipelines.simulation.config import SimulateConfig
+from pipelines.simulation.retraining import Retraining
+from pipelines.simulation.world import WorldState
 from router_ml.runtime.runtime import Runtime
 from router_ml.types.candidates import CandidateTable
 
@@ -61,7 +62,7 @@ class PriceList:
 
 
 class Operator:
-    """Retrains from the history and the decision log, and asks the gate.
+    """Announces prices and candidates, and runs the loop over history and decision log.
 
     Parameters
     ----------
@@ -76,15 +77,14 @@ class Operator:
         self.decisions = folder / "decisions"
         self.cost_weight = cost_weight
         self.prices = PriceList(folder / "prices.csv")
-        self._number = 0
 
     def announce(self, state: WorldState) -> None:
         """Put the prices in force on the list."""
         now = datetime.now(UTC).replace(tzinfo=None)
         self.prices.update(state.candidates, state.names, now)
 
-    def retrain(self, state: WorldState, *, known: str = "") -> Retraining:
-        """Join, train, export, register, and promote if the gate lets it.
+    def cycle(self, state: WorldState, *, known: str = "") -> Retraining | None:
+        """One cycle of the loop; what it retrained, if it did.
 
         Parameters
         ----------
@@ -92,73 +92,67 @@ class Operator:
         known : what was announced; the operator answers for it by an override, because no log can
             show yet what a new candidate or price is worth
         """
-        self._number += 1
-        work = self.folder / "retrainings" / f"{self._number:02d}"
-        config = self.config
-        joined = join.run(self._join(work / "joined"))
-        trained = train.run(
-            TrainConfig(
-                joined=joined,
-                output=work / "trained",
-                quality=config.quality,
-                candidates=state.names,
-                detect_changes=True,
-                policy={
+        config = self.loop_config(state)
+        if known:
+            override = {"override_by": OPERATOR, "override_reason": known}
+            config = replace(config, because=known, promote={**config.promote, **override})
+        store = Store.below(config.output, name=MODEL)
+        loop = Loop(config, store)
+        with holding(store):
+            found = loop.cycle()
+        store.close()
+        if not found.version:
+            return None
+        at = loop.steps.folder(found)
+        trained = json.loads(TrainedFolder(at.trained).report.read_text(encoding="utf-8"))
+        return Retraining(
+            version=found.version,
+            promoted=found.outcome == "promoted",
+            overridden=bool(known),
+            because="; ".join(found.reasons),
+            report=(at.root / "gate.txt").read_text(encoding="utf-8"),
+            changes=tuple(trained["changes"]),
+            runtime=Runtime.from_folder(at.bundle),
+        )
+
+    def loop_config(self, state: WorldState) -> LoopConfig:
+        """The loop over this simulation's log."""
+        config, history = self.config, self.folder / "history"
+        return LoopConfig(
+            requests=(str(history / "requests.parquet"),),
+            labels=(str(history / "labels.parquet"),),
+            decisions=(str(self.decisions),),
+            prices=(str(self.prices.path),),
+            output=self.folder / "loop",
+            cache=config.cache,
+            name=MODEL,
+            retrain_labels=config.retrain_labels,
+            min_labels=config.alarm_labels,
+            trial=config.trial,
+            trial_labels=config.trial_labels,
+            evaluation=False,
+            train={
+                "quality": config.quality,
+                "candidates": state.names,
+                "policy": {
                     "name": "boltzmann",
                     "temperature": config.temperature,
                     "cost_weight": self.cost_weight,
                     "floor": config.floor,
-                    "trial": self._on_trial(joined, state),
                 },
-                cache=config.cache,
-            )
-        )
-        bundle = export.run(
-            ExportConfig(trained=trained, joined=joined, output=work / "export", parity_queries=200)
-        )
-        version = register.run(
-            RegisterConfig(bundle=bundle, trained=trained, joined=joined, name=MODEL)
-        )
-        question = PromoteConfig(
-            joined=joined,
-            name=MODEL,
-            mode="superior",
-            cost_weight=self.cost_weight,
-            alpha=config.alpha,
-            support_by_region=False,  # a log this small has few labels in any region
-            max_p50_ms=50.0,  # the machine is busy with the traffic's other side, too
-            max_p99_ms=200.0,
-            latency_queries=50,
-        )
-        if known:
-            question = replace(question, override_by=OPERATOR, override_reason=known)
-        report = promote.run(question)
-        (work / "gate.txt").write_text(report.text, encoding="utf-8")
-        found = json.loads(TrainedFolder(trained).report.read_text(encoding="utf-8"))
-        return Retraining(
-            version=version,
-            promoted=report.promoted,
-            overridden=bool(report.override_by),
-            report=report.text,
-            changes=tuple(found["changes"]),
-            runtime=Runtime.from_folder(bundle),
-        )
-
-    def _on_trial(self, joined: Path, state: WorldState) -> dict[str, float]:
-        """Share of every candidate that the log knows too little of."""
-        report = json.loads(JoinedFolder(joined).report.read_text(encoding="utf-8"))
-        labels = {row["candidate"]: row["labelled"] for row in report["candidates"]}
-        few = [name for name in state.names if labels.get(name, 0) < self.config.trial_labels]
-        return dict.fromkeys(few, self.config.trial)
-
-    def _join(self, output: Path) -> JoinConfig:
-        history = self.folder / "history"
-        return JoinConfig(
-            requests=(str(history / "requests.parquet"),),
-            labels=(str(history / "labels.parquet"),),
-            decisions=(str(self.decisions),) if self.decisions.is_dir() else (),
-            prices=(str(self.prices.path),),
-            output=output,
+            },
+            export={"parity_queries": 200},
+            promote={
+                "mode": config.mode,
+                "margin": config.margin,
+                "cost_weight": self.cost_weight,
+                "alpha": config.alpha,
+                "support_by_region": False,  # a log this small has few labels in any region
+                "max_p50_ms": 50.0,  # the machine is busy with the traffic's other side, too
+                "max_p99_ms": 200.0,
+                "latency_queries": 50,
+            },
+            keep_cycles=1_000,
         )
 
 

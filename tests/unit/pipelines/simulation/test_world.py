@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.loop.config import SimulateConfig
-from pipelines.loop.ledger import LOOP, NEVER, ORACLE, Ledger
-from pipelines.loop.operator import PriceList
-from pipelines.loop.traffic import Served
-from pipelines.loop.world import (
+from pipelines.simulation.config import SimulateConfig
+from pipelines.simulation.ledger import LOOP, NEVER, ORACLE, Ledger
+from pipelines.simulation.operator import PriceList
+from pipelines.simulation.traffic import Served
+from pipelines.simulation.world import (
     Event,
     World,
     constants_by_utility,
