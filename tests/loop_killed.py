@@ -1,15 +1,14 @@
 """``router-ml loop`` that kills itself, as by ``kill -9``, once a step has done its work.
 
-``python -m tests.loop_killed STEP PLACE ARGUMENTS…``: before the state after STEP is written (its
-effects are there, the state says that it is still to be done), or within it, when STEP's first
-write to the registry has been made.
+``after``: before the state after a step is written (its effects are there, the state says that it
+is still to be done); or the name of a method of MLflow's client: within the step, once it has been
+called.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +16,9 @@ from mlflow.tracking import MlflowClient
 
 from pipelines import cli
 from pipelines.loop.steps import Steps
+from pipelines.registry.tracking import load_mlflow
+
+load_mlflow()  # once, where processes are forked from
 
 
 def die() -> None:
@@ -48,6 +50,9 @@ def arm(step: str, place: str) -> None:
     setattr(Steps, step, wounded)
 
 
-if __name__ == "__main__":
-    arm(sys.argv[1], sys.argv[2])
-    cli.main(sys.argv[3:])
+def killed_loop(uri: str, config: str, step: str, place: str) -> None:
+    """Run the loop in this process, which dies in ``step``; where that is empty, it does not."""
+    os.environ["MLFLOW_TRACKING_URI"] = uri
+    if step:
+        arm(step, place)
+    cli.main(["loop", "--config", config])

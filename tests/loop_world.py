@@ -65,7 +65,10 @@ def write_log(
             propensity=probs[k],
             candidates=CANDIDATES,
             action_probs=probs,
-            ranking=[{"candidate": c} for c in CANDIDATES],
+            ranking=[
+                {"candidate": c, "quality": GOOD[c], "cost_usd": 1e-5, "latency_ms": 500.0}
+                for c in CANDIDATES
+            ],
             query=f"{i} {words}",
         )
         told = feedback(

@@ -1,4 +1,4 @@
-"""What has changed in a joined log: the candidates whose quality is not what it was."""
+"""What the monitor finds in a decision log: the alarms that ask for more than a notice."""
 
 from __future__ import annotations
 
@@ -6,42 +6,27 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from pipelines.artifacts import read_training_table
-from pipelines.config import TrainConfig, load_config
-from pipelines.encoders import get_encoder
+from pipelines.config import MonitorConfig, load_config
 from pipelines.loop.config import LoopConfig
-from router_ml.data.groups import distinct_rows
-from router_ml.estimators.tiers import TIERS
-from router_ml.features.featurizer import Featurizer
-from router_ml.learning.changes import find_changes, query_features
+from pipelines.monitor.watch import ALARMS, read_alarms
+from pipelines.stages import monitor
+from router_ml.decision_log.verify import log_files
 
 
-def find_alarms(config: LoopConfig, joined: Path, folder: Path) -> Sequence[Mapping[str, Any]]:
-    """Alarms of a joined log, each with ``candidate``, ``metric``, ``since`` and ``text``."""
-    table, _ = read_training_table(joined)
-    table = table.take(table.chosen >= 0)
-    if not np.isfinite(table.quality).any():
+def find_alarms(config: LoopConfig) -> Sequence[Mapping[str, Any]]:
+    """All alarms so far, the oldest first, each with ``alarm_id`` and ``text``.
+
+    The monitor keeps its own state in the loop's folder: it reads every row once, and says the same
+    again when it is asked again.
+    """
+    log = [Path(name) for name in config.decisions]
+    if not any(path.is_file() for path in log_files(log)):
         return ()
-    wanted = load_config(
-        TrainConfig, overrides={**config.train, "joined": joined, "output": folder}
-    )
-    encoder = get_encoder(
-        cache=config.cache,
-        kind=TIERS[wanted.tier].encoder,
-        model=wanted.encoder_model,
-        dims=wanted.dims,
-        max_tokens=wanted.max_tokens,
-    )
-    first, _ = distinct_rows(table.query_id)
-    batch = Featurizer(encoder=encoder).transform(tuple(table.queries[i] for i in first))
+    folder = config.output / "monitor"
+    monitor.run(load_config(MonitorConfig, overrides={**config.monitor, "log": log,
+                                                      "output": folder}))  # fmt: skip
     return [
-        {
-            "candidate": change.candidate,
-            "metric": "quality",
-            "since": str(change.time),
-            "text": f"quality of {change.candidate} is another since {str(change.time)[:16]}",
-        }
-        for change in find_changes(table, query_features(table, batch))
+        {"alarm_id": alarm.alarm_id, "candidate": alarm.candidate, "text": alarm.text}
+        for alarm in read_alarms(folder / ALARMS)
+        if alarm.action != "notify"
     ]

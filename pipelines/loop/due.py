@@ -13,8 +13,8 @@ FIRST = "the first router"
 
 
 def alarm_key(alarm: Mapping[str, Any]) -> str:
-    """What an alarm is known by: whom it is about, of what, and the day since when."""
-    return " ".join(str(alarm.get(part, ""))[:13] for part in ("candidate", "metric", "since"))
+    """What an alarm is known by."""
+    return str(alarm["alarm_id"])
 
 
 def reasons(config: LoopConfig, state: LoopState, *, champion: str | None) -> tuple[str, ...]:
@@ -40,8 +40,6 @@ def reasons(config: LoopConfig, state: LoopState, *, champion: str | None) -> tu
         hours = age.total_seconds() / 3600.0
         if hours >= config.retrain_hours:
             found.append(f"{hours:.0f} hours since the last")
-    elif champion is not None:
-        found.append("no retraining of this loop yet")
     if config.retrain_on_alarm:
         found += [
             f"alarm: {_said(alarm)}"
@@ -60,4 +58,4 @@ def open_alarms(state: LoopState) -> Sequence[Mapping[str, Any]]:
 
 
 def _said(alarm: Mapping[str, Any]) -> str:
-    return str(alarm.get("text") or alarm_key(alarm))
+    return str(alarm["text"])

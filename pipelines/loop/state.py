@@ -80,7 +80,12 @@ class LoopState:
         """Of what a store holds; keys of a later release are left alone."""
         known = {f.name for f in fields(cls)}
         lists = ("alarms", "reasons", "answered")
-        return cls(**{k: tuple(v) if k in lists else v for k, v in row.items() if k in known})
+        values: dict[str, Any] = {
+            key: tuple(value) if key in lists else value
+            for key, value in row.items()
+            if key in known
+        }
+        return cls(**values)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON-able dictionary."""

@@ -39,7 +39,7 @@ def show(config: LoopConfig) -> None:
         ("new labels", f"{state.labels - state.retrained_labels:,} of {config.retrain_labels:,}"),
         ("log taken", f"{len(parts):,} partitions, {sum(p.decisions for p in parts):,} decisions, "
                       f"{sum(p.labels for p in parts):,} feedbacks"),
-        *(("alarm", str(alarm.get("text", alarm))) for alarm in open_alarms(state)[:_LATEST]),
+        *(("alarm", str(alarm["text"])) for alarm in open_alarms(state)[:_LATEST]),
         *((f"cycles {outcome}", f"{n:,}") for outcome, n in sorted(state.outcomes.items())),
     ]  # fmt: skip
     print_table(f"loop of {config.name}", ("", ""), [(a, b.replace("\n", " ")) for a, b in rows])

@@ -38,10 +38,10 @@ from pipelines.registry.versions import champion_version, predecessor, registry_
 from pipelines.stages import evaluate, export, join, promote, register, train
 from router_ml.errors import ChampionMovedError
 
-Drift = Callable[[LoopConfig, Path, Path], Sequence[Mapping[str, Any]]]
-"""Of config, joined folder and folder to write to: alarms with candidate, metric, since, text."""
+Drift = Callable[[LoopConfig], Sequence[Mapping[str, Any]]]
+"""Gives alarms, each with ``alarm_id`` and ``text``."""
 _REMEMBERED: Final = 100
-"""Answered alarms that are known again."""
+"""Alarms, the latest, that a state holds."""
 
 
 class Steps:
@@ -109,9 +109,8 @@ class Steps:
 
     def drift(self, state: LoopState) -> LoopState:
         """Ask the monitor what has changed."""
-        at = self.folder(state)
-        alarms = self._drift(self.config, at.joined, at.root / "monitor")
-        return replace(state, step="watch", alarms=tuple(dict(alarm) for alarm in alarms))
+        alarms = [dict(alarm) for alarm in self._drift(self.config)]
+        return replace(state, step="watch", alarms=tuple(alarms[-_REMEMBERED:]))
 
     def watch(self, state: LoopState) -> LoopState:
         """Roll back a champion that is shown to be worse than its predecessor."""
@@ -154,8 +153,11 @@ class Steps:
         return _end(replace(state, watched="", predecessor="", since=""), "rolled back", said)
 
     def due(self, state: LoopState) -> LoopState:
-        """Decide whether to retrain."""
-        found = due.reasons(self.config, state, champion=_champion(self.config.name))
+        """Decide whether to retrain; with a champion from elsewhere, time counts from here on."""
+        champion = _champion(self.config.name)
+        if champion is not None and not state.retrained_at:
+            state = replace(state, retrained_at=state.as_of, retrained_labels=state.labels)
+        found = due.reasons(self.config, state, champion=champion)
         if not found:
             new = state.labels - state.retrained_labels
             said = f"{new:,} new labels; retrains at {self.config.retrain_labels:,}, or by time"
