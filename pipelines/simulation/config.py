@@ -31,7 +31,7 @@ class SimulateConfig:
     trial : least probability of a candidate with fewer than ``trial_labels`` labels, so that a
         newcomer can be judged soon
     trial_labels : labels at which the trial ends
-    every : requests after which the loop looks at its log
+    cycle_requests : requests after which the loop looks at its log
     retrain_labels : new labels at which it retrains
     alarm_labels : new labels at which an alarm is reason enough
     mode, margin : of the gate
@@ -57,7 +57,7 @@ class SimulateConfig:
     floor: float = 0.005
     trial: float = 0.1
     trial_labels: int = 60
-    every: int = 100
+    cycle_requests: int = 100
     retrain_labels: int = 250
     alarm_labels: int = 40
     mode: Literal["superior", "refresh"] = "refresh"
@@ -66,7 +66,7 @@ class SimulateConfig:
     random_state: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("rounds", "requests", "history", "every"):
+        for name in ("rounds", "requests", "history", "cycle_requests"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be >= 1, got {getattr(self, name)}")
         if not 0.0 < self.label_share <= 1.0:

@@ -201,8 +201,8 @@ class _Play:
         """A round of requests; every so many the loop looks at what was logged."""
         query, told = self.setting.prompts[number], self.setting.told[number]
         parts = []
-        for begin in range(0, len(query), self.config.every):
-            some = slice(begin, min(begin + self.config.every, len(query)))
+        for begin in range(0, len(query), self.config.cycle_requests):
+            some = slice(begin, min(begin + self.config.cycle_requests, len(query)))
             parts.append(
                 play(
                     self.address,
