@@ -9,7 +9,7 @@ from typing import Final, Literal
 import numpy as np
 
 from pipelines.config import ExportConfig, JoinConfig, TrainConfig
-from pipelines.loop.world import default_cost_weight
+from pipelines.simulation.world import default_cost_weight
 from pipelines.stages import export, join, train
 from pipelines.truth import read_truth
 from router_ml.data.full_information import FullInformation, unseen
