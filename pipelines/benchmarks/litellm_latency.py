@@ -1,11 +1,15 @@
-"""Time of a decision inside LiteLLM: ours next to its own complexity router, in one process.
+"""Time of a decision: ours inside LiteLLM, next to what decides elsewhere, in one run.
 
 Runs in LiteLLM's environment::
 
-    python -m pipelines.benchmarks.litellm_latency --bundle runs/export/bundle --url http://…:8080
+    python -m pipelines.benchmarks.litellm_latency --bundle runs/export/bundle --url http://…:8080 \
+        --semantic-python semantic/bin/python --sentence .cache/encoders/sentence-…
 
 Every prompt is decided by every contender in turn, in an order that changes, so that a busy machine
 slows all of them; ratios are to LiteLLM's heuristic. ``--url`` is a scoring service of the bundle.
+Others: LiteLLM's complexity router; its auto router, which asks a decision model over HTTP (our
+service, and a stand-in whose model takes 0 or 23 ms, the fastest that is published); and, in a
+process of an environment that has ``semantic-router``, that router with MiniLM.
 """
 
 from __future__ import annotations
@@ -17,11 +21,13 @@ import random
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
+from pipelines.benchmarks.peers import decision_model, semantic_worker
 from router_ml.bundle.files import read_bundle
 
 Decide = Callable[[list[dict[str, str]]], Awaitable[object]]
@@ -38,10 +44,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bundle", type=Path, required=True)
     parser.add_argument("--url", required=True)
+    parser.add_argument("--semantic-python", help="interpreter that has semantic-router")
+    parser.add_argument("--sentence", type=Path, help="folder of a sentence encoder of ours")
     parser.add_argument("--prompts", type=int, default=1_000)
     given = parser.parse_args()
-    contenders = _contenders(given.bundle, given.url)
-    times = asyncio.run(measure(contenders, prompts(given.prompts)))
+    with ExitStack() as stack:
+        models = [stack.enter_context(decision_model(service_ms=ms)) for ms in (0.0, 23.0)]
+        contenders = _contenders(given.bundle, given.url, *models)
+        if given.semantic_python:
+            worker = stack.enter_context(semantic_worker(given.semantic_python, given.sentence))
+            contenders["semantic_router_minilm"] = worker
+        times = asyncio.run(measure(contenders, prompts(given.prompts)))
     sys.stdout.write(json.dumps(report(times), indent=1) + "\n")
 
 
@@ -63,9 +76,10 @@ async def measure(
     for i, chat in enumerate(chats):
         for name in rng.sample(list(contenders), len(contenders)):
             begun = time.perf_counter()
-            await contenders[name](chat)
+            own_ms = await contenders[name](chat)  # of another process, which took its own time
+            took_ms = (time.perf_counter() - begun) * 1e3
             if i >= warm:
-                times[name].append((time.perf_counter() - begun) * 1e3)
+                times[name].append(own_ms if isinstance(own_ms, float) else took_ms)
     return times
 
 
@@ -94,7 +108,7 @@ def _estimate(value: Any, draws: Any, n: int) -> dict[str, float]:
     return {name: round(float(number), 4) for name, number in numbers.items()} | {"n": n}
 
 
-def _contenders(bundle: Path, url: str) -> dict[str, Decide]:
+def _contenders(bundle: Path, url: str, at_once: str, in_23_ms: str) -> dict[str, Decide]:
     import litellm
 
     from router_ml.integrations.litellm.callbacks import RouterClassifier, RouterHook
@@ -113,6 +127,13 @@ def _contenders(bundle: Path, url: str) -> dict[str, Decide]:
         }
         return {"model_name": name, "litellm_params": params}
 
+    def asked(address: str) -> dict[str, Any]:
+        given = {"provider": "jev", "api_key": "sk-none", "timeout_ms": 5_000}
+        return {
+            "classifier_type": "oss_classifier",
+            "opensource_classifier_config": given | {"api_base": address},
+        }
+
     def plugin(decider: Decider) -> dict[str, Any]:
         classifier = RouterClassifier(decider=decider, tiers=of_tier)
         return {"classifier_type": "custom", "classifier_plugin": classifier}
@@ -127,6 +148,9 @@ def _contenders(bundle: Path, url: str) -> dict[str, Decide]:
             auto("heuristic"),
             auto("plugin-service", **plugin(service)),
             auto("plugin-bundle", **plugin(local)),
+            auto("asks-service", **asked(url)),
+            auto("asks-at-once", **asked(at_once)),
+            auto("asks-23-ms", **asked(in_23_ms)),
         ]
     )
 
@@ -154,6 +178,9 @@ def _contenders(bundle: Path, url: str) -> dict[str, Decide]:
         "plugin_service": native("plugin-service"),
         "hook_bundle": hooked(local),
         "hook_service": hooked(service),
+        "auto_router_service": native("asks-service"),
+        "auto_router_stand_in_0_ms": native("asks-at-once"),
+        "auto_router_stand_in_23_ms": native("asks-23-ms"),
     }
 
 

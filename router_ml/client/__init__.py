@@ -12,7 +12,9 @@ Examples
 'fallback'
 """
 
+from router_ml.client.async_client import AsyncRouterClient
 from router_ml.client.breaker import Breaker
-from router_ml.client.router_client import Choice, RouterClient
+from router_ml.client.choice import Choice
+from router_ml.client.router_client import RouterClient
 
-__all__ = ["Breaker", "Choice", "RouterClient"]
+__all__ = ["AsyncRouterClient", "Breaker", "Choice", "RouterClient"]

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import http.client
 import json
-import urllib.error
-import urllib.request
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
 from router_ml.cascade.runtime.attempt import Attempt
 from router_ml.cascade.runtime.next_step import NextStep
+from router_ml.client.connection import Connections
 from router_ml.errors import InvalidRequestError, ScorerUnavailableError
 from router_ml.features.query import Query
 from router_ml.runtime.constraints import NO_CONSTRAINTS, Constraints
 
+_PATH: Final = "/v1/cascade/next"
 _LIMITS: Final = (
     "candidates",
     "max_cost_usd",
@@ -36,6 +38,7 @@ class CascadeEndpoint:
     api_key : bearer key, if the service wants one
     timeout_s : of one call
     traceparent : W3C trace context, in which the service's spans of the steps then stand
+    connections : to ``url``, kept for several requests; ``None`` = one a call
 
     Examples
     --------
@@ -56,10 +59,13 @@ class CascadeEndpoint:
         api_key: str | None = None,
         timeout_s: float = 5.0,
         traceparent: str | None = None,
+        connections: Connections | None = None,
     ) -> None:
-        self.url = url.rstrip("/") + "/v1/cascade/next"
+        self.url = url.rstrip("/") + _PATH
         self.request = dict(request)
         self.timeout_s = timeout_s
+        self._connections = connections or Connections(url=url, kept=1)
+        self._keeps = connections is not None
         self._headers = {"content-type": "application/json"}
         if api_key is not None:
             self._headers["authorization"] = f"Bearer {api_key}"
@@ -81,7 +87,7 @@ class CascadeEndpoint:
         InvalidRequestError
             If the service refuses the request, in its words.
         ScorerUnavailableError
-            If it cannot be reached or cannot score now.
+            If it cannot be reached, cannot score now, or answers something else.
         """
         given = asdict(constraints)
         limits = {name: given[name] for name in _LIMITS if given[name] is not None}
@@ -90,30 +96,34 @@ class CascadeEndpoint:
             body["constraints"] = limits
         if max_depth is not None:
             body["max_depth"] = max_depth
-        step = json.loads(self._post(json.dumps(body, default=list).encode()))
-        return NextStep(
-            action=step["action"],
-            candidate=step["candidate"],
-            quality=step["quality"],
-            expected_gain=step["expected_gain"],
-            expected_cost_usd=step["expected_cost_usd"],
-            estimates=step["estimates"],
-            reason=step["reason"],
-        )
+        answer = self._post(json.dumps(body, default=list).encode())
+        try:
+            step = json.loads(answer)
+            return NextStep(
+                action=step["action"],
+                candidate=step["candidate"],
+                quality=step["quality"],
+                expected_gain=step["expected_gain"],
+                expected_cost_usd=step["expected_cost_usd"],
+                estimates=step["estimates"],
+                reason=step["reason"],
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise ScorerUnavailableError(f"{self.url} gave no step of a cascade") from error
 
     def _post(self, body: bytes) -> bytes:
-        request = urllib.request.Request(self.url, body, self._headers)
+        deadline = time.monotonic() + self.timeout_s
         try:
-            with urllib.request.urlopen(request, timeout=self.timeout_s) as answer:
-                content: bytes = answer.read()
-                return content
-        except urllib.error.HTTPError as error:
-            with error:
-                detail = _detail(error.read())
-            kind = InvalidRequestError if 400 <= error.code < 500 else ScorerUnavailableError
-            raise kind(f"{self.url} answered {error.code}: {detail}") from error
-        except OSError as error:
+            status, content = self._connections.post(_PATH, body, self._headers, deadline)
+        except (OSError, http.client.HTTPException) as error:
             raise ScorerUnavailableError(f"{self.url} does not answer: {error}") from error
+        finally:
+            if not self._keeps:
+                self._connections.close()
+        if status == 200:
+            return content
+        kind = InvalidRequestError if 400 <= status < 500 else ScorerUnavailableError
+        raise kind(f"{self.url} answered {status}: {_detail(content)}")
 
 
 def _detail(body: bytes) -> str:

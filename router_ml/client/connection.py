@@ -9,6 +9,7 @@ import socket
 import ssl
 import threading
 import time
+from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -16,6 +17,33 @@ from router_ml.errors import ConfigError
 
 _ADDRESS_S: Final = 60.0
 """An address that was looked up is used for so long; looking up has no timeout of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a service is.
+
+    Parameters
+    ----------
+    host, port : of it
+    prefix : path that all requests begin with
+    tls : ``None`` = in the clear
+    """
+
+    host: str
+    port: int
+    prefix: str
+    tls: ssl.SSLContext | None
+
+    @classmethod
+    def of(cls, url: str) -> Address:
+        """Of ``http://host:port`` or ``https://host``; ConfigError for anything else."""
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ConfigError(f"url must be http://host:port or https://host, got {url!r}")
+        tls = ssl.create_default_context() if parts.scheme == "https" else None
+        port = parts.port or (443 if tls else 80)
+        return cls(parts.hostname, port, parts.path.rstrip("/"), tls)
 
 
 class Connections:
@@ -28,14 +56,8 @@ class Connections:
     """
 
     def __init__(self, *, url: str, kept: int) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ConfigError(f"url must be http://host:port or https://host, got {url!r}")
-        self._host = parts.hostname
-        self._tls = ssl.create_default_context() if parts.scheme == "https" else None
-        self._port = parts.port or (443 if self._tls else 80)
-        self._prefix = parts.path.rstrip("/")
-        self._address = _Address(self._host, self._port)
+        self._at = at = Address.of(url)
+        self._address = _Known(at.host, at.port)
         self._idle: queue.LifoQueue[http.client.HTTPConnection] = queue.LifoQueue(kept)
 
     def post(
@@ -75,7 +97,7 @@ class Connections:
         sock: Any = connection.sock
         try:
             sock.deadline = deadline
-            connection.request("POST", self._prefix + path, body, headers)
+            connection.request("POST", self._at.prefix + path, body, headers)
             response = connection.getresponse()
             content = response.read()
         except BaseException:
@@ -92,32 +114,49 @@ class Connections:
         raw = socket.create_connection(self._address.get(left_s(deadline)), left_s(deadline))
         try:
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if self._tls is not None:
-                raw = self._tls.wrap_socket(raw, server_hostname=self._host)
+            if self._at.tls is not None:
+                raw = self._at.tls.wrap_socket(raw, server_hostname=self._at.host)
         except BaseException:
             raw.close()
             raise
-        connection = http.client.HTTPConnection(self._host, self._port)
+        connection = http.client.HTTPConnection(self._at.host, self._at.port)
         connection.sock = _Deadlined(raw, deadline)
         return connection
 
 
 class _Deadlined:
-    """What ``http.client`` needs of a socket; every wait ends by the deadline."""
+    """What ``http.client`` needs of a socket; every wait ends by the deadline.
+
+    As a socket it stays open for a reader: of an answer that ends with its connection,
+    ``http.client`` closes the socket first and then reads.
+    """
 
     def __init__(self, sock: socket.socket, deadline: float) -> None:
         self.sock = sock
         self.deadline = deadline
+        self._readers = 0
+        self._closed = False
 
     def sendall(self, data: bytes) -> None:
         self.sock.settimeout(left_s(self.deadline))
         self.sock.sendall(data)
 
     def makefile(self, mode: str, buffering: int = -1) -> io.BufferedReader:
+        self._readers += 1
         return io.BufferedReader(_Reader(self))
 
     def close(self) -> None:
-        self.sock.close()
+        self._closed = True
+        self._close_unread()
+
+    def left(self) -> None:
+        """A reader has gone."""
+        self._readers -= 1
+        self._close_unread()
+
+    def _close_unread(self) -> None:
+        if self._closed and not self._readers:
+            self.sock.close()
 
 
 class _Reader(io.RawIOBase):
@@ -131,8 +170,13 @@ class _Reader(io.RawIOBase):
         self._owner.sock.settimeout(left_s(self._owner.deadline))
         return self._owner.sock.recv_into(buffer)
 
+    def close(self) -> None:
+        if not self.closed:
+            self._owner.left()
+        super().close()
 
-class _Address:
+
+class _Known:
     """A name looked up in a thread, so that a resolver that hangs does not hang the caller."""
 
     def __init__(self, host: str, port: int) -> None:

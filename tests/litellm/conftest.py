@@ -189,12 +189,21 @@ def _proxy(words: list[str | Path], folder: Path, port: int, log: Path) -> Itera
             yield Proxy(client, log)
 
 
+class Service(str):
+    """The address of a service, with its process."""
+
+    process: subprocess.Popen[bytes]
+
+
 @contextmanager
-def service(folder: Path, **settings: object) -> Iterator[str]:
+def service(folder: Path, **settings: object) -> Iterator[Service]:
     """Our scoring service, in our own environment."""
     port = free_port()
     environ = {f"ROUTER_SERVE_{k.upper()}": str(v) for k, v in settings.items()}
     environ["ROUTER_SERVE_PORT"] = str(port)
     url = f"http://127.0.0.1:{port}"
-    with running([sys.executable, "-m", "serving"], folder, f"{url}/readyz", environ):
-        yield url
+    words: list[str | Path] = [sys.executable, "-m", "serving"]
+    with running(words, folder, f"{url}/readyz", environ) as process:
+        found = Service(url)
+        found.process = process
+        yield found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import signal
 import threading
 import time
 from collections import Counter
@@ -24,7 +25,7 @@ from router_ml.policies.exploration import BoltzmannPolicy
 from router_ml.types.failures import CLIENT_ERRORS
 from tests.bundles import make_bundle
 from tests.cascades import cascade_extras
-from tests.litellm.conftest import Providers, Proxy, decision_of, gateway, service
+from tests.litellm.conftest import Providers, Proxy, Service, decision_of, gateway, service
 
 PROTOCOLS = ("openai", "anthropic", "bedrock")
 FAULTS = {
@@ -80,8 +81,14 @@ def collector() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def proxy(python: Path, providers: Providers, folder: Path, collector: str) -> Iterator[Proxy]:
+def router(folder: Path, collector: str) -> Iterator[Service]:
     make_bundle(folder / "bundle", policy=BoltzmannPolicy(temperature=1.0), extras=cascade_extras())
+    with service(folder, bundle=folder / "bundle", otlp_endpoint=collector) as router:
+        yield router
+
+
+@pytest.fixture(scope="module")
+def proxy(python: Path, providers: Providers, folder: Path, router: Service) -> Iterator[Proxy]:
     candidates = {
         "candidate-0": providers.candidate("openai", "mock"),
         "candidate-1": providers.candidate("anthropic", "mock-overloaded"),
@@ -98,10 +105,7 @@ def proxy(python: Path, providers: Providers, folder: Path, collector: str) -> I
             candidates[f"{protocol}-{fault}"] = providers.candidate(protocol, f"mock-{fault}")
     catalogue = {"default": "candidate-0", "candidates": candidates}
     limits = {"max_cost_usd": MAX_COST_USD, "max_depth": 3, "max_seconds": MAX_SECONDS}
-    with (
-        service(folder, bundle=folder / "bundle", otlp_endpoint=collector) as router,
-        gateway(python, folder, catalogue, router, timeout_ms=5_000, **limits) as proxy,
-    ):
+    with gateway(python, folder, catalogue, router, timeout_ms=3_000, **limits) as proxy:
         yield proxy
 
 
@@ -251,3 +255,18 @@ def test_rows_of_the_log_are_read_with_candidates_and_propensities(proxy: Proxy)
     assert read["propensity"] == pytest.approx(float(answer.headers["x-router-propensity"]))
     assert read["candidate_chosen"] == answer.headers["x-router-candidate"]
     assert read["eligible"] == decision_of(row)["candidates"]
+
+
+@pytest.mark.parametrize("sent", [signal.SIGSTOP, signal.SIGKILL], ids=["slow", "down"])
+def test_without_the_router_the_default_answers(
+    proxy: Proxy, router: Service, sent: signal.Signals
+) -> None:
+    """The last tests of this module: the service does not come back."""
+    router.process.send_signal(sent)
+    for model in ("auto", "auto-cascade"):
+        for more in ({}, {"stream": True}):
+            answer = proxy.chat(model, "Are you there?", **more)
+            assert answer.status_code == 200, answer.text
+            assert "mock" in answer.text
+            assert answer.headers["x-router-candidate"] == "candidate-0"
+            assert answer.headers["x-router-policy"] == "default"

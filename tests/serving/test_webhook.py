@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from tests.serving.conftest import serve
 from tests.serving.test_following import until, version
 
 SECRET = "of-the-webhook"
+PAGE = Path(__file__).parents[2] / "docs" / "integrations" / "tracking.md"
 PATH = "/v1/webhooks/mlflow"
 
 
@@ -73,6 +76,31 @@ def test_a_signed_delivery_puts_the_new_champion_in_service(
         assert deliver(client).json() == {"status": "looking"}
         until(lambda: version(client) == second)
         assert SECRET not in (tmp_path / "log").read_text()
+
+
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
+def test_the_pages_webhook_reaches_the_service(
+    tmp_path: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MLflow's own test of it: a signed delivery about another model, which is ignored."""
+    from mlflow.webhooks.delivery import test_webhook
+
+    mlflow = pytest.importorskip("mlflow")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    text = PAGE.read_text(encoding="utf-8")
+    [block] = re.findall(r"^```py\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    assert "ROUTER_SERVE_WEBHOOK_SECRET=$SECRET" in text
+    with serve(tmp_path / "log", bundle=bundle, webhook_secret=SECRET) as client:
+        address = str(client.base_url).rstrip("/")
+        exec(
+            compile(block.replace("https://router.example", address), PAGE.name, "exec"),
+            {"SECRET": SECRET},
+        )
+        registry = mlflow.tracking.MlflowClient()
+        [hook] = registry.list_webhooks()
+        found = test_webhook(hook)
+        assert (found.success, found.response_status) == (True, 202)
+        assert json.loads(found.response_body) == {"status": "ignored"}
 
 
 def test_what_is_not_signed_or_old_is_refused(tmp_path: Path, bundle: Path) -> None:

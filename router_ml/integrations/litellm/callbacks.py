@@ -13,6 +13,7 @@ from router_ml.integrations.litellm.chats import chat_of, traceparent_of
 from router_ml.integrations.litellm.deciders import Decider, among
 from router_ml.integrations.litellm.log import PayloadLog
 from router_ml.integrations.litellm.records import (
+    NO_OPINION,
     fill,
     outcome_of,
     record_in,
@@ -21,8 +22,6 @@ from router_ml.integrations.litellm.records import (
 )
 
 _LOG: Final = logging.getLogger(__name__)
-NO_OPINION: Final = "default"
-"""Stands as policy where the default answered; no decision, hence no propensity."""
 HEADERS: Final = "x-router-"
 """How the headers of an answer begin that tell its decision."""
 

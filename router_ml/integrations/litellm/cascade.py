@@ -13,10 +13,10 @@ from litellm.types.utils import GenericStreamingChunk, ModelResponse
 
 from router_ml.cascade.client import CascadeClient, CascadeResult, Decides
 from router_ml.cascade.runtime.attempt import Attempt
-from router_ml.errors import InvalidRequestError, RouterError
+from router_ml.errors import InvalidRequestError
 from router_ml.features.query import Query, parse_query
 from router_ml.integrations.litellm.chats import traceparent_of
-from router_ml.integrations.litellm.records import KEY, record_in
+from router_ml.integrations.litellm.records import KEY, NO_OPINION, record_in
 from router_ml.types.answers import tool_calls
 
 _LOG: Final = logging.getLogger(__name__)
@@ -100,19 +100,22 @@ class CascadeProvider(CustomLLM):
                 max_seconds=self.max_seconds,
             )
             result = await asyncio.to_thread(client.run, query)
-        except RouterError as error:
+        except Exception as error:  # the contract: our defect is no user's failed request
             return await self._default(call, answers, error)
         return _final(answers[result.candidate], call, result)
 
     async def _default(
-        self, call: _Call, answers: Mapping[str, ModelResponse], error: RouterError
+        self, call: _Call, answers: Mapping[str, ModelResponse], error: Exception
     ) -> ModelResponse:
         """The best that there is without a decision: an answer that came, else the default's."""
         _LOG.warning("the cascade cannot go on (%s)", type(error).__name__)
         if answers:
-            return next(reversed(list(answers.values())))
+            candidate, answer = list(answers.items())[-1]
+            call.note(candidate=candidate, policy=POLICY)
+            return answer
         if isinstance(error, InvalidRequestError) and "they raised" in str(error):
             raise CustomLLMError(status_code=503, message="no candidate answered") from error
+        call.note(candidate=self.default, policy=NO_OPINION)
         return await call.ask(self.default, self.max_seconds)
 
 
@@ -174,6 +177,11 @@ class _Call:
         params = kwargs.get("optional_params") or {}
         return cls(kwargs["messages"], params, metadata, traceparent_of(litellm_params))
 
+    def note(self, **found: Any) -> None:
+        """Write into the record, where there is one."""
+        if self.record is not None:
+            self.record.update(found)
+
     async def ask(self, candidate: str, timeout_s: float | None) -> ModelResponse:
         """A call of a candidate's model group, logged as a call of its own."""
         from litellm.proxy.proxy_server import llm_router
@@ -212,14 +220,13 @@ def _attempt(candidate: str, answer: ModelResponse) -> Attempt:
 
 def _final(answer: ModelResponse, call: _Call, result: CascadeResult) -> ModelResponse:
     """The accepted answer, with what led to it in the record."""
-    if call.record is not None:
-        call.record.update(
-            candidate=result.candidate,
-            policy=POLICY,
-            turns=[attempt.candidate for attempt in result.attempts],
-            quality=result.quality,
-            cost_usd=result.cost_usd,
-        )
+    call.note(
+        candidate=result.candidate,
+        policy=POLICY,
+        turns=[attempt.candidate for attempt in result.attempts],
+        quality=result.quality,
+        cost_usd=result.cost_usd,
+    )
     return answer
 
 

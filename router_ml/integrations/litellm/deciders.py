@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 import uuid
 from collections.abc import Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from router_ml.client import Choice, RouterClient
+from router_ml.client import AsyncRouterClient, Choice
 from router_ml.errors import ConfigError, RouterError
 
-_THREADS: Final = 16
+_KEPT: Final = 64
 
 
 class Decider(Protocol):
@@ -61,29 +59,23 @@ class ServiceDecider:
 
     Parameters
     ----------
-    url, api_key, timeout_s : as :class:`router_ml.client.RouterClient` takes them
+    url, api_key, timeout_s : as :class:`router_ml.client.AsyncRouterClient` takes them
     """
 
     def __init__(self, *, url: str, api_key: str | None = None, timeout_s: float = 0.25) -> None:
         # The fallback is LiteLLM's own; its name is never looked at.
-        self.client = RouterClient(
-            url=url, fallback="litellm", api_key=api_key, timeout_s=timeout_s, connections=_THREADS
+        self.client = AsyncRouterClient(
+            url=url, fallback="litellm", api_key=api_key, timeout_s=timeout_s, connections=_KEPT
         )
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="router")
-        self._reports = ThreadPoolExecutor(2, thread_name_prefix="router-feedback")
 
     async def choose(self, chat: Mapping[str, Any]) -> Choice | None:
         """The service's choice."""
-        loop = asyncio.get_running_loop()
-        choice = await loop.run_in_executor(self._threads, lambda: self.client.route(**chat))
+        choice = await self.client.route(**chat)
         return choice if choice.source == "router" else None
 
     async def tell(self, decision_id: str, outcome: Mapping[str, Any]) -> None:
         """Feedback without a quality: tokens, cost, latency, who served."""
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(
-            self._reports, lambda: self.client.feedback(decision_id, **outcome)
-        )
+        await self.client.feedback(decision_id, **outcome)
 
 
 class BundleDecider:

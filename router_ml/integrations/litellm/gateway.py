@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from router_ml.cascade.client import Decides
 from router_ml.errors import ConfigError
@@ -30,6 +30,9 @@ from router_ml.integrations.litellm.proxy_config import (
     SETTINGS_VARIABLE,
     GatewaySettings,
 )
+
+_KEPT: Final = 16
+"""Connections to the service that are kept for cascades."""
 
 
 def __getattr__(name: str) -> Any:
@@ -91,9 +94,11 @@ def _decider(given: GatewaySettings) -> Decider:
 def _decides(given: GatewaySettings) -> Callable[[Mapping[str, Any]], Decides]:
     if given.is_service:
         from router_ml.client.cascade_endpoint import CascadeEndpoint
+        from router_ml.client.connection import Connections
 
         key = os.environ.get(KEY_VARIABLE)
         timeout_s = max(1.0, given.timeout_ms / 1e3)
+        connections = Connections(url=given.router, kept=_KEPT)
 
         def asks(chat: Mapping[str, Any]) -> Decides:
             body = {name: value for name, value in chat.items() if name != "traceparent"}
@@ -103,6 +108,7 @@ def _decides(given: GatewaySettings) -> Callable[[Mapping[str, Any]], Decides]:
                 api_key=key,
                 timeout_s=timeout_s,
                 traceparent=chat.get("traceparent"),
+                connections=connections,
             )
 
         return asks

@@ -16,6 +16,8 @@ from router_ml.client import Choice
 KEY: Final = "router"
 _SPEND: Final = "spend_logs_metadata"
 _HOLDERS: Final = ("litellm_metadata", "metadata")
+NO_OPINION: Final = "default"
+"""Stands as policy where the default answered; no decision, hence no propensity."""
 OUTCOME: Final = "outcome"
 """Name of feedback that reports without judging."""
 

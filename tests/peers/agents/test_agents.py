@@ -242,6 +242,49 @@ def test_an_edge_of_a_graph(client: Recorder) -> None:
     assert client.choices[-1].source == "router"
 
 
+@pytest.mark.parametrize(
+    "given", [[{"role": "user", "content": "hello"}], [("user", "hello")], ["hello"]]
+)
+def test_an_edge_of_a_graph_that_keeps_no_message_objects(client: Recorder, given: Any) -> None:
+    edge = router_edge(client, dict(zip(NAMES, NAMES, strict=True)))
+    assert edge({"messages": given}) == client.choices[-1].candidate
+    assert client.choices[-1].source == "router"
+    assert client.asked[-1]["messages"] == [{"role": "user", "content": "hello"}]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        [{"type": "text", "text": "what is this?"}, {"type": "image", "url": "https://x.example/a"}],
+        [{"type": "text", "text": "sum it up"}, {"type": "file", "base64": "AA==",
+                                                 "mime_type": "application/pdf"}],
+        "<system-reminder>Mind the list.</system-reminder>\nprove the integral",
+    ],
+    ids=["image", "file", "reminder"],
+)  # fmt: skip
+def test_what_a_strangers_agent_sends_is_decided(client: Recorder, asked: Any) -> None:
+    """Blocks of every kind, a turn that reasoned aloud, tools that the provider runs."""
+    calls = [{"name": "look_up", "args": {"word": "x"}, "id": "1", "type": "tool_call"}]
+    history = [
+        SystemMessage("Be careful.", additional_kwargs={"__openai_role__": "developer"}),
+        HumanMessage("look up"),
+        AIMessage([{"type": "reasoning", "reasoning": "hm"}, {"type": "text", "text": "I look"}],
+                  tool_calls=calls),
+        ToolMessage([{"type": "text", "text": "a word"}], tool_call_id="1", name="look_up"),
+        AIMessage(""),
+        HumanMessage(asked),
+    ]  # fmt: skip
+    agent = create_agent(
+        Model(name="own"),
+        tools=[look_up, {"type": "web_search_preview"}],
+        middleware=[RouterMiddleware(client=client, models=models())],
+        system_prompt="Be brief.",
+    )
+    agent.invoke({"messages": history})
+    assert [choice.source for choice in client.choices] == ["router"]
+    assert client.asked[0]["tags"] == {"step.last": "human", "step.depth": "0"}
+
+
 def test_what_a_harness_wrote_is_no_ask() -> None:
     summary = HumanMessage("Summary so far", additional_kwargs={"lc_source": "summarization"})
     calls = [{"name": "f", "args": {}, "id": "1", "type": "tool_call"}]

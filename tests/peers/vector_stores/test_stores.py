@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +16,8 @@ from qdrant_client import QdrantClient
 from weaviate.collections.data import _DataCollection
 from weaviate.collections.query import _QueryCollection
 
+from router_ml.estimators.knn import KNNEstimator
+from router_ml.integrations.vector_stores.knn import StoredKNN
 from router_ml.integrations.vector_stores.lance import LanceStore
 from router_ml.integrations.vector_stores.pinecone import PineconeStore
 from router_ml.integrations.vector_stores.qdrant import QdrantStore
@@ -22,6 +25,7 @@ from router_ml.integrations.vector_stores.store import InProcessStore, VectorSto
 from router_ml.integrations.vector_stores.weaviate import WeaviateStore
 from router_ml.types.arrays import FloatArray
 
+PAGE = Path(__file__).parents[3] / "docs" / "integrations" / "vector-stores.md"
 KINDS = ("qdrant memory", "qdrant folder", "lance", "pinecone", "weaviate")
 
 
@@ -102,3 +106,20 @@ def test_a_table_is_found_again(tmp_path: Path) -> None:
     LanceStore(database=lancedb.connect(tmp_path)).add(vectors)
     again = LanceStore(database=lancedb.connect(tmp_path)).nearest(vectors[:2], 1)
     assert again.rows.tolist() == [[0], [1]]
+
+
+def test_the_pages_code_predicts_what_the_process_predicts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    estimator, rng = KNNEstimator(), np.random.default_rng(0)
+    estimator.prototypes_ = unit(300, random_state=0)
+    estimator.mass_ = np.ones((300, 2), dtype=np.float32)
+    estimator.values_ = rng.normal(size=(300, 2)).astype(np.float32)
+    names: dict[str, Any] = {"estimator": estimator, "embeddings": unit(5, random_state=1)}
+    [block] = re.findall(r"^```py\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.M | re.S)
+    exec(compile(block, "vector-stores.md", "exec"), names)
+    here = StoredKNN(estimator=estimator, store=InProcessStore(), k=100)
+    np.testing.assert_allclose(names["knn"].effects(names["embeddings"]), names["effects"])
+    np.testing.assert_allclose(names["effects"], here.effects(names["embeddings"]), atol=1e-5)
+    names["store"].client.close()

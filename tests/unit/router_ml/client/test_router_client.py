@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import socketserver
@@ -11,10 +12,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
-from router_ml.client import Breaker, RouterClient
+from router_ml.client import AsyncRouterClient, Breaker, Choice, RouterClient
 from router_ml.errors import ConfigError
 
 ANSWER = {
@@ -23,6 +25,32 @@ ANSWER = {
     "ranking": [{"candidate": "large"}, {"candidate": "small"}],
     "reason": "best",
 }
+
+
+class Awaited:
+    """The client of asyncio, in a loop of its own, as the other one is called."""
+
+    def __init__(self, **given: Any) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._client = AsyncRouterClient(**given)
+        self.breaker = self._client.breaker
+
+    def __enter__(self) -> Awaited:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+        self._loop.run_until_complete(asyncio.sleep(0))  # so that transports are closed
+        self._loop.close()
+
+    def route(self, *given: Any, **fields: Any) -> Choice:
+        return self._loop.run_until_complete(self._client.route(*given, **fields))
+
+    def feedback(self, decision_id: str | None, **fields: Any) -> bool:
+        return self._loop.run_until_complete(self._client.feedback(decision_id, **fields))
+
+
+CLIENTS = (RouterClient, Awaited)
 Reply = Callable[[socket.socket, int], None]
 
 
@@ -44,6 +72,7 @@ def service(reply: Reply) -> Iterator[tuple[str, list[int]]]:
     class Server(socketserver.ThreadingTCPServer):
         daemon_threads = True
         block_on_close = False
+        request_queue_size = 64
 
     with Server(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -73,9 +102,10 @@ def hang_up(sock: socket.socket, n: int) -> None:
     sock.shutdown(socket.SHUT_RDWR)
 
 
-def test_the_routers_answer_over_one_connection() -> None:
+@pytest.mark.parametrize("kind", CLIENTS)
+def test_the_routers_answer_over_one_connection(kind: Any) -> None:
     with service(send(200, ANSWER)) as (url, asked):
-        with RouterClient(url=url, fallback="small", timeout_s=5) as client:
+        with kind(url=url, fallback="small", timeout_s=5) as client:
             for _ in range(3):
                 choice = client.route([{"role": "user", "content": "Hello"}], cost_weight=1.0)
         assert (choice.candidate, choice.source, choice.decision_id) == ("large", "router", "d-1")
@@ -97,33 +127,36 @@ def test_the_routers_answer_over_one_connection() -> None:
         lambda sock, n: sock.sendall(b"nonsense\r\n\r\n"),
     ],
 )
-def test_anything_else_is_answered_by_the_fallback_in_time(reply: Reply) -> None:
+@pytest.mark.parametrize("kind", CLIENTS)
+def test_anything_else_is_answered_by_the_fallback_in_time(kind: Any, reply: Reply) -> None:
     with service(reply) as (url, _):
         begun = time.monotonic()
-        with RouterClient(url=url, fallback="small", timeout_s=0.3) as client:
+        with kind(url=url, fallback="small", timeout_s=0.3) as client:
             choice = client.route(query="Hello")
         assert time.monotonic() - begun < 0.9
     assert (choice.candidate, choice.ranking, choice.source) == ("small", ("small",), "fallback")
     assert choice.decision_id is None
 
 
-def test_nobody_listens_and_a_name_that_does_not_exist() -> None:
+@pytest.mark.parametrize("kind", CLIENTS)
+def test_nobody_listens_and_a_name_that_does_not_exist(kind: Any) -> None:
     for url in ("http://127.0.0.1:9", "http://router.invalid"):
-        client = RouterClient(url=url, fallback="small", timeout_s=0.5)
         begun = time.monotonic()
-        assert client.route(query="Hello").source == "fallback"
+        with kind(url=url, fallback="small", timeout_s=0.5) as client:
+            assert client.route(query="Hello").source == "fallback"
         assert time.monotonic() - begun < 1.5
 
 
-def test_a_body_that_is_no_json_is_no_failure_of_the_router() -> None:
-    client = RouterClient(
-        url="http://127.0.0.1:9", fallback="small", breaker=Breaker(failures=1, pause_s=60)
-    )
-    assert client.route(query=object()).source == "fallback"  # type: ignore[arg-type]
-    assert client.breaker.allows(now=time.monotonic())
+@pytest.mark.parametrize("kind", CLIENTS)
+def test_a_body_that_is_no_json_is_no_failure_of_the_router(kind: Any) -> None:
+    breaker = Breaker(failures=1, pause_s=60)
+    with kind(url="http://127.0.0.1:9", fallback="small", breaker=breaker) as client:
+        assert client.route(query=object()).source == "fallback"
+    assert breaker.allows(now=time.monotonic())
 
 
-def test_the_breaker_leaves_a_dead_router_alone_and_comes_back() -> None:
+@pytest.mark.parametrize("kind", CLIENTS)
+def test_the_breaker_leaves_a_dead_router_alone_and_comes_back(kind: Any) -> None:
     up = [False]
 
     def reply(sock: socket.socket, n: int) -> None:
@@ -131,7 +164,7 @@ def test_the_breaker_leaves_a_dead_router_alone_and_comes_back() -> None:
 
     with service(reply) as (url, asked):
         breaker = Breaker(failures=3, pause_s=0.3)
-        with RouterClient(url=url, fallback="small", timeout_s=5, breaker=breaker) as client:
+        with kind(url=url, fallback="small", timeout_s=5, breaker=breaker) as client:
             for _ in range(10):
                 assert client.route(query="Hello").source == "fallback"
             assert len(asked) == 3
@@ -141,27 +174,78 @@ def test_the_breaker_leaves_a_dead_router_alone_and_comes_back() -> None:
             assert client.route(query="Hello").source == "router"
 
 
-def test_a_connection_that_the_service_closed_is_replaced() -> None:
+@pytest.mark.parametrize("kind", CLIENTS)
+def test_a_connection_that_the_service_closed_is_replaced(kind: Any) -> None:
     def reply(sock: socket.socket, n: int) -> None:
         send(200, ANSWER)(sock, n)
         sock.shutdown(socket.SHUT_RDWR)
 
     with (
         service(reply) as (url, _),
-        RouterClient(url=url, fallback="small", timeout_s=5) as client,
+        kind(url=url, fallback="small", timeout_s=5) as client,
     ):
         for _ in range(3):
             assert client.route(query="Hello").source == "router"
             time.sleep(0.05)
 
 
-def test_feedback_never_raises() -> None:
+@pytest.mark.parametrize("kind", CLIENTS)
+def test_feedback_never_raises(kind: Any) -> None:
     with service(send(202, {"status": "recorded"})) as (url, asked):
-        with RouterClient(url=url, fallback="small", timeout_s=5) as client:
+        with kind(url=url, fallback="small", timeout_s=5) as client:
             assert client.feedback("d-1", quality=1.0)
             assert not client.feedback(None, quality=1.0)
         assert len(asked) == 1
-    assert not RouterClient(url="http://127.0.0.1:9", fallback="small").feedback("d-1")
+    with kind(url="http://127.0.0.1:9", fallback="small") as client:
+        assert not client.feedback("d-1")
+
+
+@pytest.mark.parametrize("kind", CLIENTS)
+def test_an_answer_in_chunks_and_one_that_ends_with_its_connection(kind: Any) -> None:
+    data = json.dumps(ANSWER).encode()
+    parts = (data[:7], data[7:])
+    chunks = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in parts)
+    head = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n"
+
+    def reply(sock: socket.socket, n: int) -> None:
+        if n < 2:
+            sock.sendall(head + b"Transfer-Encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n")
+        else:
+            sock.sendall(head + b"\r\n" + data)
+            sock.shutdown(socket.SHUT_RDWR)
+
+    with (
+        service(reply) as (url, asked),
+        kind(url=url, fallback="small", timeout_s=5) as client,
+    ):
+        sources = [client.route(query="Hello").source for _ in range(4)]
+    assert (sources, len(asked)) == (["router"] * 4, 4)
+
+
+def test_connections_of_a_loop_that_ended_are_not_used() -> None:
+    with service(send(200, ANSWER)) as (url, _):
+        client = AsyncRouterClient(url=url, fallback="small", timeout_s=5)
+
+        async def ask() -> str:
+            async with client:
+                return (await client.route(query="Hello", traceparent="00-a-b-01")).source
+
+        assert [asyncio.run(ask()) for _ in range(2)] == ["router", "router"]
+
+
+def test_many_at_once_keep_their_answers_apart() -> None:
+    def reply(sock: socket.socket, n: int) -> None:
+        time.sleep(0.002 * (n % 3))
+        send(200, ANSWER | {"decision_id": f"d-{n}"})(sock, n)
+
+    async def ask_all(url: str) -> list[Choice]:
+        async with AsyncRouterClient(url=url, fallback="small", timeout_s=5) as client:
+            first = await asyncio.gather(*(client.route(query=str(i)) for i in range(40)))
+            return [*first, *await asyncio.gather(*(client.route(query="x") for _ in range(40)))]
+
+    with service(reply) as (url, _):
+        choices = asyncio.run(ask_all(url))
+    assert {choice.source for choice in choices} == {"router"}
 
 
 @pytest.mark.parametrize(
