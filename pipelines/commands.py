@@ -187,6 +187,7 @@ def serve(config: ServeConfig) -> None:
 
 def gateway(config: GatewayConfig) -> None:
     """An OpenAI-compatible endpoint in front of every candidate: LiteLLM's proxy."""
+    from router_ml.bundle.files import read_bundle
     from router_ml.integrations.litellm.catalogue import Catalogue
     from router_ml.integrations.litellm.proxy_config import GatewaySettings, write_gateway
 
@@ -216,7 +217,13 @@ def gateway(config: GatewayConfig) -> None:
             "LITELLM_MASTER_KEY must be set, the key that callers bring: "
             "export LITELLM_MASTER_KEY=sk-$(openssl rand -hex 24)"
         )
+    if missing := [name for name in catalogue.variables() if not os.environ.get(name)]:
+        raise ConfigError(f"{config.catalogue} reads {', '.join(missing)}: export them first")
+    if config.router and not settings.is_service:
+        read_bundle(Path(config.router))  # what is wrong with it is said here, not by LiteLLM
     os.environ.update(variables)
+    # Prices stand in the catalogue; without this LiteLLM fetches its own list at every start.
+    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     words = ["--config", str(written), "--host", config.host, "--port", str(config.port)]
     os.execvp(program, [program, *words])
 

@@ -9,7 +9,6 @@ from typing import Final
 
 from pipelines.options import check_fields
 from router_ml.errors import ConfigError
-from router_ml.monitoring.signals import SIGNALS
 
 ACTIONS: Final = ("mask", "explore", "retrain", "notify")
 TRAFFIC: Final = "traffic"
@@ -66,6 +65,9 @@ class MonitorConfig:
     experiment: str = ""
 
     def __post_init__(self) -> None:
+        # Here, since it needs scipy, and the command line also runs beside LiteLLM, without it.
+        from router_ml.monitoring.signals import SIGNALS
+
         check_fields(self)
         if not 0.0 < self.alpha < 1.0:
             raise ConfigError(f"alpha must be in (0, 1), got {self.alpha}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -164,6 +166,18 @@ class Catalogue:
     def names(self) -> tuple[str, ...]:
         """Of the candidates, in order."""
         return tuple(candidate.name for candidate in self.candidates)
+
+    def variables(self) -> tuple[str, ...]:
+        """Environment variables that candidates read, as ``os.environ/NAME``.
+
+        Examples
+        --------
+        >>> one = Candidate(name="a", model="openai/a", api_key="os.environ/OPENAI_API_KEY")
+        >>> Catalogue(candidates=(one,), default="a").variables()
+        ('OPENAI_API_KEY',)
+        """
+        found = json.dumps([candidate.deployment() for candidate in self.candidates])
+        return tuple(sorted(set(re.findall(r'"os\.environ/([^"]+)"', found))))
 
     def price_map(self) -> dict[str, dict[str, Any]]:
         """Prices and capabilities by candidate, in LiteLLM's shape; the unpriced are left out."""
