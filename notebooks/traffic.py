@@ -8,6 +8,7 @@ Real traffic where ``ROUTER_ML_DATA`` names it, else a synthetic world whose tru
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import router_ml as rm
@@ -36,3 +37,19 @@ def open_log(*, matrix: bool = True) -> rm.Log:
         prices=folder / "prices.json",
         matrix=folder / "matrix.parquet" if matrix else None,
     )
+
+
+def export_files() -> list[Path]:
+    """Of an export that nobody prepared: requests, labels, prices."""
+    names = ["export.csv", "thumbs.csv", "prices.csv"]
+    if (real := os.environ.get("ROUTER_ML_DATA")) and not SMALL:
+        return [Path(real) / "foreign" / name for name in [*names[:2], "scores.csv", names[2]]]
+    return [rm.sample(name) for name in names]
+
+
+def fresh_registry() -> None:
+    """Forget what these notebooks registered; a registry elsewhere is left alone."""
+    if os.environ["MLFLOW_TRACKING_URI"] == f"sqlite:///{OUTPUT / 'mlflow.db'}":
+        for path in OUTPUT.glob("mlflow.db*"):
+            path.unlink()
+        shutil.rmtree(OUTPUT / "mlartifacts", ignore_errors=True)

@@ -17,6 +17,7 @@ from pipelines.stages import register as registration
 from router_ml.errors import ConfigError
 
 if TYPE_CHECKING:
+    from pipelines.api.evaluation import Evaluation
     from pipelines.api.router import Router
 
 
@@ -50,6 +51,7 @@ def log_router(
     *,
     name: str,
     register: bool,
+    evaluation: Evaluation | None,
     log: Log | Path | str | None,
     options: Mapping[str, Any],
 ) -> Registered:
@@ -58,8 +60,13 @@ def log_router(
 
     if router.unavailable:
         raise ConfigError("a router with an outage is not recorded; record the one without it")
-    source = router.log if log is None else as_log(log)
-    evaluation = None if source is None else evaluate(router, source)
+    if evaluation is None:
+        source = router.log if log is None else as_log(log)
+        evaluation = None if source is None else evaluate(router, source)
+    else:
+        if evaluation.router is None or evaluation.router.bundle != router.bundle:
+            raise ConfigError("this evaluation is of another router; make one with rm.evaluate")
+        source = evaluation.log if log is None else as_log(log)
     config = load_config(
         RegisterConfig,
         overrides={

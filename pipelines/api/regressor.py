@@ -39,7 +39,7 @@ class QualityRegressor(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
     Parameters
     ----------
     estimator : name, estimator or ``{"name": ..., **arguments}``, default="linear"
-        Parameters of an estimator object are reached as ``estimator__penalty``.
+        Its parameters are reached as ``estimator__penalty``, those of a named one, too.
     costs : mean US dollars a request of every candidate: shape (K,), or a mapping by name, optional
         Without any all cost the same, and ``score`` is quality above the best constant.
     cache : folder for encoders, optional
@@ -75,6 +75,25 @@ class QualityRegressor(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         self.estimator = estimator
         self.costs = costs
         self.cache = cache
+
+    def set_params(self, **params: Any) -> Self:
+        """Change parameters; ``estimator__penalty`` is that of the estimator.
+
+        Parameters
+        ----------
+        params : by name
+
+        Raises
+        ------
+        ValueError
+            If there is no such parameter.
+        """
+        if "estimator" in params:
+            self.estimator = params.pop("estimator")
+        if any(name.startswith("estimator__") for name in params):
+            self.estimator = self._built()
+        super().set_params(**params)
+        return self
 
     def fit(self, X: Any, Y: Any, sample_weight: FloatArray | None = None) -> Self:
         """Learn from texts and their scores.

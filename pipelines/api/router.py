@@ -24,6 +24,7 @@ from router_ml.policies.registry import from_dict
 from router_ml.types.candidates import CandidateTable
 
 if TYPE_CHECKING:
+    from pipelines.api.evaluation import Evaluation
     from pipelines.api.registry import Registered
 
 
@@ -226,6 +227,7 @@ class Router(Decider):
         *,
         name: str = "router",
         register: bool = False,
+        evaluation: Evaluation | None = None,
         log: Log | Path | str | None = None,
         **options: Any,
     ) -> Registered:
@@ -235,17 +237,22 @@ class Router(Decider):
         ----------
         name : of the registered model
         register : whether the run becomes a version, with the alias ``challenger``
-        log : that it was learned from; default: its own
+        evaluation : of this router, by :func:`evaluate`; default: it is evaluated here
+        log : that it was learned from; default: the evaluation's, or its own
         options : further keys of the registration, such as ``experiment``
 
         Raises
         ------
+        ConfigError
+            If the evaluation is of another router, or candidates are unavailable here.
         RegistryError
             If the store that ``MLFLOW_TRACKING_URI`` names cannot be reached.
         """
         from pipelines.api.registry import log_router
 
-        return log_router(self, name=name, register=register, log=log, options=options)
+        return log_router(
+            self, name=name, register=register, evaluation=evaluation, log=log, options=options
+        )
 
     def _log(self, log: Log | Path | str | None) -> Log:
         found = self.log if log is None else as_log(log)

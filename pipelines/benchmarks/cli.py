@@ -118,6 +118,48 @@ class NewcomersConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LabellingConfig:
+    """What to label next, on a log whose labels are known.
+
+    Parameters
+    ----------
+    data : folder of shared data; default: the variable ROUTER_ML_DATA
+    out : JSON file
+    cache : folder for the encoder
+    requests : of the log, from its first on
+    draws : of each budget
+    """
+
+    data: Path | None = None
+    out: Path = Path("results/labelling.json")
+    cache: Path = Path(".cache")
+    requests: int = 4_000
+    draws: int = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnboardingConfig:
+    """Endpoints that are hidden in turn and onboarded.
+
+    Parameters
+    ----------
+    data : folder of shared data; default: the variable ROUTER_ML_DATA
+    out : JSON file
+    cache : folder for the encoder
+    requests : of the log, from its first on
+    labels : outcomes that are known of an endpoint
+    endpoints : of the ten, from the first on
+    """
+
+    data: Path | None = None
+    out: Path = Path("results/onboarding.json")
+    cache: Path = Path(".cache")
+    requests: int = 2_000
+    labels: int = 200
+    endpoints: int = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ColdStartConfig:
     """A router without a label, taught by its own log.
 
@@ -368,6 +410,28 @@ def newcomers(config: NewcomersConfig) -> None:
     print_benchmark(config.out)
 
 
+def labelling(config: LabellingConfig) -> None:
+    """Labels drawn as proposed beside evenly: error, spread, and the spread that is stated."""
+    from pipelines.benchmarks import labelling as benchmark
+
+    benchmark.run(
+        _data(config.data), config.out, cache=config.cache, requests=config.requests,
+        draws=config.draws,
+    )  # fmt: skip
+    print_benchmark(config.out)
+
+
+def onboarding(config: OnboardingConfig) -> None:
+    """Each endpoint of mix hidden and onboarded by its price, and by 200 outcomes."""
+    from pipelines.benchmarks import onboarding as benchmark
+
+    benchmark.run(
+        _data(config.data), config.out, cache=config.cache, requests=config.requests,
+        labels=config.labels, endpoints=config.endpoints,
+    )  # fmt: skip
+    print_benchmark(config.out)
+
+
 def cold_start(config: ColdStartConfig) -> None:
     """A router from a benchmark card alone, in the real service, taught by its own log."""
     from pipelines.benchmarks import cold_start as benchmark
@@ -416,6 +480,8 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "newcomers": Command(newcomers),
     "cold-start": Command(cold_start),
     "sessions": Command(sessions),
+    "labelling": Command(labelling),
+    "onboarding": Command(onboarding),
 }
 
 

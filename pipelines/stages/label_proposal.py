@@ -11,7 +11,12 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from router_ml.data.outcomes import all_candidates, read_outcomes, to_matrices
+from router_ml.data.outcomes import (
+    TrainingTable,
+    all_candidates,
+    read_outcomes,
+    to_matrices,
+)
 from router_ml.errors import ConfigError, DataError
 from router_ml.evaluation.columns import action_probs, union
 from router_ml.evaluation.gate.doubly_robust import LoggedSides
@@ -132,7 +137,7 @@ def propose(
     DataError
         If no unlabelled request with an answer has a prompt that neither router was trained on.
     """
-    value, sides, table, blind = _value(challenger, champion, joined)
+    value, sides, table, blind = label_value(challenger, champion, joined)
     probs = value.probs(min(budget, int(value.open.sum())), floor=floor)
     rng = np.random.default_rng(random_state)
     drawn = rng.permutation(np.flatnonzero(rng.random(len(probs)) < probs))
@@ -157,9 +162,16 @@ def propose(
     )
 
 
-def _value(
+def label_value(
     challenger: Contender, champion: Contender | None, joined: Path
-) -> tuple[LabelValue, LoggedSides, Any, float]:
+) -> tuple[LabelValue, LoggedSides, TrainingTable, float]:
+    """What labels would do for the comparison, on the rows that neither was trained on.
+
+    Returns
+    -------
+    The value of each request's label; both routers on these rows; the rows; and the share of
+    requests that would move to where the log shows nobody.
+    """
     outcomes = read_outcomes(joined)
     players = [challenger] if champion is None else [challenger, champion]
     routers = [player.runtime for player in players]

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 import router_ml as rm
 from tests.promotion_world import MLFLOW_WARNINGS, sqlite_store
@@ -22,6 +23,7 @@ from tests.serving.redis_server import free_port
 
 mlflow = pytest.importorskip("mlflow")
 pytestmark = pytest.mark.filterwarnings(*MLFLOW_WARNINGS)
+REPOSITORY = Path(__file__).parents[2]
 QUERIES = ["How does dough rise?", "Prove it rigorously, with every edge case."]
 PATIENCE_S = 120
 
@@ -122,6 +124,38 @@ def test_models_serve_answers(recorded: tuple[rm.Router, rm.Registered]) -> None
     assert [row["candidate"] for row in rows] == [
         router.route(query).candidate for query in QUERIES
     ]
+
+
+@pytest.mark.slow
+def test_the_project_goes_from_an_export_to_a_champion(
+    encoder_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`mlflow run` of the whole chain: a mapping of other names, a matrix, and an override."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", sqlite_store(tmp_path))
+    monkeypatch.setenv("ROUTER_ML_RUN_CACHE", str(encoder_cache))
+    mapping = tmp_path / "mapping.yaml"
+    told = yaml.safe_load(rm.inspect(*map(rm.sample, ("export.csv", "thumbs.csv", "prices.csv"))))
+    mapping.write_text(yaml.safe_dump({**told, "train": {"quality": {"name": "linear"}}}))
+    scripts = Path(sys.executable).parent
+    done = subprocess.run(
+        [
+            str(scripts / "mlflow"), "run", str(REPOSITORY), "--env-manager", "local",
+            "-P", f"mapping={mapping}",
+            "-P", f"matrix={rm.sample('matrix.parquet')}",
+            "-P", f"output={tmp_path / 'run'}",
+            "-P", "override_by=Ada Lovelace",
+            "-P", "override_reason=a first version, watched",
+        ],
+        env=os.environ | {"PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    version = mlflow.tracking.MlflowClient().get_model_version_by_alias("router", "champion")
+    assert str(version.version) == "1"
+    evaluation = json.loads((tmp_path / "run" / "evaluation" / "evaluation.json").read_text())
+    assert evaluation["kind"] == "full_information"
 
 
 def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:

@@ -36,11 +36,16 @@ def test_it_is_cloned_with_its_parameters() -> None:
 
 
 def test_a_grid_over_an_estimators_parameters() -> None:
-    grid = {"estimator__prior": [1.0, 30.0]}
-    model = rm.QualityRegressor(estimator=KNNEstimator(), costs=COSTS)
-    search = GridSearchCV(model, grid, cv=3).fit(X, Y)
+    grid = {"estimator": ["knn", KNNEstimator(prior=7.0)], "estimator__temperature": [0.06, 0.3]}
+    search = GridSearchCV(rm.QualityRegressor(costs=COSTS), grid, cv=2).fit(X, Y)
     assert search.best_score_ > 0.0
     assert search.predict(X[:2]).shape == (2, 3)
+    assert search.best_estimator_.estimator_.get_params()["temperature"] in (0.06, 0.3)
+    named = rm.QualityRegressor("knn")
+    assert clone(named).set_params(estimator__prior=9.0).get_params()["estimator__prior"] == 9.0
+    assert named.estimator == "knn"
+    with pytest.raises(ValueError, match="knn has no parameter 'penalty'"):
+        named.set_params(estimator__penalty=1.0)
 
 
 def test_constants_gain_nothing_and_knn_does() -> None:
