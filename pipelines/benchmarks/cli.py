@@ -256,9 +256,9 @@ class MonitorTrialsConfig:
     out: Path = Path("results/monitor.json")
     cache: Path = Path(".cache")
     workloads: str = "synthetic,mix"
-    worlds: int = 4
-    quiet: int = 50
-    changed: int = 13
+    worlds: int = 2
+    quiet: int = 100
+    changed: int = 25
 
 
 def monitor(config: MonitorTrialsConfig) -> None:

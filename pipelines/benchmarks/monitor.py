@@ -34,17 +34,17 @@ from router_ml.types.arrays import FloatArray
 Progress = Callable[[Iterable[int], str], Iterable[int]]
 FIRST_SEED: Final = 1
 """Worlds of seeds from 100 on were those that settings were chosen on."""
-REQUESTS: Final = 16_000
+REQUESTS: Final = 8_000
 """Of a run without a change."""
-BEFORE: Final = 30_000
+BEFORE: Final = 20_000
 """Before a change."""
 _WATCHED: Final[Mapping[Change, int]] = {
-    "collapse": 1_500, "five_points": 12_000, "slide": 8_000, "one_task": 4_000, "slower": 1_500,
+    "collapse": 1_000, "five_points": 10_000, "slide": 6_000, "one_task": 2_500, "slower": 1_000,
     "repriced": 500,
 }  # fmt: skip
 """Requests after the change that are waited for."""
 _BATCH: Final = 1_000
-_CLOSE: Final = {"five_points": 200, "slide": 100, "one_task": 50}
+_CLOSE: Final = {"five_points": 400, "slide": 200, "one_task": 50}
 """Requests between two looks after a change, 20 by default."""
 _ORACLE: Final = ("collapse", "five_points")
 _WINDOW, _LOOKS = 200, 100

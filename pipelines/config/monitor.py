@@ -11,7 +11,6 @@ from pipelines.options import check_fields
 from router_ml.errors import ConfigError
 
 ACTIONS: Final = ("mask", "explore", "retrain", "notify")
-TRAFFIC: Final = "traffic"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,10 +74,8 @@ class MonitorConfig:
             raise ConfigError(f"mask_below must be in (0, 1], got {self.mask_below}")
         if not 0.0 < self.explore_share <= 1.0:
             raise ConfigError(f"explore_share must be in (0, 1], got {self.explore_share}")
-        if unknown := sorted(set(self.actions) - {*SIGNALS, TRAFFIC}):
-            raise ConfigError(
-                f"actions are by signal, {', '.join(SIGNALS)} or traffic, got {unknown}"
-            )
+        if unknown := sorted(set(self.actions) - set(SIGNALS)):
+            raise ConfigError(f"actions are by signal, {', '.join(SIGNALS)}, got {unknown}")
         if wrong := sorted(set(self.actions.values()) - set(ACTIONS)):
             raise ConfigError(f"actions must be of {', '.join(ACTIONS)}, got {wrong}")
         if self.every < 0.0:

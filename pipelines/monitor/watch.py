@@ -16,11 +16,12 @@ from pipelines.monitor.log import LogReader, Outcome
 from pipelines.monitor.measures import take_measures
 from pipelines.monitor.prices import PriceCheck
 from pipelines.monitor.segments import Segmenter
-from router_ml.bundle.files import read_bundle
+from pipelines.monitor.traffic import TrafficWatch
 from router_ml.errors import DataError
 from router_ml.monitoring.alarm import Alarm, alarm_from
 from router_ml.monitoring.monitor import Monitor
 from router_ml.monitoring.signals import Observations
+from router_ml.runtime.runtime import Runtime
 
 STATE: Final = "state.npz"
 ALARMS: Final = "alarms.jsonl"
@@ -47,12 +48,13 @@ class Watch:
         self.config = config
         self.folder = config.output
         self.monitors: dict[str, Monitor] = {}
-        bundle = None if config.bundle is None else read_bundle(config.bundle)
+        runtime = None if config.bundle is None else Runtime.from_folder(config.bundle)
+        self.traffic = None if runtime is None else TrafficWatch(runtime)
         self.reader = LogReader(
             log=config.log,
             segmenter=Segmenter(kinds=config.segments),
             sources=config.sources,
-            prices=PriceCheck(None if bundle is None else bundle.candidates),
+            prices=PriceCheck(None if runtime is None else runtime.candidates),
         )
         check_own(self.folder, self.folder / STATE)
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -66,7 +68,9 @@ class Watch:
         rows = self.reader.new_rows()
         found: list[Alarm] = []
         for begin in range(0, len(rows), _ROWS):
-            found += self._test(self.reader.outcomes(rows[begin : begin + _ROWS]))
+            some = rows[begin : begin + _ROWS]
+            found += self._test(self.reader.outcomes(some))
+            found += self._traffic(some)
         new = append_alarms(self.folder / ALARMS, found)
         if self.config.measures is not None:
             # All that were found: a monitor that was killed before this does it now.
@@ -84,6 +88,14 @@ class Watch:
             found += self._monitor(bundle).update(observations(some, self.config.segments))
         return found
 
+    def _traffic(self, rows: Sequence[dict[str, Any]]) -> list[Alarm]:
+        """Requests that the bundle decided whose reference is known."""
+        watch = self.traffic
+        if watch is None:
+            return []
+        mine = [r for r in rows if r["kind"] == "decision" and r["bundle_id"] == watch.bundle]
+        return watch.take(self._monitor(watch.bundle), mine) if mine else []
+
     def _monitor(self, bundle: str) -> Monitor:
         if bundle not in self.monitors:
             self.monitors[bundle] = Monitor(
@@ -99,7 +111,12 @@ class Watch:
         return self.monitors[bundle]
 
     def _save(self) -> None:
-        told: dict[str, Any] = {"format": _FORMAT, "reader": self.reader.state(), "monitors": {}}
+        told: dict[str, Any] = {
+            "format": _FORMAT,
+            "reader": self.reader.state(),
+            "monitors": {},
+            "sessions": self.traffic.state() if self.traffic else [],
+        }
         arrays: dict[str, Any] = {}
         for number, (bundle, monitor) in enumerate(self.monitors.items()):
             told["monitors"][bundle], own = monitor.state()
@@ -128,6 +145,8 @@ class Watch:
                 "folder away to begin anew"
             )
         self.reader.load(told["reader"])
+        if self.traffic is not None:
+            self.traffic.load(told["sessions"])
         for number, (bundle, state) in enumerate(told["monitors"].items()):
             own = {
                 name.partition("/")[2]: value

@@ -38,12 +38,12 @@ from router_ml.estimators.tiers import TIERS
 from router_ml.evaluation.comparison import BUDGET_SHARES
 from router_ml.features.encoder import Encoder
 from router_ml.features.featurizer import Featurizer
-from router_ml.features.lexical import NAMES
 from router_ml.learning.budgets import solve_budgets
 from router_ml.learning.changes import find_changes, query_features
 from router_ml.learning.few_labels import learnable
 from router_ml.learning.held_out import fit_router, hold_out
 from router_ml.learning.pairs import with_pairs
+from router_ml.learning.reference import reference_statistics
 from router_ml.learning.solve_policy import solve_policy
 from router_ml.learning.targets import Evidence, evidence_for, training_targets
 from router_ml.learning.training_set import TrainingSet, training_set
@@ -238,17 +238,6 @@ def _compared(pairs: Preferences | None) -> str:
         "no label, comparisons alone: quality is 0.5 on average and differences are wins less "
         "losses; a budget policy is right with that, a quality floor means nothing"
     )
-
-
-def reference_statistics(data: TrainingSet) -> dict[str, Any]:
-    """Quantiles of the inputs that training saw, for drift."""
-    levels = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99)
-    quantiles = np.quantile(data.batch.lexical, levels, axis=0)
-    return {
-        "quantile_levels": list(levels),
-        "lexical": {name: quantiles[:, i].tolist() for i, name in enumerate(NAMES)},
-        "tokens": np.quantile(data.batch.tokens.lengths, levels).tolist(),
-    }
 
 
 def _bias(router: RouterEstimator, data: TrainingSet) -> dict[str, dict[str, float | None]]:

@@ -11,7 +11,7 @@ from router_ml.export.encoders import add_encoder
 from router_ml.export.graph import GraphBuilder
 from router_ml.export.heads.base import add_head
 from router_ml.features.encoder import Encoder
-from router_ml.types.predictions import PARTS
+from router_ml.types.predictions import EMBEDDING, PARTS
 
 
 def export_router(estimator: RouterEstimator, encoder: Encoder, *, n_candidates: int) -> bytes:
@@ -27,7 +27,8 @@ def export_router(estimator: RouterEstimator, encoder: Encoder, *, n_candidates:
     -------
     bytes
         A serialised model: some of :data:`router_ml.runtime.inputs.INPUTS` to ``quality``,
-        ``input_tokens``, ``output_tokens`` and ``latency_ms``, each (batch, K).
+        ``input_tokens``, ``output_tokens`` and ``latency_ms``, each (batch, K); and ``embedding``,
+        (batch, d), which costs nothing where it is not asked for.
 
     Raises
     ------
@@ -40,6 +41,7 @@ def export_router(estimator: RouterEstimator, encoder: Encoder, *, n_candidates:
     for part in PARTS:
         tensor = add_head(getattr(estimator, part), graph, features)
         graph.output(tensor, part, ("batch", n_candidates))
+    graph.output(features.embedding, EMBEDDING, ("batch", encoder.dims))
     model: bytes = graph.build().SerializeToString()
     return model
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 Action = Literal["mask", "explore", "retrain", "notify"]
@@ -34,6 +34,7 @@ class Alarm:
     label : name of the feedback that told, of ``quality``
     version : router version whose predictions were tested
     others : further segments that show it, ``(kind, value, log_e)``, the clearest first
+    course : around the change ``(time, observed, expected)``, each the means of some outcomes
     """
 
     alarm_id: str
@@ -55,7 +56,8 @@ class Alarm:
     action: Action
     label: str = ""
     version: str = ""
-    others: tuple[tuple[str, str, float], ...] = field(default=())
+    others: tuple[tuple[str, str, float], ...] = ()
+    course: tuple[tuple[str, float, float], ...] = ()
 
     @property
     def text(self) -> str:
@@ -78,7 +80,8 @@ def alarm_from(row: Mapping[str, Any]) -> Alarm:
     """Read what :meth:`Alarm.as_dict` gave."""
     given = dict(row)
     given["segment"] = None if given["segment"] is None else tuple(given["segment"])
-    given["others"] = tuple((kind, value, e) for kind, value, e in given["others"])
+    for name in ("others", "course"):
+        given[name] = tuple(tuple(line) for line in given[name])
     return Alarm(**given)
 
 

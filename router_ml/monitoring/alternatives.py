@@ -36,6 +36,16 @@ FALLING: Final = (
     Alternative(shift=0.6, spacing=100, weight=0.1),
 )
 """Quality that is right or wrong: mostly that it falls, but also that it rises."""
+MOVED: Final = tuple(
+    Alternative(shift=sign * size, ramp=ramp, spacing=spacing, weight=weight)
+    for size, ramp, spacing, weight in (
+        (2.0, 0, 20, 0.3),
+        (0.7, 0, 100, 0.45),
+        (1.0, 5_000, 500, 0.25),
+    )
+    for sign in (-1.0, 1.0)
+)
+"""Shares of traffic that grow or shrink."""
 RISING: Final = (
     Alternative(shift=4.0, spacing=10, weight=0.5),
     Alternative(shift=2.0, spacing=20, weight=0.3),

@@ -17,9 +17,9 @@ import numpy as np
 
 from router_ml.monitoring.alarm import Action, Alarm
 from router_ml.monitoring.detector import log_sum
-from router_ml.monitoring.signals import QUALITY, SIGNALS, Kind, Observations, kind_of
-from router_ml.monitoring.stream import Key, Shift, Stream
-from router_ml.types.arrays import BoolArray, IntArray
+from router_ml.monitoring.signals import QUALITY, SIGNALS, TRAFFIC, Kind, Observations, kind_of
+from router_ml.monitoring.stream import Key, Shift, Stream, Times
+from router_ml.types.arrays import BoolArray, FloatArray, IntArray
 
 ALL: Final = 0.6
 """Share of a candidate's part that goes to all requests together; segments have the rest."""
@@ -83,6 +83,27 @@ class Monitor:
         """Of the weighted log e-value."""
         return -math.log(self.alpha)
 
+    def traffic(
+        self, kind: str, time: Times, shares: Mapping[str, tuple[float, FloatArray]], n_kinds: int
+    ) -> list[Alarm]:
+        """Take properties of n requests: what they show.
+
+        Parameters
+        ----------
+        shares : value to the share that training saw, and who has it, shape (n,)
+        n_kinds : of properties that are watched
+        """
+        reached = False
+        for value, (share, observed) in shares.items():
+            key = Key(TRAFFIC, "", "", kind, value)
+            stream = self.streams.get(key)
+            if stream is None:
+                weight = SIGNALS[TRAFFIC].weight / n_kinds / len(shares)
+                stream = self.streams[key] = Stream(kind="share", log_weight=math.log(weight))
+            stream.update(time, np.full(len(observed), share), observed)
+            reached |= stream.peak >= self.threshold
+        return self._alarms(time[-1]) if reached or self.log_e >= self.threshold else []
+
     def update(self, observations: Observations) -> list[Alarm]:
         """Take outcomes of one signal; what they show."""
         found: list[Alarm] = []
@@ -102,6 +123,13 @@ class Monitor:
         return float(
             log_sum(np.array([-np.inf, *(stream.log_e for stream in self.streams.values())]))
         )
+
+    def evidence(self) -> dict[tuple[str, str, str], float]:
+        """Logarithm of the e-process by signal, label and candidate."""
+        groups: dict[tuple[str, str, str], list[float]] = {}
+        for key, stream in self.streams.items():
+            groups.setdefault(key.group, []).append(stream.log_e)
+        return {group: float(log_sum(np.array(values))) for group, values in groups.items()}
 
     def _typed(self, new: Observations) -> Iterable[Observations]:
         """The outcomes, once it is known of what kind they are."""
@@ -193,7 +221,10 @@ class Monitor:
         first = order[0]
         shift = mine[first].shift()
         since, low, high = (str(moment) for moment in shift.times)
-        worse = (shift.after - shift.expected) * SIGNALS[first.signal].worse > 0.0
+        worse = (
+            first.signal == TRAFFIC
+            or (shift.after - shift.expected) * SIGNALS[first.signal].worse > 0.0
+        )
         number = self._said[group] = self._said.get(group, 0) + 1
         name = "|".join((*group, self.version, str(number)))
         alarm = Alarm(
@@ -221,6 +252,7 @@ class Monitor:
                 for key in order[1:6]
                 if mine[key].peak > 0.0
             ),
+            course=shift.course,
         )
         for stream in mine.values():
             stream.restart(shift.times[0])

@@ -8,12 +8,12 @@ from typing import Final, Literal
 
 import numpy as np
 
-from router_ml.monitoring.alternatives import FALLING, RISING, SHIFTED
+from router_ml.monitoring.alternatives import FALLING, MOVED, RISING, SHIFTED
 from router_ml.monitoring.detector import ShiftDetector
 from router_ml.monitoring.models import BinaryModel, ScoreModel
 from router_ml.types.arrays import FloatArray
 
-Kind = Literal["binary", "rare", "score", "amount"]
+Kind = Literal["binary", "rare", "score", "amount", "share"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Signal:
     ----------
     weight : share of the error rate that is spent on it
     kind : ``binary`` and ``score`` for quality, found from its values; ``rare`` for failures;
-        ``amount`` for what is positive
+        ``amount`` for what is positive; ``share`` for traffic
     worse : sign of a change for the worse
     segmented : whether it is tested in every segment, too
     """
@@ -36,6 +36,7 @@ class Signal:
 
 
 QUALITY: Final = "quality"
+TRAFFIC: Final = "traffic"
 SIGNALS: Final[Mapping[str, Signal]] = {
     QUALITY: Signal(0.55, "binary", -1.0, segmented=True),
     "errors": Signal(0.10, "rare", 1.0, segmented=True),
@@ -43,9 +44,9 @@ SIGNALS: Final[Mapping[str, Signal]] = {
     "latency_ms": Signal(0.10, "amount", 1.0),
     "input_tokens": Signal(0.05, "amount", 1.0),
     "output_tokens": Signal(0.05, "amount", 1.0),
+    TRAFFIC: Signal(0.10, "share", 0.0),
 }
-"""The rest of the error rate is for traffic."""
-TRAFFIC_WEIGHT: Final = 0.10
+"""Weights sum to one."""
 _RARE_LOG_ODDS: Final = -4.0
 
 
@@ -81,6 +82,8 @@ def make_detector(kind: Kind) -> ShiftDetector:
     """A detector for a stream of that kind."""
     if kind == "binary":
         return ShiftDetector(model=BinaryModel(), alternatives=FALLING)
+    if kind == "share":
+        return ShiftDetector(model=BinaryModel(), alternatives=MOVED)
     if kind == "rare":
         return ShiftDetector(model=BinaryModel(centre=_RARE_LOG_ODDS, std=1.0), alternatives=RISING)
     return ShiftDetector(model=ScoreModel(relative=kind == "amount"), alternatives=SHIFTED)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -14,6 +14,11 @@ from router_ml.monitoring.signals import Kind, make_detector
 from router_ml.types.arrays import FloatArray
 
 Times = np.ndarray[tuple[int], np.dtype[np.datetime64]]
+
+
+_POINTS: Final = 30
+_SHOWN: Final = 200
+"""Outcomes before a change that a figure shows, at least."""
 
 
 class Key(NamedTuple):
@@ -42,6 +47,7 @@ class Shift:
     expected: float
     n_before: int
     n_after: int
+    course: tuple[tuple[str, float, float], ...]
 
 
 class Stream:
@@ -97,7 +103,23 @@ class Stream:
             expected if is_amount else min(1.0, max(0.0, expected)),
             t,
             len(observed) - t,
+            self._course(t, expected / max(now, 1e-9) if is_amount else expected - now, is_amount),
         )
+
+    def _course(
+        self, t: int, offset: float, is_amount: bool
+    ) -> tuple[tuple[str, float, float], ...]:
+        """Means of outcomes around a change, twice as many from before it as from after it."""
+        observed, predicted = self.detector.observed, self.detector.predicted
+        n = len(observed)
+        begin = max(0, t - max(_SHOWN, 2 * (n - t)))
+        found = []
+        for rows in np.array_split(np.arange(begin, n), min(_POINTS, n - begin)):
+            mean = float(predicted[rows].mean())
+            expected = mean * offset if is_amount else mean + offset
+            moment = str(self.times[rows[len(rows) // 2]])
+            found.append((moment, round(float(observed[rows].mean()), 6), round(expected, 6)))
+        return tuple(found)
 
     def restart(self, since: np.datetime64) -> None:
         """Forget what was before a change."""

@@ -38,7 +38,7 @@ from router_ml.runtime.spent import NOTHING, Spent
 from router_ml.types.arrays import BoolArray, FloatArray, IntArray
 from router_ml.types.candidates import CandidateTable
 from router_ml.types.decisions import Decision, RankedCandidate, Removal
-from router_ml.types.predictions import PARTS, Predictions
+from router_ml.types.predictions import EMBEDDING, PARTS, Predictions
 from router_ml.types.queries import Tokens
 
 _Notes = tuple[tuple[Removal, ...], tuple[str, ...]]
@@ -158,6 +158,17 @@ class Runtime:
             return self._predictions([np.zeros((0, len(self.candidates)))] * len(self._outputs))
         back = np.argsort(order)
         return self._predictions([np.concatenate(out)[back] for out in zip(*values, strict=True)])
+
+    def embeddings(self, queries: Sequence[Query]) -> FloatArray | None:
+        """What the graph makes of queries, shape (n_samples, d); ``None`` of an older bundle."""
+        if EMBEDDING not in {out.name for out in self._session.get_outputs()}:
+            return None
+        found = []
+        for begin in range(0, len(queries), self._batch):
+            some = queries[begin : begin + self._batch]
+            lexical = np.array([lexical_values(query) for query in some], dtype=np.float32)
+            found.append(self._run(self._tokenizer.rows(some), lexical, [EMBEDDING])[0])
+        return np.concatenate(found)
 
     def predict_one(self, query: Query, lexical: FloatArray | None = None) -> Predictions:
         """Score one query; arrays of shape (1, K).
@@ -348,7 +359,9 @@ class Runtime:
             return QualityFloorPolicy(min_quality=floor), f"cheapest that reaches quality {floor:g}"
         return self.policy, self.policy.reason
 
-    def _run(self, rows: Sequence[IntArray], lexical: FloatArray) -> list[FloatArray]:
+    def _run(
+        self, rows: Sequence[IntArray], lexical: FloatArray, outputs: list[str] | None = None
+    ) -> list[FloatArray]:
         pad_id = self._tokenizer.layout.pad_id
         if self._columns is not None:
             lexical = lexical[:, self._columns]
@@ -356,7 +369,7 @@ class Runtime:
             self._inputs, tokens=Tokens.from_rows(rows), lexical=lexical, pad_id=pad_id
         )
         try:
-            values: list[FloatArray] = self._session.run(self._outputs, feed)
+            values: list[FloatArray] = self._session.run(outputs or self._outputs, feed)
         except Exception as error:  # ONNX Runtime raises many classes without a common base
             raise ScorerUnavailableError(f"the router's graph failed: {error}") from error
         return values

@@ -10,6 +10,8 @@ from router_ml.types.arrays import BoolArray, FloatArray, IntArray
 
 PARTS: Final = ("quality", "input_tokens", "output_tokens", "latency_ms")
 """What is predicted of a candidate: names of the arrays, and of a graph's outputs."""
+EMBEDDING: Final = "embedding"
+"""A graph's output that says how it sees a query."""
 
 
 @dataclass(frozen=True, slots=True)

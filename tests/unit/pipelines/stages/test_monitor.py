@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from pipelines.config import MonitorConfig
 from pipelines.monitor.watch import ALARMS, STATE, Watch, read_alarms
+from pipelines.registry.tracking import load_mlflow
 from pipelines.stages import monitor
 from router_ml.errors import ConfigError
 from tests.decision_rows import write_decisions
@@ -28,6 +30,14 @@ def test_collapse_is_found_with_its_moment_and_what_it_was(tmp_path: Path) -> No
     assert alarm.after < 0.45 < 0.75 < alarm.expected
     assert alarm.log_e >= alarm.threshold == -math.log(0.05)
     assert alarm.n_after < 60
+    page = (output / "monitor.html").read_text(encoding="utf-8")
+    assert alarm.text in html.unescape(page)
+    assert "<svg" in page
+    assert "<script" not in page
+    metrics = (output / "metrics.prom").read_text(encoding="utf-8")
+    labels = 'action="mask",candidate="small",signal="quality"'
+    assert f"router_monitor_alarms_total{{{labels}}} 1.0" in metrics
+    assert "router_monitor_decisions_total 900.0" in metrics
 
 
 def test_a_log_read_in_parts_gives_the_same_alarms(tmp_path: Path) -> None:
@@ -91,6 +101,41 @@ def test_a_new_router_is_judged_by_its_own_predictions(tmp_path: Path) -> None:
     assert watch.look() == []
     assert {len(m.streams) > 0 for m in watch.monitors.values()} == {True}
     assert [*watch.monitors] == ["b1", "b2"]
+
+
+def test_a_new_price_is_found_within_a_few_bills(tmp_path: Path) -> None:
+    def bill(i: int, candidate: str) -> dict[str, object]:
+        times = 4.0 if candidate == "large" and i >= 500 else 1.0
+        return {"cost_usd": times * (100 * 3.0 + 50 * 15.0) / 1e6, "output_tokens": 50}
+
+    log = write_decisions(tmp_path / "log", 512, report=bill)
+    output = monitor.run(MonitorConfig(log=(log,), output=tmp_path / "out"))
+    (alarm,) = read_alarms(output / ALARMS)
+    assert (alarm.signal, alarm.candidate, alarm.before) == ("price", "large", 0.0)
+    assert alarm.n_after <= 10
+
+
+def test_one_task_that_fails_is_named(tmp_path: Path) -> None:
+    def right(i: int, candidate: str) -> float:
+        return 0.25 if candidate == "large" and i >= 600 and i % 2 == 0 else 0.85
+
+    log = write_decisions(tmp_path / "log", 800, right=right)
+    output = monitor.run(MonitorConfig(log=(log,), output=tmp_path / "out"))
+    (alarm, *_) = [a for a in read_alarms(output / ALARMS) if a.signal == "quality"]
+    assert (alarm.candidate, alarm.segment) == ("large", ("task", "sql"))
+    assert alarm.action == "retrain"  # a mask would take all tasks from it
+
+
+def test_alarms_become_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    log = write_decisions(tmp_path / "log", 800, right=collapsed)
+    config = MonitorConfig(log=(log,), output=tmp_path / "out", experiment="drift")
+    output = monitor.run(config)
+    (alarm,) = read_alarms(output / ALARMS)
+    mlflow = load_mlflow()
+    (run,) = mlflow.search_runs(experiment_names=["drift"], output_format="list")
+    assert run.data.tags["alarm_id"] == alarm.alarm_id
+    assert run.data.metrics["after"] == pytest.approx(alarm.after)
 
 
 def test_unknown_actions_are_refused() -> None:
