@@ -15,6 +15,7 @@ from pipelines.monitor.watch import Watch
 from pipelines.report.page import drawn, tile, write_page
 from router_ml.monitoring.alarm import Alarm
 from router_ml.monitoring.stream import Stream
+from router_ml.types.arrays import FloatArray
 
 FILE: Final = "monitor.html"
 _SHOWN: Final = 20
@@ -60,27 +61,32 @@ def course_figure(alarm: Alarm) -> Figure:
     """What was observed beside what was expected, around a change."""
     figure = Figure(figsize=(8.0, 2.8))
     axes = figure.add_subplot()
-    moments = np.array([point[0] for point in alarm.course], dtype="datetime64[us]")
+    moments = _on_axis([point[0] for point in alarm.course])
     expected = [point[2] for point in alarm.course]
     observed = [point[1] for point in alarm.course]
-    low, high = (np.datetime64(moment) for moment in (alarm.since_low, alarm.since_high))
+    low, high, now = _on_axis([alarm.since_low, alarm.since_high, alarm.time])
     axes.axvspan(low, high, color=BASELINE, alpha=0.2, lw=0, label="change, 95 % interval")
-    axes.axvline(np.datetime64(alarm.time), color=MUTED, linestyle=":", label="alarm")
+    axes.axvline(now, color=MUTED, linestyle=":", label="alarm")
+    axes.xaxis_date()
     axes.plot(moments, expected, color=MUTED, label="expected")
     axes.plot(moments, observed, "o-", color=ROUTER, markersize=3, label="observed")
     axes.set_ylabel(alarm.signal)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.2)
-    axes.xaxis.set_major_formatter(mdates.ConciseDateFormatter(axes.xaxis.get_major_locator()))
     axes.legend(frameon=False, fontsize=7, loc="lower left")
     who = alarm.candidate or "traffic"
     axes.set_title(f"{alarm.signal} of {who}", loc="left", fontsize=10, color=INK)
     return figure
 
 
+def _on_axis(times: Sequence[str]) -> FloatArray:
+    value: FloatArray = mdates.date2num(np.array(times, dtype="datetime64[us]"))  # type: ignore[no-untyped-call]  # matplotlib's
+    return value
+
+
 def _streams(watch: Watch) -> list[tuple[str, ...]]:
     """A row a stream of all requests: the latest outcomes beside what was predicted."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for monitor in watch.monitors.values():
         for key, stream in sorted(monitor.streams.items()):
             if key.kind and key.candidate:
@@ -100,7 +106,9 @@ def _recent(stream: Stream) -> tuple[str, str]:
     )
     if not len(observed):
         return "–", "–"
-    return f"{observed.mean():.4g}", f"{predicted.mean():.4g}"
+    nothing = stream.kind != "share" and bool((predicted == predicted[0]).all())
+    told = "–" if nothing and predicted[0] in (0.5, 1.0) else f"{predicted.mean():.4g}"
+    return f"{observed.mean():.4g}", told
 
 
 def _evidence(log_e: float) -> str:

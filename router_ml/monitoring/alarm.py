@@ -64,9 +64,10 @@ class Alarm:
         """One sentence for a person."""
         who = self.candidate or "traffic"
         where = "" if self.segment is None else f" on {self.segment[0]} {self.segment[1]}"
+        since, low, high = (t[:19] for t in (self.since, self.since_low, self.since_high))
         return (
-            f"{self.signal} of {who}{where} changed about {self.since} "
-            f"(between {self.since_low} and {self.since_high}): {self.after:.4g} in "
+            f"{self.signal} of {who}{where} changed about {since} "
+            f"(between {low} and {high}): {self.after:.4g} in "
             f"{self.n_after:,} outcomes where {self.expected:.4g} was expected, {self.before:.4g} "
             f"before; evidence e^{self.log_e:.1f} of e^{self.threshold:.1f} needed; {self.action}"
         )

@@ -81,9 +81,13 @@ class TrafficReference:
         clusters = reference.get("clusters", {})
         self.centres = np.array(clusters.get("centres", []), dtype=float)
         self.shares = np.array(clusters.get("shares", []), dtype=float)
-        found = {"lexical": self.high, "language": self.languages, "cluster": self.shares,
-                 "tools": self.tools}  # fmt: skip
-        self.kinds = tuple(kind for kind, values in found.items() if len(values))
+        sizes = {
+            "lexical": len(self.high),
+            "language": len(self.languages),
+            "cluster": len(self.shares),
+            "tools": len(self.tools),
+        }
+        self.kinds = tuple(kind for kind, size in sizes.items() if size)
 
     def clusters(self, embedding: FloatArray) -> list[str]:
         """Nearest centre of each query, ``"0"`` and on.
