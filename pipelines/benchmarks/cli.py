@@ -221,6 +221,44 @@ class UnloggedConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SeveralLoggersConfig:
+    """Logs of several routers as one, on traffic whose truth is known.
+
+    Parameters
+    ----------
+    data : folder of shared data; default: the variable ROUTER_ML_DATA
+    out : JSON file
+    trials : logs drawn of each kind of traffic and setting
+    estimated : of these, logs whose versions are estimated, too; that takes most of the time
+    requests : requests in a log
+    populations : comma-separated, of mix, bfcl
+    """
+
+    data: Path | None = None
+    out: Path = Path("results/several-loggers.json")
+    trials: int = 200
+    estimated: int = 50
+    requests: int = 3_000
+    populations: str = "mix,bfcl"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScaleEvaluationConfig:
+    """Gate, off-policy estimates and bootstrap over millions of scored requests.
+
+    Parameters
+    ----------
+    out : JSON file
+    sizes : rows
+    folder : for generated logs, which are removed; 150 MB a million rows
+    """
+
+    out: Path = Path("results/scale-evaluation.json")
+    sizes: tuple[int, ...] = (1_000_000, 3_000_000, 10_000_000)
+    folder: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExperimentTrialsConfig:
     """Simulated experiments of known truth.
 
@@ -468,6 +506,30 @@ def unlogged(config: UnloggedConfig) -> None:
     print_benchmark(config.out)
 
 
+def several_loggers(config: SeveralLoggersConfig) -> None:
+    """Logs of three versions: balanced propensities beside each version's own."""
+    from pipelines.benchmarks import several_loggers as benchmark
+
+    benchmark.run(
+        _data(config.data),
+        config.out,
+        n_logs=config.trials,
+        n_estimated=config.estimated,
+        n_requests=config.requests,
+        populations=config.populations.split(","),
+        progress=_steps,
+    )
+    print_benchmark(config.out)
+
+
+def scale_evaluation(config: ScaleEvaluationConfig) -> None:
+    """Time and memory of judging one to ten million scored requests."""
+    from pipelines.benchmarks import scale_evaluation as benchmark
+
+    benchmark.run(config.out, sizes=config.sizes, folder=config.folder, say=console.print)
+    print_benchmark(config.out)
+
+
 COMMANDS: Final[Mapping[str, Command]] = {
     "platform": Command(platform),
     "serve": Command(serve),
@@ -475,6 +537,8 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "cascade": Command(cascade),
     "off-policy": Command(off_policy),
     "unlogged": Command(unlogged),
+    "several-loggers": Command(several_loggers),
+    "scale-evaluation": Command(scale_evaluation),
     "experiment": Command(experiment),
     "monitor": Command(monitor),
     "newcomers": Command(newcomers),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -29,6 +30,8 @@ class EvaluateConfig:
     margin : quality that may be lost, in the sentence that is printed
     max_unsupported : share of a policy's requests that may go where the log says too little; a
         policy beyond it is not judged
+    loggers : versions that served the log, as ``policy_version`` names them, to their bundle
+        folders; what others would have chosen is estimated
     n_resamples : bootstrap samples, on a matrix
     """
 
@@ -41,6 +44,7 @@ class EvaluateConfig:
     cost_weight: float = 0.0
     margin: float = DEFAULT_MARGIN
     max_unsupported: float = 0.05
+    loggers: Mapping[str, Path] = field(default_factory=dict)
     n_resamples: int = 2_000
 
     def __post_init__(self) -> None:

@@ -11,6 +11,7 @@ from pipelines.config.ranges import check_range
 from pipelines.options import check_fields
 from router_ml.errors import ConfigError
 from router_ml.evaluation.gate.gate import DEFAULT_MARGIN
+from router_ml.evaluation.off_policy.tails import check_guards
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +73,9 @@ class PromoteConfig:
         challengers of one champion together
     support_by_region : a log must support a candidate in every query region that would move to it;
         false: over all queries, for logs of a few hundred labels, which have few in any region
+    guards : tails that may not be worse by more than a limit: the largest ratio for
+        ``latency_ms_p95`` or ``cost_usd_p99``, what may be lost for ``quality_worst_5``; any
+        percentage
     max_p50_ms, max_p99_ms : limits of the time of a decision, without HTTP
     latency_queries : queries timed
     override_by, override_reason : who promotes although the gate says no, and why; both or none
@@ -90,6 +94,7 @@ class PromoteConfig:
     target_power: float = 0.8
     peeking: Literal["once", "sequence", "spending"] = "spending"
     support_by_region: bool = True
+    guards: Mapping[str, float] = field(default_factory=dict)
     max_p50_ms: float = 1.0
     max_p99_ms: float = 3.0
     latency_queries: int = 300
@@ -103,6 +108,7 @@ class PromoteConfig:
         for name in ("margin", "gain", "max_p50_ms", "max_p99_ms", "latency_queries"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} must be > 0, got {getattr(self, name)}")
+        check_guards(self.guards)
         if self.cost_weight < 0.0:
             raise ConfigError(f"cost_weight must be >= 0, got {self.cost_weight}")
         if bool(self.override_by.strip()) != bool(self.override_reason.strip()):

@@ -43,6 +43,8 @@ class TrainConfig:
         a budget policy also learns an offset for each candidate, by doubly robust value;
         ``{"name": "thompson"}`` gets each candidate's standard error from the log
     cascade : a cascade to learn as well; needs a log with answers
+    loggers : versions that served the log, as ``policy_version`` names them, to their bundle
+        folders; what others would have chosen is estimated
     cache : folder for encoders and embeddings
     """
 
@@ -58,6 +60,7 @@ class TrainConfig:
     detect_changes: bool = False
     policy: Mapping[str, Any] = field(default_factory=lambda: {"name": "budget", "match": "today"})
     cascade: CascadeConfig | None = None
+    loggers: Mapping[str, Path] = field(default_factory=dict)
     cache: Path = Path(".cache")
 
     def __post_init__(self) -> None:

@@ -244,6 +244,7 @@ def judge(
             group_id=rows.group_id,
             labelled_rows=rows.labelled_rows,
             look=look,
+            guards=rows.guards,
         )
 
     verdict = compare(rows.quality_difference)

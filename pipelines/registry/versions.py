@@ -160,6 +160,7 @@ def looks_at(
     path = config.matrix or (config.joined and JoinedFolder(config.joined).outcomes)
     data = file_digest(path)[:8] if path and path.is_file() else ""
     asked = f"{config.mode} {config.margin} {config.cost_weight} {config.support_by_region}"
+    asked += f" {dict(config.guards)}" if config.guards else ""
     question = f"{version}:{data}:{sha256(asked.encode()).hexdigest()[:8]}"
     held = looks["held"] if question in looks["held"] else [*looks["held"], question]
     return {**looks, "held": held, "number": held.index(question) + 1}

@@ -18,10 +18,10 @@ from router_ml.data.full_information import read_matrix, unseen
 from router_ml.data.outcomes import TrainingTable, all_candidates, read_outcomes, to_matrices
 from router_ml.errors import ConfigError, DataError
 from router_ml.evaluation.guarantee import Certificate, certify
+from router_ml.evaluation.off_policy.balance import with_behavior
 from router_ml.evaluation.off_policy.constants import best_logged
 from router_ml.evaluation.off_policy.estimators import constant_rows
 from router_ml.evaluation.off_policy.log_feedback import feedback, largest_weight
-from router_ml.evaluation.off_policy.propensities import with_propensities
 from router_ml.policies.base import Policy
 from router_ml.policies.budget import BudgetPolicy
 from router_ml.policies.constant import ConstantPolicy
@@ -77,9 +77,7 @@ def run(config: CertifyConfig) -> Path:
     bundle = read_bundle(config.bundle)
     runtime = Runtime(bundle=bundle, random_state=0)
     outcomes = read_outcomes(config.joined)
-    table = with_propensities(
-        to_matrices(outcomes, all_candidates(outcomes, runtime.candidates.names))
-    )
+    table = with_behavior(to_matrices(outcomes, all_candidates(outcomes, runtime.candidates.names)))
     split = np.array(table.split)
     reference = table.candidates[best_logged(table.take(split == "train"))]
     if reference not in runtime.candidates.names:

@@ -15,6 +15,7 @@ from pipelines.artifacts import EvaluationFolder
 from pipelines.config import EvaluateConfig
 from pipelines.console import console
 from pipelines.printing import print_comparison
+from pipelines.registry.loggers import open_loggers
 from pipelines.stages import breakdown
 from pipelines.stages.evaluate_log import POLICY, evaluate_log, score, shares, trained_budgets
 from pipelines.stages.evaluate_pairs import evaluate_pairs
@@ -44,7 +45,7 @@ from router_ml.evaluation.comparison import (
 from router_ml.evaluation.curves import zero_router
 from router_ml.evaluation.gate.pairing import Contender
 from router_ml.evaluation.metrics import Metrics
-from router_ml.evaluation.off_policy.propensities import with_propensities
+from router_ml.evaluation.off_policy.balance import with_behavior
 from router_ml.evaluation.off_policy.today import TODAY
 from router_ml.evaluation.today_on_matrix import today_on_matrix
 from router_ml.evaluation.two_candidates import two_candidates
@@ -82,7 +83,9 @@ def run(config: EvaluateConfig) -> Path:
     compared = evaluate_pairs(runtime, config.joined)
     if compared is not None and outcomes["quality"].isna().all():
         return _write(config.output, {"kind": "comparisons", "comparisons": compared})
-    table = with_propensities(to_matrices(outcomes, all_candidates(outcomes, names)))
+    table = with_behavior(
+        to_matrices(outcomes, all_candidates(outcomes, names)), open_loggers(config.loggers)
+    )
     held_out = None if config.trained is None else HeldOut.load(config.trained)
     if held_out is None:
         test = table.take(np.array(table.split) == "test")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from router_ml.evaluation.intervals import Estimate, bootstrap_mean
 from router_ml.evaluation.logged import LogEvaluation, log_evaluation
 from router_ml.evaluation.metrics import candidate_share, log_metrics
 from router_ml.evaluation.off_policy.assessment import Assessment
+from router_ml.evaluation.off_policy.distribution import TailValue
 from router_ml.evaluation.off_policy.estimators import effective_sample_size
 from router_ml.evaluation.off_policy.today import TODAY
 from router_ml.features.query import Query
@@ -79,8 +81,10 @@ def evaluate_log(
         except OverlapError as error:
             unsupported[name] = str(error)
     hull = _add_hull(log, config, found)
+    tails = _tails(log, probs, found, config.cost_weight)
     which = "the test split" if predictions is None else "the log, held out"
     _print(len(table), which, found, unsupported)
+    _print_tails(tails)
     beside = _beside_today(log, probs[POLICY], found, config.margin)
     sentence = unsupported.get(POLICY, "") and f"The router is not judged: {unsupported[POLICY]}"
     sentence = sentence or _sentence(beside, found)
@@ -88,18 +92,24 @@ def evaluate_log(
     segments = [] if POLICY in unsupported else breakdown.on_log(log, probs[POLICY])
     if segments:
         breakdown.print_segments(segments, POLICY, TODAY)
+    loggers = _loggers(log, probs[POLICY])
     gain = None if hull is None else _gain(log, probs[POLICY], hull)
     return {
         "kind": "log",
         "hull_gain": None if gain is None else gain.as_dict(),
         "rows": len(table),
         "propensities": table.propensity_source,
+        "loggers": loggers,
         "policies": as_dict({name: log_metrics(parts) for name, parts in found.items()}),
         "assessments": {
             name: {part: one.as_dict() for part, one in parts.items()}
             for name, parts in found.items()
         },
         "unsupported": unsupported,
+        "tails": {
+            name: {tail: one.interval.as_dict() for tail, one in parts.items()}
+            for name, parts in tails.items()
+        },
         "effective_sample_size": {
             name: effective_sample_size(log.quality.weights(p)) for name, p in probs.items()
         },
@@ -114,6 +124,59 @@ def evaluate_log(
         "segments": {"against": TODAY, "rows": [segment.as_dict() for segment in segments]},
         "verdict": sentence,
     }
+
+
+def _tails(
+    log: LogEvaluation,
+    probs: Mapping[str, FloatArray],
+    found: Mapping[str, Any],
+    cost_weight: float,
+) -> dict[str, dict[str, TailValue]]:
+    """Tails of today and of every policy that the log can judge."""
+    now = log.tails(probs[POLICY], today=True, cost_weight=cost_weight)
+    judged = {name: p for name, p in probs.items() if name in found}
+    return {TODAY: now} | {
+        name: log.tails(p, cost_weight=cost_weight) for name, p in judged.items()
+    }
+
+
+def _print_tails(tails: Mapping[str, Mapping[str, TailValue]]) -> None:
+    """The tail of latency, cost and quality, with intervals."""
+    shown = {
+        "latency_ms_p50": 1.0,
+        "latency_ms_p95": 1.0,
+        "latency_ms_p99": 1.0,
+        "cost_usd_p95": 1e3,
+        "quality_worst_5": 1.0,
+    }
+    known = [name for name in shown if any(name in parts for parts in tails.values())]
+    rows = [
+        (policy, *(_tail_text(parts.get(name), shown[name]) for name in known))
+        for policy, parts in tails.items()
+    ]
+    heads = [name.replace("cost_usd_p95", "$ per 1,000 p95") for name in known]
+    print_table("tails, off policy", ("policy", *heads), rows)
+
+
+def _tail_text(tail: TailValue | None, scale: float) -> str:
+    if tail is None:
+        return "unknown"
+    value, low, high = (scale * x for x in (tail.value, tail.interval.low, tail.interval.high))
+    return f"{value:,.4g} [{low:,.4g}, {high:,.4g}]"
+
+
+def _loggers(log: LogEvaluation, probs: FloatArray) -> dict[str, Any] | None:
+    """What balancing over several versions brings, said and returned; None of one version."""
+    if (loggers := log.table.loggers) is None:
+        return None
+    apart = replace(log.quality, propensity=loggers.logged)
+    own, balanced = (effective_sample_size(one.weights(probs)) for one in (apart, log.quality))
+    text = (
+        f"{loggers.text}. As one log they are worth {balanced:,.0f} effective requests to the "
+        f"router, each by its own version's propensities {own:,.0f}."
+    )
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+    return {"text": text, "effective_sample_size": balanced, "effective_sample_size_apart": own}
 
 
 def trained_budgets(manifest: Manifest, shares: Sequence[float]) -> dict[str, Policy]:

@@ -24,8 +24,8 @@ from router_ml.evaluation.gate.gate import DEFAULT_MARGIN, Gate
 from router_ml.evaluation.gate.pairing import Contender
 from router_ml.evaluation.intervals import cluster_mean
 from router_ml.evaluation.labelling import LabelValue, label_spread
+from router_ml.evaluation.off_policy.balance import with_behavior
 from router_ml.evaluation.off_policy.log_feedback import regions_of
-from router_ml.evaluation.off_policy.propensities import with_propensities
 from router_ml.evaluation.off_policy.today import TODAY
 from router_ml.types.arrays import FloatArray
 
@@ -176,7 +176,7 @@ def label_value(
     players = [challenger] if champion is None else [challenger, champion]
     routers = [player.runtime for player in players]
     names = all_candidates(outcomes, union(*(router.candidates.names for router in routers)))
-    everything = with_propensities(to_matrices(outcomes, names))
+    everything = with_behavior(to_matrices(outcomes, names))
     played = [player.predict(everything) for player in players]
     fair = np.logical_and.reduce([unseen for _, unseen in played])
     if not fair.any():

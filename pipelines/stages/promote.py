@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.config import PromoteConfig
+from pipelines.registry.loggers import registered_loggers
 from pipelines.registry.promotion import PromotionReport, judge
 from pipelines.registry.tracking import registry_errors
 from pipelines.registry.versions import (
@@ -109,6 +110,7 @@ def _report(
 ) -> PromotionReport:
     version = str(challenger.version)
     names = (version, champion or NOBODY)
+    joined = None if config.matrix is not None else config.joined
     with tempfile.TemporaryDirectory(prefix="router-gate-") as folder:
         new = contender(client, config.name, version, Path(folder))
         old = None
@@ -122,6 +124,9 @@ def _report(
                 matrix=config.matrix,
                 by_region=config.support_by_region,
                 opponent=config.opponent,
+                guards=config.guards,
+                cost_weight=config.cost_weight,
+                loggers=registered_loggers(client, config.name, joined, Path(folder)),
             )
         except DataError as error:
             if not config.override_by:

@@ -22,6 +22,7 @@ from pipelines.artifacts import (
 from pipelines.config import TrainConfig, dump_config
 from pipelines.console import console, progress
 from pipelines.encoders import get_encoder
+from pipelines.registry.loggers import open_loggers
 from router_ml.bundle.files import candidates_to_rows, prices_to_dict
 from router_ml.cascade.answers.layout import AnswerLayout
 from router_ml.cascade.spec import CascadeConfig
@@ -36,6 +37,7 @@ from router_ml.estimators.registry import make_estimator
 from router_ml.estimators.router import RouterEstimator, count_bias
 from router_ml.estimators.tiers import TIERS
 from router_ml.evaluation.comparison import BUDGET_SHARES
+from router_ml.evaluation.off_policy.balance import with_loggers
 from router_ml.features.encoder import Encoder
 from router_ml.features.featurizer import Featurizer
 from router_ml.learning.budgets import solve_budgets
@@ -65,6 +67,8 @@ def run(config: TrainConfig) -> Path:
     wanted = make_estimator(config.quality)
     check_own(config.output, TrainedFolder(config.output).report)
     table, candidates = read_training_table(config.joined, "train", config.candidates or None)
+    if config.learning != "naive":
+        table = with_loggers(table, open_loggers(config.loggers))
     pairs = read_preferences(JoinedFolder(config.joined).preferences, candidates.names)
     pairs = None if pairs is None else pairs.take(pairs.split == "train")
     labelled = np.isfinite(table.quality).any() or (pairs is not None and len(pairs) > 0)
@@ -109,6 +113,7 @@ def run(config: TrainConfig) -> Path:
         "selection": dict(router.quality.report_),
         "notes": [note for note in (few, *_untold(data, router.quality), alone) if note],
         "cost_bias_in_sample": _bias(router, data),
+        "loggers": "" if table.loggers is None else table.loggers.text,
         "changes": [change.as_dict() for change in changes],
         "fingerprint": sha256(JoinedFolder(config.joined).outcomes.read_bytes()).hexdigest(),
     }

@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from router_ml.data.loggers import Loggers
 from router_ml.data.schemas import LATER, OUTCOMES
 from router_ml.errors import SchemaError
 from router_ml.features.query import Query, parse_query
@@ -49,6 +50,9 @@ class TrainingTable:
         NaN where it was not drawn; empty where none was
     propensity_source : ``logged``, or ``estimated`` by
         :func:`router_ml.evaluation.off_policy.propensities.with_propensities`
+    policy_version : n names of the version that chose; ``""`` where the log has none
+    loggers : what every version would have chosen, where several served the log, by
+        :func:`router_ml.evaluation.off_policy.balance.with_loggers`
     """
 
     request_id: tuple[str, ...]
@@ -75,9 +79,16 @@ class TrainingTable:
     split: tuple[str, ...]
     propensity_source: str = "logged"
     label_prob: FloatArray = field(default_factory=lambda: np.zeros(0))
+    policy_version: tuple[str, ...] = ()
+    loggers: Loggers | None = None
 
     def __len__(self) -> int:
         return len(self.request_id)
+
+    @property
+    def balanced_propensity(self) -> FloatArray:
+        """Propensity under the mixture of all versions that served the log, shape (n,)."""
+        return self.propensity if self.loggers is None else self.loggers.propensity
 
     @property
     def quality(self) -> FloatArray:
@@ -93,7 +104,9 @@ class TrainingTable:
         taken: dict[str, Any] = {}
         for item in fields(self):
             value = getattr(self, item.name)
-            if item.name in ("candidates", "propensity_source") or not len(value):
+            if item.name == "loggers":
+                taken[item.name] = None if value is None else value.take(rows)
+            elif item.name in ("candidates", "propensity_source") or not len(value):
                 taken[item.name] = value
             elif isinstance(value, tuple):
                 taken[item.name] = tuple(value[i] for i in rows)
@@ -231,6 +244,7 @@ def to_matrices(outcomes: pd.DataFrame, candidates: Sequence[str]) -> TrainingTa
         finish_reason=tuple(reason or "" for reason in _texts(outcomes["finish_reason"])),
         split=tuple(outcomes["split"]),
         label_prob=_floats(outcomes["label_prob"]) if "label_prob" in outcomes else np.zeros(0),
+        policy_version=tuple(version or "" for version in _texts(outcomes["policy_version"])),
     )
 
 

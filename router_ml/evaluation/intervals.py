@@ -281,6 +281,22 @@ def _ratio_and_error(total: FloatArray, p: int) -> tuple[FloatArray, FloatArray]
     return value, np.sqrt(square) / np.abs(bottom)
 
 
+def skewness(values: FloatArray, group_id: IntArray | None = None) -> float:
+    r"""Skewness of a mean over clusters, :math:`\sum_g r_g^3 / (\sum_g r_g^2)^{3/2}`.
+
+    Of the deviations :math:`r_g` of cluster sums; it falls with the root of their number.
+
+    Examples
+    --------
+    >>> skewness(np.array([-1.0, 1.0])), round(skewness(np.array([0.0, 0.0, 0.0, 4.0])), 3)
+    (0.0, 0.577)
+    """
+    deviation = np.asarray(values, dtype=float) - np.mean(values)
+    sums = group_sums(deviation[:, None], group_id)[:, 0]
+    square = float(np.sum(sums**2))
+    return float(np.sum(sums**3)) / square**1.5 if square > 0.0 else 0.0
+
+
 def cluster_mean(values: FloatArray, group_id: IntArray | None = None) -> tuple[float, float, int]:
     r"""Mean, its cluster-robust standard error, and the number of clusters.
 

@@ -13,14 +13,17 @@ from router_ml.data.outcomes import TrainingTable
 from router_ml.errors import DataError
 from router_ml.evaluation.columns import in_columns
 from router_ml.evaluation.off_policy.assessment import Assessment, assess
+from router_ml.evaluation.off_policy.distribution import TailValue
 from router_ml.evaluation.off_policy.estimators import doubly_robust
 from router_ml.evaluation.off_policy.feedback import LoggedFeedback
 from router_ml.evaluation.off_policy.log_feedback import (
     REGIONS,
     feedback,
     largest_weight,
+    measured_feedback,
     regions_of,
 )
+from router_ml.evaluation.off_policy.tail_guards import logged_outcomes, reported_tails
 from router_ml.evaluation.off_policy.today import on_policy, today_probs, today_values
 from router_ml.runtime.runtime import Runtime
 from router_ml.types.arrays import FloatArray
@@ -94,6 +97,18 @@ class LogEvaluation:
         own = replace(self, quality=on_policy(self.quality), cost_usd=on_policy(self.cost_usd))
         probs = today_probs(self.quality, len(self.table.candidates))
         return own.assess(probs, max_unsupported=1.0, cost_weight=cost_weight)
+
+    def tails(
+        self, probs: FloatArray, *, today: bool = False, cost_weight: float = 0.0
+    ) -> dict[str, TailValue]:
+        """Quantiles of latency and cost and the worst of quality of a policy, shape (n, K)."""
+        logs = {"quality": self.quality, "cost_usd": self.cost_usd}
+        if np.isfinite(self.table.latency_ms).any():
+            logs["latency_ms"] = measured_feedback(self.table, self.table.latency_ms)
+        if today:
+            logs = {measure: on_policy(log) for measure, log in logs.items()}
+            probs = today_probs(self.quality, len(self.table.candidates))
+        return reported_tails(logged_outcomes(logs, probs, cost_weight=cost_weight))
 
     def against_today(self, probs: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Row values of quality and cost, a policy's minus today's, shape (n,) each."""

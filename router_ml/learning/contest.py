@@ -12,11 +12,11 @@ from router_ml.data.outcomes import TrainingTable
 from router_ml.errors import DataError
 from router_ml.estimators.base import Estimator
 from router_ml.estimators.registry import make_estimator
+from router_ml.evaluation.off_policy.balance import with_behavior
 from router_ml.evaluation.off_policy.estimators import constant_rows
 from router_ml.evaluation.off_policy.feedback import LoggedFeedback
 from router_ml.evaluation.off_policy.log_feedback import REGIONS, feedback, regions_of
 from router_ml.evaluation.off_policy.overlap import overlap
-from router_ml.evaluation.off_policy.propensities import with_propensities
 from router_ml.evaluation.off_policy.today import today_values
 from router_ml.features.encoder import Encoder
 from router_ml.features.featurizer import Featurizer
@@ -85,7 +85,7 @@ class Contest:
                 "more log"
             )
         code = distinct_rows(table.query_id)[1]
-        table = with_propensities(table)
+        table = with_behavior(table)
         quality, cost_usd = feedback(table, estimate=True)
         rows = guess.take(code)
         cost = data.candidates.cost_usd(rows.input_tokens, rows.output_tokens)

@@ -25,6 +25,9 @@ class PartlyWrittenError(OSError):
 class LogFile:
     """Files ``decisions-<start>-<pid>-<number>.jsonl`` of one process, one open at a time.
 
+    No file has two writers: containers that share a folder may have the same process ids, and a
+    name that is there already is passed over.
+
     Parameters
     ----------
     folder : created when missing
@@ -134,8 +137,15 @@ class LogFile:
 
     def _open(self) -> tuple[Path, int]:
         self.folder.mkdir(parents=True, exist_ok=True)
-        number = self._number + 1
-        path = self.folder / f"decisions-{self._started}-{os.getpid()}-{number:05d}.jsonl"
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
+        number = self._number
+        while True:
+            number += 1
+            path = self.folder / f"decisions-{self._started}-{os.getpid()}-{number:05d}.jsonl"
+            try:
+                file = os.open(path, flags, 0o640)
+                break
+            except FileExistsError:  # of another container: process ids are unique in one alone
+                continue
         self._number, self._size, self._torn = number, 0, False
         return path, file

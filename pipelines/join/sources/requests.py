@@ -56,7 +56,7 @@ LITELLM: Final[Fields] = {
     "eligible": _routed("candidates"),
     "propensity": _routed("propensity"),
     "action_probs": _routed("action_probs"),
-    "policy_version": _routed("policy"),
+    "policy_version": (*_routed("policy_version"), *_routed("policy")),
     "query": (),
     "messages": (
         "messages",

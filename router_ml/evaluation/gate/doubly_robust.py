@@ -10,10 +10,12 @@ import numpy as np
 
 from router_ml.data.outcomes import TrainingTable
 from router_ml.evaluation.hull import hull_mixture
+from router_ml.evaluation.off_policy.distribution import WeightedOutcomes
 from router_ml.evaluation.off_policy.estimators import doubly_robust
 from router_ml.evaluation.off_policy.feedback import LoggedFeedback
-from router_ml.evaluation.off_policy.log_feedback import feedback
-from router_ml.evaluation.off_policy.today import TODAY, today_values
+from router_ml.evaluation.off_policy.log_feedback import feedback, measured_feedback
+from router_ml.evaluation.off_policy.tail_guards import logged_outcomes
+from router_ml.evaluation.off_policy.today import TODAY, on_policy, today_values
 from router_ml.policies.constant import constant_probs
 from router_ml.runtime.runtime import Runtime
 from router_ml.types.arrays import FloatArray
@@ -99,6 +101,17 @@ class LoggedSides:
             return difference(lost, new, old, guess)
         value = doubly_robust(lost, new, guess).influence
         return value - today_values(self.quality, self.guess).influence
+
+    def outcomes(
+        self, table: TrainingTable, probs: FloatArray, *, cost_weight: float, today: bool = False
+    ) -> dict[str, WeightedOutcomes]:
+        """What a policy comes to, by measure; latency as the log's ``table`` has it."""
+        logs = {"quality": self.quality, "cost_usd": self.cost_usd}
+        if np.isfinite(table.latency_ms).any():
+            logs["latency_ms"] = measured_feedback(table, table.latency_ms)
+        if today:
+            logs = {measure: on_policy(log) for measure, log in logs.items()}
+        return logged_outcomes(logs, probs, cost_weight=cost_weight)
 
     def rival(self, name: str, new: FloatArray, old: FloatArray) -> Rival:
         """The new policy beside another."""

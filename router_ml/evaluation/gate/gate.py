@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from router_ml.errors import ConfigError
-from router_ml.evaluation.intervals import Estimate, cluster_mean
+from router_ml.evaluation.intervals import Estimate, cluster_mean, skewness
+from router_ml.evaluation.off_policy.tails import MIN_TAIL
 from router_ml.types.arrays import FloatArray, IntArray
+
+if TYPE_CHECKING:  # it needs SciPy, and configs read the defaults here
+    from router_ml.evaluation.off_policy.tail_guards import TailGuard
 
 Mode = Literal["save", "superior", "refresh"]
 Peeking = Literal["once", "sequence", "spending"]
@@ -115,7 +120,14 @@ class GateReport:
             said = "can't tell: " + needs
             return said + "; collect more labels" if self.underpowered else said
         if not self.passed:
-            return f"{verdict} in {check.name}, but not at a lower cost"
+            lacking = [
+                "not at a lower cost"
+                if one.name == "cost_usd"
+                else f"{one.name} is not shown to be within its limit"
+                for one in self.checks[1:]
+                if not one.passed
+            ]
+            return f"{verdict} in {check.name}, but {' and '.join(lacking)}"
         return verdict
 
     def as_dict(self) -> dict[str, Any]:
@@ -235,6 +247,7 @@ class Gate:
         group_id: IntArray | None = None,
         labelled_rows: int | None = None,
         look: int = 1,
+        guards: Sequence[TailGuard] = (),
     ) -> GateReport:
         """Judge a challenger.
 
@@ -246,6 +259,8 @@ class Gate:
         group_id : int array, shape (n,), the independent unit
         labelled_rows : rows with a quality label; default: n
         look : round, from 1; used by ``spending`` alone
+        guards : tails that may not be worse by more than their limits. All checks must pass, so
+            each is tested at ``alpha`` and all together err no more often
         """
         from scipy.special import ndtr, ndtri  # not at the top: configs read the defaults here
 
@@ -265,6 +280,7 @@ class Gate:
             checks.append(_check("cost_usd", cost, 0.0, above=False))
         if self.mode == "refresh":
             checks.append(_at_least(name, checks[0].estimate))
+        checks += [self._guarded(guard, group_id, look) for guard in guards]
         _, error, groups = cluster_mean(values, group_id)
         multiplier = self.multiplier(groups, look)
         needed = (multiplier + float(ndtri(self.target_power))) * error / distance
@@ -291,6 +307,31 @@ class Gate:
             return math.sqrt(2.0 * (scaled + 1.0) / scaled * growth)
         alpha = self.alpha / (look * (look + 1)) if self.peeking == "spending" else self.alpha
         return float(stdtrit(groups - 1, 1.0 - alpha))
+
+    def _guarded(self, guard: TailGuard, group_id: IntArray | None, look: int) -> Check:
+        """Whether a tail is shown to be within its limit."""
+        tail = guard.tail
+        mean, error, groups = cluster_mean(guard.difference, group_id)
+        rows = max(2, min(groups, int(guard.rows)))
+        harm = skewness(guard.difference, group_id) * (1.0 if tail.as_ratio else -1.0)
+        m = self.multiplier(rows, look)
+        # A studentised mean of rows skewed towards the harm strays further (first Edgeworth term).
+        reach = (m + max(harm, 0.0) * (2.0 * m**2 + 1.0) / 6.0) * error
+        bounds = Estimate(mean, mean - reach, mean + reach, len(guard.difference))
+        passed = bounds.high < guard.threshold if tail.as_ratio else bounds.low > guard.threshold
+        said = f"{tail.name} {guard.new:.4g} against {guard.old:.4g}"
+        if guard.rows < MIN_TAIL:
+            reason = f"{said}: {guard.rows:.1f} effective requests in the tail, {MIN_TAIL:g} needed"
+            return Check(tail.name, bounds, guard.threshold, False, reason)
+        if tail.as_ratio:
+            ratio, sign = math.exp(bounds.high), "<" if passed else ">="
+            reason = f"{said}: upper bound of the ratio {ratio:.3g} {sign} {guard.limit:g}"
+        else:
+            sign = ">" if passed else "<="
+            reason = (
+                f"{said}: lower bound of the difference {bounds.low:+.3g} {sign} {-guard.limit:+g}"
+            )
+        return Check(tail.name, bounds, guard.threshold, bool(passed), reason)
 
     def _bounds(self, values: FloatArray, group_id: IntArray | None, look: int) -> Estimate:
         mean, error, groups = cluster_mean(values, group_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,9 +19,10 @@ from router_ml.evaluation.columns import action_probs, union
 from router_ml.evaluation.gate.doubly_robust import LoggedSides, Rival
 from router_ml.evaluation.gate.support import unsupported, worst_case
 from router_ml.evaluation.gate.traffic import TrafficShift, traffic_shift
+from router_ml.evaluation.off_policy.balance import with_behavior
 from router_ml.evaluation.off_policy.constants import best_logged, can_judge_a_constant
 from router_ml.evaluation.off_policy.log_feedback import regions_of
-from router_ml.evaluation.off_policy.propensities import with_propensities
+from router_ml.evaluation.off_policy.tail_guards import TailGuard, matrix_outcomes, tail_guards
 from router_ml.evaluation.off_policy.today import TODAY, today_probs
 from router_ml.evaluation.today_on_matrix import today_on_matrix
 from router_ml.features.query import Query
@@ -73,6 +75,7 @@ class PairedRows:
     rivals : others that the challenger is compared with, for the report alone
     propensity_source : ``logged``, ``estimated``, or ``none`` on a matrix
     played : what the two did, and what came of it
+    guards : tails that may not be worse by more than their limits
     """
 
     opponent: str
@@ -89,6 +92,7 @@ class PairedRows:
     rivals: tuple[Rival, ...] = ()
     propensity_source: str = "none"
     played: Played | None = None
+    guards: tuple[TailGuard, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +144,9 @@ def pair(
     by_region: bool = True,
     opponent: str = TODAY,
     since: np.datetime64 | None = None,
+    loggers: Mapping[str, Runtime] | None = None,
+    guards: Mapping[str, float] | None = None,
+    cost_weight: float = 0.0,
 ) -> PairedRows:
     """Play both on a full-information matrix where there is one, else on the whole of a log.
 
@@ -153,6 +160,10 @@ def pair(
     joined : folder that ``join`` wrote; with a matrix its training prompts are left out
     by_region : whether a log must support a candidate in every query region, or over all queries
     since : of a log, only requests from then on (naive UTC)
+    loggers : versions that served the log to their runtimes, those at hand: their requests are
+        balanced (:mod:`router_ml.evaluation.off_policy.balance`)
+    guards : tails of :mod:`router_ml.evaluation.off_policy.tails` to their limits
+    cost_weight : quality per dollar, of tails of utility
 
     Raises
     ------
@@ -161,16 +172,29 @@ def pair(
     """
     if matrix is not None:
         served = None if champion is None else champion.runtime
-        return _on_matrix(challenger.runtime, served, joined, matrix)
+        return _on_matrix(challenger.runtime, served, joined, matrix, guards or {}, cost_weight)
     if joined is None:
         raise DataError("the gate needs a joined log or a matrix to compare on; name one")
     return _on_log(
-        challenger, champion, joined, by_region=by_region, opponent=opponent, since=since
+        challenger,
+        champion,
+        joined,
+        by_region=by_region,
+        opponent=opponent,
+        since=since,
+        loggers=loggers or {},
+        guards=guards or {},
+        cost_weight=cost_weight,
     )
 
 
 def _on_matrix(
-    challenger: Runtime, champion: Runtime | None, joined: Path | None, matrix: Path
+    challenger: Runtime,
+    champion: Runtime | None,
+    joined: Path | None,
+    matrix: Path,
+    guards: Mapping[str, float],
+    cost_weight: float,
 ) -> PairedRows:
     names = union(challenger.candidates.names, champion.candidates.names if champion else ())
     truth = unseen(read_matrix(matrix, names), joined)
@@ -200,6 +224,9 @@ def _on_matrix(
             after=new,
             query=np.arange(len(truth)),
         ),
+        guards=tail_guards(
+            guards, *(matrix_outcomes(truth, p, cost_weight=cost_weight) for p in (new, old))
+        ),
     )
 
 
@@ -220,6 +247,9 @@ def _on_log(
     by_region: bool,
     opponent: str,
     since: np.datetime64 | None,
+    loggers: Mapping[str, Runtime],
+    guards: Mapping[str, float],
+    cost_weight: float,
 ) -> PairedRows:
     outcomes = read_outcomes(joined)
     if since is not None:
@@ -230,8 +260,8 @@ def _on_log(
     routers = [player.runtime for player in players]
     names = all_candidates(outcomes, union(*(router.candidates.names for router in routers)))
     changes = changes_from(routers[0].manifest.training.get("changes", ()))
-    everything = with_propensities(
-        at_current_prices(void_outdated(to_matrices(outcomes, names), changes), joined)
+    everything = with_behavior(
+        at_current_prices(void_outdated(to_matrices(outcomes, names), changes), joined), loggers
     )
     played = [player.predict(everything) for player in players]
     fair = np.logical_and.reduce([unseen for _, unseen in played])
@@ -274,6 +304,7 @@ def _on_log(
             "played by routers that had not seen their prompts, doubly robust"
             + ("" if all(player.held_out for player in players) else _ON_TEST_SPLIT)
             + (_ESTIMATED if table.propensity_source != "logged" else "")
+            + ("" if table.loggers is None else f"; {table.loggers.text}")
         ),
         queries=tuple(table.queries[i] for i in first),
         unsupported=text,
@@ -283,6 +314,13 @@ def _on_log(
         rivals=tuple(sides.rival(name, new, probs) for name, probs in policies.items()),
         propensity_source=table.propensity_source,
         played=Played(*sides.values(new), before=old, after=new, query=code),
+        guards=tail_guards(
+            guards,
+            sides.outcomes(table, new, cost_weight=cost_weight),
+            sides.outcomes(table, old, cost_weight=cost_weight, today=opponent == TODAY),
+        )
+        if guards
+        else (),
     )
 
 

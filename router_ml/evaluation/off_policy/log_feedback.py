@@ -49,7 +49,7 @@ def feedback(
         )
     groups = group_codes(table.group_id)
     table = with_propensities(table)
-    propensity, source = table.propensity, table.propensity_source
+    propensity, source = table.balanced_propensity, table.propensity_source
     on = on_offer(table)
     quality = LoggedFeedback(
         action=table.chosen,
@@ -59,30 +59,52 @@ def feedback(
         group_id=groups,
         propensity_source=source,
     )
-    costed = np.isfinite(table.cost_usd)
-    known = np.ones(len(table)) if costed.all() else label_probability(table, costed)
-    cost_usd = LoggedFeedback(
+    return quality, measured_feedback(table, table.cost_usd)
+
+
+def measured_feedback(table: TrainingTable, outcome: FloatArray) -> LoggedFeedback:
+    """What was measured of a log's requests, such as their cost or latency.
+
+    Parameters
+    ----------
+    table : with a propensity for every request
+    outcome : float array, shape (n,), NaN where it is not known
+    """
+    known = np.isfinite(outcome)
+    source = table.propensity_source
+    label_prob = np.ones(len(table)) if known.all() else label_probability(table, known)
+    return LoggedFeedback(
         action=table.chosen,
-        propensity=propensity,
-        outcome=table.cost_usd,
-        label_prob=known * _share(table, on, source),
-        group_id=groups,
+        propensity=table.balanced_propensity,
+        outcome=np.where(known, outcome, np.nan),
+        label_prob=label_prob * _share(table, on_offer(table), source),
+        group_id=group_codes(table.group_id),
         propensity_source=source,
     )
-    return quality, cost_usd
 
 
 def _share(table: TrainingTable, usable: BoolArray, source: str) -> FloatArray:
     """Share of the log that can tell of the candidate chosen, shape (n,).
 
     Of all requests, since a logged propensity is that of its own time; of the candidate's own,
-    where propensities are estimated over the whole log and know of its absence. At least that of
+    where propensities are estimated over the whole log and know of its absence; of requests of
+    versions that had the candidate, where propensities are balanced over versions. At least that of
     one request, so that what is void from end to end stays a probability.
     """
     chosen = np.maximum(table.chosen, 0)
-    mine = np.eye(len(table.candidates), dtype=bool)[chosen] & (table.chosen >= 0)[:, None]
-    among = mine if source == "estimated" else np.ones_like(mine)
-    share = (usable & among).sum(axis=0) / np.maximum(among.sum(axis=0), 1)
+    if source == "estimated":
+        among = np.eye(len(table.candidates), dtype=bool)[chosen] & (table.chosen >= 0)[:, None]
+        share = (usable & among).sum(axis=0) / np.maximum(among.sum(axis=0), 1)
+    else:
+        inside = np.zeros(len(table), dtype=bool)
+        among = np.zeros_like(usable)
+        if table.loggers is not None:
+            inside = table.loggers.balanced[table.loggers.own]
+            for version in np.flatnonzero(table.loggers.balanced):
+                mine = table.loggers.own == version
+                among[mine] = table.eligible[mine].any(axis=0)
+        mixed = (usable & among).sum(axis=0) / np.maximum(among.sum(axis=0), 1)
+        share = (inside.sum() * mixed + usable[~inside].sum(axis=0)) / len(table)
     return np.where(table.chosen >= 0, np.maximum(share, 1.0 / len(table))[chosen], 1.0)
 
 

@@ -216,20 +216,41 @@ def behavior_policy(table: TrainingTable, queries: Sequence[Query]) -> FloatArra
     """
     everything = query_features([*table.queries, *queries])
     known = np.flatnonzero(table.chosen >= 0)
-    new = np.arange(len(table), len(everything))
-    action = np.append(table.chosen, np.zeros(len(queries), dtype=np.int64))
-    k = len(table.candidates)
-    shares = np.bincount(table.chosen[known], minlength=k) / len(known)
-    groups = group_codes(table.group_id)[known]
-    if (n_folds := _n_folds(groups)) < 2 or (shares > 0.0).sum() < 2:
-        return np.tile(shares, (len(queries), 1))
-    chosen = table.chosen[known]
-    part = mixture(
-        [
-            cross_fit(groups, model, n_folds=n_folds)
-            for model in _models(everything[known], chosen, k)
-        ],
-        shares,
-        chosen,
+    return extrapolated_propensities(
+        everything,
+        known,
+        np.arange(len(table), len(everything)),
+        table.chosen[known],
+        len(table.candidates),
+        group_codes(table.group_id)[known],
     )
-    return mixed([model(known, new) for model in _models(everything, action, k)], shares, part)
+
+
+def extrapolated_propensities(
+    features: FloatArray,
+    known: IntArray,
+    new: IntArray,
+    action: IntArray,
+    n_candidates: int,
+    groups: IntArray,
+) -> FloatArray:
+    """Probabilities of every candidate for rows ``new``, learned from rows ``known``, shape (m, K).
+
+    Parameters
+    ----------
+    features : float array, shape (n, d), of all rows
+    known, new : rows of ``features``
+    action, groups : int arrays, one a known row
+    """
+    shares = np.bincount(action, minlength=n_candidates) / len(action)
+    if (n_folds := _n_folds(groups)) < 2 or (shares > 0.0).sum() < 2:
+        return np.tile(shares, (len(new), 1))
+    fitted = [
+        cross_fit(groups, model, n_folds=n_folds)
+        for model in _models(features[known], action, n_candidates)
+    ]
+    part = mixture(fitted, shares, action)
+    everywhere = np.zeros(len(features), dtype=np.int64)
+    everywhere[known] = action
+    models = _models(features, everywhere, n_candidates)[: len(fitted)]
+    return mixed([model(known, new) for model in models], shares, part)

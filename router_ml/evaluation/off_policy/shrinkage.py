@@ -9,7 +9,7 @@ import numpy as np
 from router_ml.evaluation.intervals import cluster_mean
 from router_ml.evaluation.off_policy.estimators import RowValues, direct_method, doubly_robust
 from router_ml.evaluation.off_policy.feedback import LoggedFeedback
-from router_ml.types.arrays import FloatArray
+from router_ml.types.arrays import FloatArray, IntArray
 
 
 def shrunken_doubly_robust(
@@ -58,7 +58,12 @@ def shrunken_doubly_robust(
     corrected = doubly_robust(log, action_probs, predicted, self_normalised=True, clip=clip)
     direct = direct_method(log, action_probs, predicted).numerator
     correction = corrected.numerator - direct
-    shift, error, _ = cluster_mean(correction, log.group_id)
-    square = shift**2
-    factor = square / (square + error**2) if square > 0.0 else 0.0
+    factor = kept_share(correction, log.group_id)
     return replace(full, numerator=direct + factor * correction, interval_of=full)
+
+
+def kept_share(correction: FloatArray, group_id: IntArray) -> float:
+    """The factor of a correction whose mean squared error is least, from its row values."""
+    shift, error, _ = cluster_mean(correction, group_id)
+    square = shift**2
+    return square / (square + error**2) if square > 0.0 else 0.0

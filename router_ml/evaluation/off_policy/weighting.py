@@ -60,8 +60,8 @@ def inverse_probability_weight(table: TrainingTable) -> FloatArray:
     ``1 / (propensity * label probability)``, capped at ``MAX_WEIGHT`` times its mean. Requests
     without a logged propensity count as if every candidate had been equally likely.
     """
-    propensity = np.where(np.isfinite(table.propensity), table.propensity, np.nan)
-    filled = np.where(np.isnan(propensity), 1.0 / len(table.candidates), propensity)
+    propensity = table.balanced_propensity
+    filled = np.where(np.isfinite(propensity), propensity, 1.0 / len(table.candidates))
     weight = 1.0 / (filled * label_probability(table))
     weight = np.minimum(weight / weight.mean(), MAX_WEIGHT)
     scaled: FloatArray = weight / weight.mean()
