@@ -51,6 +51,8 @@ TOLERANCE: Final = 0.01
 """Difference of probabilities that counts as none."""
 MIN_REQUESTS: Final = 200
 """Requests of a version below which nothing is estimated of it."""
+MAX_ESTIMATED: Final = 8
+"""Versions that are estimated, those with the most requests; each takes a dozen small fits."""
 MIN_ROWS: Final = 10
 """Requests of a candidate below which nothing is said of its weights."""
 _LEAST: Final = 1e-6
@@ -91,8 +93,9 @@ def with_loggers(
     own = group_codes(table.policy_version)
     names = tuple(str(name) for name in np.unique(np.asarray(table.policy_version)))
     features = query_features(table.queries) if features is None else features
+    large = set(np.argsort(-np.bincount(own), kind="stable")[:MAX_ESTIMATED].tolist())
     versions = [
-        _version(table, own == j, features, (routers or {}).get(name))
+        _version(table, own == j, features, (routers or {}).get(name), estimate=j in large)
         for j, name in enumerate(names)
     ]
     loggers = Loggers(
@@ -118,7 +121,12 @@ class _Version:
 
 
 def _version(
-    table: TrainingTable, own: BoolArray, features: FloatArray, router: Runtime | None
+    table: TrainingTable,
+    own: BoolArray,
+    features: FloatArray,
+    router: Runtime | None,
+    *,
+    estimate: bool,
 ) -> _Version:
     allowed = _allowed(table, own)
     said = "unknown elsewhere"
@@ -135,7 +143,7 @@ def _version(
     if np.isfinite(probs).all() and np.ptp(probs, axis=0).max() <= _LEAST:
         fixed = np.tile(probs[0], (len(table), 1))
         return _Version(_elsewhere(fixed, table, own, allowed), "the same for every request")
-    if own.sum() >= MIN_REQUESTS:
+    if estimate and own.sum() >= MIN_REQUESTS:
         guess = estimated_policy(features, table, own)
         return _Version(_elsewhere(guess, table, own, allowed), "estimated elsewhere", True, True)
     nothing = np.where(own, table.propensity, np.nan)
