@@ -15,10 +15,9 @@ from typing import Any
 from mlflow.tracking import MlflowClient
 
 from pipelines import cli
+from pipelines.loop import machine
 from pipelines.loop.steps import Steps
 from pipelines.registry.tracking import load_mlflow
-
-load_mlflow()  # once, where processes are forked from
 
 
 def die() -> None:
@@ -56,3 +55,7 @@ def killed_loop(uri: str, config: str, step: str, place: str) -> None:
     if step:
         arm(step, place)
     cli.main(["loop", "--config", config])
+
+
+WARM = machine, load_mlflow()
+"""Imported once, where processes are forked from."""

@@ -1,77 +1,90 @@
-"""Does the closed loop find its way back? Simulations through the real service, several seeds."""
+"""Does the loop find its way back? Simulations through the real service, several seeds.
+
+One simulation takes minutes, so each is kept as soon as it is played: a run that is cut off goes on
+with the next seed.
+"""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import orjson
-from scipy.stats import t as student
 
-from pipelines.benchmarks.trials import share_of_trials
+from pipelines.benchmarks.trials import mean_of_trials, share_of_trials
 from pipelines.simulation import simulate
 from pipelines.simulation.config import SimulateConfig
 from router_ml.evaluation.intervals import Estimate
-from router_ml.types.arrays import FloatArray
 
 Progress = Callable[[Iterable[int], str], Iterable[int]]
-FIRST_SEED: Final = 6
-"""Defaults of the simulation were chosen on earlier seeds, which are not reported."""
-_SHARES: Final = ("recovered", "returned")
+METHOD: Final = "loop"
+SOON: Final = (500, 1_000)
+"""Requests within which recoveries are counted."""
+_SHARES: Final = ("recovered", "returned", *(f"recovered_within_{n}" for n in SOON))
 
 
-def loop_trials(
-    name: str,
+def run(
     data: Path | None,
+    out: Path,
     *,
-    n_loops: int,
-    progress: Progress,
-    config: SimulateConfig | None = None,
-) -> dict[str, Estimate]:
-    """Play the default simulation ``n_loops`` times.
+    worlds: Sequence[str],
+    seeds: Iterable[int],
+    cache: Path,
+    progress: Progress = lambda steps, _: steps,
+) -> Path:
+    """Play the default simulation in every world with every seed; what was played already is kept.
 
     Parameters
     ----------
-    name : of the workload, for people
-    data : folder with ``matrix.parquet`` and ``prices.json``; ``None`` = synthetic worlds, another
-        one each time
-    n_loops : seeds, from :data:`FIRST_SEED` on
-    config : what to play instead of the defaults; its data, output and seed are set here
+    data : folder of shared data, with a folder for every world but ``synthetic``
+    out : JSON file: ``workloads.<world>.methods.loop.<metric>`` over all seeds in it, and
+        ``runs.<world>.<seed>``
+    worlds : ``synthetic``, another one for each seed, or folders of ``data`` with a matrix
+    cache : folder for encoders
 
     Returns
     -------
-    Means over seeds with t intervals of what
-    :meth:`pipelines.simulation.ledger.Ledger.summary` gives; of ``recovered`` and ``returned``, the
-    share of seeds
+    ``out``
     """
-    played = SimulateConfig() if config is None else config
-    rows = []
-    for seed in progress(range(FIRST_SEED, FIRST_SEED + n_loops), f"{name}: closed loop"):
-        with tempfile.TemporaryDirectory(prefix="loop-") as folder:
-            output = simulate.run(
-                replace(played, data=data, output=Path(folder) / "run", random_state=seed)
-            )
-            rows.append(orjson.loads((output / simulate.RESULT).read_bytes())["summary"])
-    return summarise(rows)
+    results: dict[str, Any] = orjson.loads(out.read_bytes()) if out.exists() else {}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    names = list(worlds)
+    for seed in progress(list(seeds), "closed loop"):
+        for name in names:
+            played = results.setdefault("runs", {}).setdefault(name, {})
+            if str(seed) not in played:
+                folder = None if name == "synthetic" or data is None else data / name
+                played[str(seed)] = play(folder, seed, cache=cache)
+            methods = results.setdefault("workloads", {}).setdefault(name, {})
+            estimates = summarise(list(played.values()))
+            methods["methods"] = {METHOD: {k: v.as_dict() for k, v in estimates.items()}}
+            scratch = out.with_suffix(".partial")
+            scratch.write_bytes(orjson.dumps(results, option=orjson.OPT_INDENT_2))
+            scratch.replace(out)
+    return out
 
 
-def summarise(rows: Sequence[dict[str, float]]) -> dict[str, Estimate]:
-    """One estimate a metric over seeds."""
-    found = {}
-    for metric in rows[0]:
-        values = np.array([row[metric] for row in rows])
-        found[metric] = share_of_trials(values == 1.0) if metric in _SHARES else _mean(values)
+def play(data: Path | None, seed: int, *, cache: Path) -> dict[str, float]:
+    """Numbers of one simulation; see :meth:`pipelines.simulation.ledger.Ledger.summary`."""
+    with tempfile.TemporaryDirectory(prefix="loop-") as folder:
+        config = SimulateConfig(data=data, output=Path(folder) / "run", cache=cache)
+        output = simulate.run(replace(config, random_state=seed))
+        found: dict[str, float] = orjson.loads((output / simulate.RESULT).read_bytes())["summary"]
     return found
 
 
-def _mean(values: FloatArray) -> Estimate:
-    """Mean and 95 % t interval of a few independent runs; of one run, the value alone."""
-    n, mean = len(values), float(values.mean())
-    if n == 1:
-        return Estimate(mean, mean, mean, 1)
-    reach = float(student.ppf(0.975, n - 1) * values.std(ddof=1) / np.sqrt(n))
-    return Estimate(mean, mean - reach, mean + reach, n)
+def summarise(rows: Sequence[Mapping[str, float]]) -> dict[str, Estimate]:
+    """Means over seeds with t intervals; of recoveries and returns, the share of seeds."""
+    values = {metric: np.array([row[metric] for row in rows]) for metric in rows[0]}
+    if "recovery_requests" in values:
+        for n in SOON:
+            soon = (values["recovered"] == 1.0) & (values["recovery_requests"] <= n)
+            values[f"recovered_within_{n}"] = soon.astype(float)
+    return {
+        metric: share_of_trials(found == 1.0) if metric in _SHARES else mean_of_trials(found)
+        for metric, found in values.items()
+    }

@@ -12,7 +12,6 @@ import orjson
 from pipelines.benchmarks.gate_trials import gate_trials
 from pipelines.benchmarks.guarantee_trials import guarantee_trials
 from pipelines.benchmarks.learning_trials import learning_trials
-from pipelines.benchmarks.loop_trials import loop_trials
 from pipelines.benchmarks.population import (
     DrawnLog,
     Population,
@@ -50,7 +49,6 @@ def run(
     n_requests: int = 3_000,
     n_trials: int = 1_000,
     n_seeds: int = 5,
-    n_loops: int = 5,
     random_state: int = 0,
     progress: Callable[[Iterable[int], str], Iterable[int]] = lambda steps, _: steps,
 ) -> Path:
@@ -64,7 +62,6 @@ def run(
     n_requests : requests in each
     n_trials : trials of gate and guarantee
     n_seeds : logs that routers are learned from
-    n_loops : simulations of the closed loop; 0 leaves them out
     progress : wraps the loops, given a label
 
     Returns
@@ -97,11 +94,6 @@ def run(
             random_state=random_state,
             progress=progress,
         )
-        if n_loops:
-            folder = data / "bfcl" if data is not None and population.name == "bfcl" else None
-            methods["loop"] = loop_trials(
-                population.name, folder, n_loops=n_loops, progress=progress
-            )
         kept = workloads.setdefault(population.name, {}).setdefault("methods", {})
         kept.update(
             {

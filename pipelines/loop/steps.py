@@ -271,7 +271,11 @@ class Steps:
         return _end(state, "promoted", said)
 
     def tidy(self, state: LoopState) -> None:
-        """Remove the oldest cycles' folders."""
+        """Remove the oldest cycles' folders, and staged log that no longer holds."""
+        held = {part.staged for part in Taken.of(self.store.partitions()).every.values()}
+        for path in (self.config.output / "log").glob("*.parquet"):
+            if path.stem.rpartition("-")[0] not in held:
+                path.unlink(missing_ok=True)
         kept = sorted((self.config.output / "cycles").glob("*"))
         for folder in kept[: max(0, len(kept) - self.config.keep_cycles)]:
             if folder.name < f"{state.cycle:05d}":

@@ -36,7 +36,6 @@ def test_a_small_run_has_every_method_and_keeps_what_was_there(tmp_path: Path) -
         n_requests=600,
         n_trials=4,
         n_seeds=1,
-        n_loops=0,
         progress=noted,
     )
     methods = orjson.loads(out.read_bytes())["workloads"]["synthetic"]["methods"]

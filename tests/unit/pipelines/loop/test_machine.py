@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from pipelines.loop.machine import holding
+from pipelines.loop.store import Store
+from router_ml.errors import LeaseError
+
+
+def test_a_lease_that_is_lost_breaks_off_what_is_under_way(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'loop.db'}"
+    mine = Store(url, name="router", ttl_s=0.3)
+    other = Store(url, name="router", clock=lambda: time.time() + 3_600.0)
+
+    def work() -> None:
+        with holding(mine):
+            other.acquire()
+            time.sleep(30.0)
+
+    with pytest.raises(LeaseError, match="was lost while a step was under way"):
+        work()
+    held = other.lease()
+    assert held is not None
+    assert (held.owner, held.token) == (other.owner, 2)
+
+
+def test_a_lease_is_given_back_after_an_error(tmp_path: Path) -> None:
+    store = Store.below(tmp_path / "loop", name="router")
+    with pytest.raises(ZeroDivisionError), holding(store):
+        raise ZeroDivisionError
+    assert store.acquire() == 2
