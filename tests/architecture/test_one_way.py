@@ -156,6 +156,7 @@ COMMANDS_ALONE = {
     "gateway": "a program of its own", "explain": "reads the decision log",
     "experiment": "reads the decision log", "verify-log": "reads the decision log",
     "erase": "changes the decision log", "monitor": "reads the decision log",
+    "loop": "the stages, again and again",
 }  # fmt: skip
 FUNCTIONS_ALONE = {
     "compare": "learning.contest, which search calls",
