@@ -63,7 +63,10 @@ def tame(value: Any, depth: int = 0) -> Any:
         return Unparsed("")
     if isinstance(value, Mapping):
         return {str(key): tame(item, depth + 1) for key, item in value.items()}
-    if isinstance(value, list | tuple | set):
+    if isinstance(value, set | frozenset):
+        # The order of a set of texts differs between processes (PYTHONHASHSEED).
+        value = sorted(value, key=repr)
+    if isinstance(value, list | tuple):
         return [tame(item, depth + 1) for item in value]
     if isinstance(value, int) and value.bit_length() > _MAX_BITS:
         return Unparsed("")
