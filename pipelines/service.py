@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from router_ml.errors import ScorerUnavailableError
 
-_READY_S: Final = 60.0
+_READY_S: Final = 180.0
 _TIMEOUT_S: Final = 30.0
 
 

@@ -203,6 +203,20 @@ class LoopTrialsConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RollbackTrialsConfig:
+    """Champions that are watched.
+
+    Parameters
+    ----------
+    out : JSON file
+    trials : champions
+    """
+
+    out: Path = Path("results/rollback.json")
+    trials: int = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SessionsConfig:
     """Conversations under prompt caches.
 
@@ -517,6 +531,14 @@ def loop(config: LoopTrialsConfig) -> None:
     print_benchmark(config.out)
 
 
+def rollback(config: RollbackTrialsConfig) -> None:
+    """How often the loop rolls back a champion that is not worse, and how soon one that is."""
+    from pipelines.benchmarks import rollback_trials as benchmark
+
+    benchmark.run(config.out, n_trials=config.trials)
+    print_benchmark(config.out)
+
+
 def sessions(config: SessionsConfig) -> None:
     """Multi-turn traffic under prompt caches: switch costs, always switching, always pinning."""
     from pipelines.benchmarks import sessions as benchmark
@@ -581,6 +603,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "newcomers": Command(newcomers),
     "cold-start": Command(cold_start),
     "loop": Command(loop),
+    "rollback": Command(rollback),
     "sessions": Command(sessions),
     "labelling": Command(labelling),
     "onboarding": Command(onboarding),

@@ -114,7 +114,9 @@ def test_a_champion_worse_than_its_predecessor_is_rolled_back(root: Path) -> Non
     for policy, before in (("candidate-2", None), ("candidate-0", "1")):
         version = register.run(RegisterConfig(bundle=exported(root / policy, policy)))
         promote.move("router", version, expected=before)
-    config = named_like_bundles(loop_config(root, detailed_exit_code=True, retrain_labels=10_000))
+    config = named_like_bundles(
+        loop_config(root, detailed_exit_code=True, retrain_labels=10_000, lease_s=0.3)
+    )
     rename(log)
     assert run(config) == 0
     assert (state_of(config).watched, state_of(config).predecessor) == ("2", "1")
@@ -127,7 +129,13 @@ def test_a_champion_worse_than_its_predecessor_is_rolled_back(root: Path) -> Non
     )
     rename(later)
     time.sleep(1.6)  # until all of it has happened
+    dump_config(config, root / "loop.yaml")
+    # killed when the history is written and the alias has not moved
+    assert in_a_process(root / "loop.yaml", "rollback", "set_registered_model_tag") == -9
+    assert (state_of(config).step, champion_version("router")) == ("rollback", "2")
+    time.sleep(0.3)
     assert run(config) == 13
+    assert champion_history(registry_client(), "router") == ["1"]
     assert champion_version("router") == "1"
     tags = registry_client().get_model_version("router", "2").tags
     assert tags["rolled_back_by"] == "router-ml loop"
