@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import gzip
+import heapq
+import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from pipelines.monitor.prices import PriceCheck
 from pipelines.monitor.segments import Segmenter
 from router_ml.decision_log.verify import log_files
 from router_ml.types.failures import outcome_of
 
-_MOST_PENDING: Final = 200_000
+_MOST_PENDING: Final = 50_000
 """Decisions whose outcome is waited for; the oldest are given up."""
 _MOST_ORPHANS: Final = 20_000
 """Feedback whose decision was not read yet, as that of another worker."""
 AMOUNTS: Final = ("latency_ms", "input_tokens", "output_tokens")
+
+
+class _Line(NamedTuple):
+    """A line that was read: its time, its file, where it ends, and what it says."""
+
+    time: str
+    file: str
+    end: int
+    row: dict[str, Any] | None
 
 
 @dataclass(slots=True)
@@ -97,10 +108,13 @@ class LogReader:
         self._pending: dict[str, Pending] = {}
         self._orphans: list[dict[str, Any]] = []
 
-    def new_rows(self) -> list[dict[str, Any]]:
-        """Decisions and feedback since the last look, in order of time."""
-        rows = [row for path in log_files(self.log) for row in self._rows_of(path)]
-        rows.sort(key=lambda row: str(row.get("time", "")))
+    def new_rows(self, most: int = 50_000) -> list[dict[str, Any]]:
+        """The next decisions and feedback, in order of time over all files; empty at the end."""
+        read = heapq.merge(*map(self._lines_of, log_files(self.log)), key=lambda line: line.time)
+        rows: list[dict[str, Any]] = []
+        while not rows and (lines := [*itertools.islice(read, most)]):
+            self.positions |= {line.file: line.end for line in lines}
+            rows = [line.row for line in lines if line.row is not None]
         return rows
 
     def outcomes(self, rows: Sequence[Mapping[str, Any]]) -> list[Outcome]:
@@ -116,24 +130,21 @@ class LogReader:
         self.n_outcomes += len(found)
         return found
 
-    def _rows_of(self, path: Path) -> Iterator[dict[str, Any]]:
+    def _lines_of(self, path: Path) -> Iterator[_Line]:
+        """Lines of a file from where it was left."""
         name = path.name.removesuffix(".gz")
-        begin = self.positions.get(name, 0)
-        if path.suffix != ".gz" and path.stat().st_size <= begin:
+        end, time = self.positions.get(name, 0), ""
+        if not path.is_file() or (path.suffix != ".gz" and path.stat().st_size <= end):
             return
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            file.seek(begin)
-            for line in file:
-                if not line.endswith(b"\n"):  # a write under way
-                    break
-                begin += len(line)
-                try:
-                    row = json.loads(line)
-                except ValueError:
-                    continue
-                if isinstance(row, dict) and row.get("kind") in ("decision", "feedback"):
-                    yield row
-        self.positions[name] = begin
+            file.seek(end)
+            for raw in file:
+                if not raw.endswith(b"\n"):  # a write under way
+                    return
+                end += len(raw)
+                row = _parsed(raw)
+                time = time if row is None else str(row.get("time", time))
+                yield _Line(time, name, end, row)
 
     def _decided(self, row: Mapping[str, Any]) -> None:
         bundle = str(row["bundle_id"])
@@ -220,3 +231,12 @@ class LogReader:
         self._pending = {name: Pending(*row) for name, row in state["pending"].items()}
         self._orphans = list(state["orphans"])
         self.prices.load(state["prices"])
+
+
+def _parsed(raw: bytes) -> dict[str, Any] | None:
+    """A decision or feedback; ``None`` of any other line."""
+    try:
+        row = json.loads(raw)
+    except ValueError:
+        return None
+    return row if isinstance(row, dict) and row.get("kind") in ("decision", "feedback") else None

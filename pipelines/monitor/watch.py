@@ -65,17 +65,20 @@ class Watch:
 
     def look(self) -> list[Alarm]:
         """Read what is new in the log, write alarms and state; the new alarms."""
-        rows = self.reader.new_rows()
-        found: list[Alarm] = []
-        for begin in range(0, len(rows), _ROWS):
-            some = rows[begin : begin + _ROWS]
-            found += self._test(self.reader.outcomes(some))
-            found += self._traffic(some)
-        new = append_alarms(self.folder / ALARMS, found)
-        if self.config.measures is not None:
-            # All that were found: a monitor that was killed before this does it now.
-            take_measures(self.config.measures, found, explore_share=self.config.explore_share)
-        self._save()
+        new: list[Alarm] = []
+        while rows := self.reader.new_rows():
+            found: list[Alarm] = []
+            for begin in range(0, len(rows), _ROWS):
+                some = rows[begin : begin + _ROWS]
+                found += self._test(self.reader.outcomes(some))
+                found += self._traffic(some)
+            new += append_alarms(self.folder / ALARMS, found)
+            if self.config.measures is not None:
+                # All that were found: a monitor that was killed before this does it now.
+                take_measures(self.config.measures, found, explore_share=self.config.explore_share)
+            self._save()
+        if not (self.folder / ALARMS).exists():
+            (self.folder / ALARMS).touch()
         return new
 
     def _test(self, outcomes: Sequence[Outcome]) -> list[Alarm]:
@@ -181,8 +184,6 @@ def append_alarms(path: Path, alarms: Sequence[Alarm]) -> list[Alarm]:
             file.writelines(json.dumps(alarm.as_dict(), ensure_ascii=False) + "\n" for alarm in new)
             file.flush()
             os.fsync(file.fileno())
-    elif not path.exists():
-        path.touch()
     return new
 
 

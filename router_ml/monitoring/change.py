@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from scipy.special import betaln
 
 from router_ml.errors import DataError
 from router_ml.types.arrays import FloatArray
@@ -23,7 +24,7 @@ class ChangePoint:
     high: int
 
 
-def locate(values: FloatArray, *, confidence: float = 0.95) -> ChangePoint:
+def locate(values: FloatArray, *, binary: bool = False, confidence: float = 0.95) -> ChangePoint:
     r"""Where the mean of a series changed, given that it did once.
 
     With a flat prior on the position and a unit-information prior on the size, the posterior is
@@ -31,12 +32,15 @@ def locate(values: FloatArray, *, confidence: float = 0.95) -> ChangePoint:
     .. math:: p(t) \propto (1 + n_t)^{-1/2}
               \exp\Big(\frac{z_t^2}{2}\frac{n_t}{1 + n_t}\Big), \qquad n_t = \frac{t (n - t)}{n},
 
-    :math:`z_t` being the difference of the means on both sides in standard errors. The interval is
-    from the first to the last position of the smallest set that has the wanted probability.
+    :math:`z_t` being the difference of the means on both sides in standard errors; of zeros and
+    ones it is the product of both sides' beta-binomial likelihoods under Jeffreys' prior. The
+    interval is from the first to the last position of the smallest set that has the wanted
+    probability.
 
     Parameters
     ----------
     values : shape (n,), n >= 6, in order of time
+    binary : whether they are zeros and ones
 
     References
     ----------
@@ -55,10 +59,13 @@ def locate(values: FloatArray, *, confidence: float = 0.95) -> ChangePoint:
         raise DataError(f"expected at least {2 * _LEAST} values, got {n}")
     t = np.arange(_LEAST, n - _LEAST + 1)
     head = np.cumsum(values)[t - 1]
-    difference = (values.sum() - head) / (n - t) - head / t
-    size = t * (n - t) / n
-    within = np.maximum(values.var() - difference**2 * size / n, 1e-12)
-    power = 0.5 * difference**2 * size / within * size / (1.0 + size) - 0.5 * np.log1p(size)
+    rest = values.sum() - head
+    if binary:
+        power = betaln(head + 0.5, t - head + 0.5) + betaln(rest + 0.5, n - t - rest + 0.5)
+    else:
+        difference, size = rest / (n - t) - head / t, t * (n - t) / n
+        within = np.maximum(values.var() - difference**2 * size / n, 1e-12)
+        power = 0.5 * difference**2 * size / within * size / (1.0 + size) - 0.5 * np.log1p(size)
     posterior = np.exp(power - power.max())
     posterior /= posterior.sum()
     order = np.argsort(-posterior, kind="stable")

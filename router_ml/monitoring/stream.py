@@ -90,7 +90,8 @@ class Stream:
             low, high = np.quantile(values, [0.01, 0.99])
             point = locate(np.clip(values, low, high))
         else:
-            point = locate(observed - predicted)
+            binary = bool(np.isin(observed, (0.0, 1.0)).all())
+            point = locate(observed if binary else observed - predicted, binary=binary)
         t = point.at
         before, after = float(observed[:t].mean()), float(observed[t:].mean())
         foreseen, now = float(predicted[:t].mean()), float(predicted[t:].mean())
