@@ -128,9 +128,10 @@ def _contenders(bundle: Path, url: str, at_once: str, in_23_ms: str) -> dict[str
         return {"model_name": name, "litellm_params": params}
 
     def asked(address: str) -> dict[str, Any]:
-        given = {"provider": "jev", "api_key": "sk-none", "timeout_ms": 5_000}
+        given = {"provider": "jev", "api_key": "sk-none", "timeout_ms": 30_000}
         return {
             "classifier_type": "oss_classifier",
+            "tier_labels": tiers,  # asked for by the candidates' own names
             "opensource_classifier_config": given | {"api_base": address},
         }
 

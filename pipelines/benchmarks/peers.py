@@ -99,7 +99,7 @@ def semantic_worker(
 def _work(folder: Path) -> None:
     from semantic_router import Route
     from semantic_router.encoders import DenseEncoder
-    from semantic_router.routers import SemanticRouter
+    from semantic_router.routers import IndexedRouter
 
     from pipelines.encoders import load_encoder
     from router_ml.features.query import Query
@@ -120,7 +120,7 @@ def _work(folder: Path) -> None:
             return found
 
     routes = [Route(name=name, utterances=list(texts)) for name, texts in _ROUTES.items()]
-    router: Any = SemanticRouter(encoder=MiniLM(name="minilm"), routes=routes, auto_sync="local")
+    router: Any = IndexedRouter(encoder=MiniLM(name="minilm"), routes=routes)
     for line in sys.stdin:
         begun = time.perf_counter()
         router(json.loads(line))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -15,10 +17,11 @@ import pytest
 
 from tests.bundles import make_bundle
 from tests.cascades import cascade_extras
-from tests.integrations.test_peers import python_of
+from tests.integrations.test_peers import ROOT, python_of
 from tests.litellm.conftest import free_port
 from tests.serving.conftest import serve
 
+PAGE = ROOT / "docs" / "integrations" / "phoenix.md"
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 SECRET = "the maiden name is Byron"
 
@@ -53,6 +56,14 @@ def phoenix(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
         process.wait(30)
 
 
+def on_the_page(port: int | None) -> dict[str, str]:
+    """The setting with which the page starts the service, for a Phoenix at ``port``."""
+    [(name, address)] = re.findall(
+        r"^ROUTER_SERVE_(\w+)=(\S+) router-ml serve", PAGE.read_text(encoding="utf-8"), re.MULTILINE
+    )
+    return {name.lower(): address.replace(":6006/", f":{port}/")}
+
+
 def spans(phoenix: httpx.Client, n: int) -> list[dict[str, Any]]:
     """Spans of the default project, once there are so many."""
     deadline = time.monotonic() + 60
@@ -68,10 +79,7 @@ def test_decisions_arrive_with_their_attributes_and_without_text(
     phoenix: httpx.Client, tmp_path: Path
 ) -> None:
     make_bundle(tmp_path / "bundle", extras=cascade_extras())
-    settings = {
-        "bundle": tmp_path / "bundle",
-        "otlp_endpoint": f"{phoenix.base_url}/v1/traces".replace("//v1", "/v1"),
-    }
+    settings = {"bundle": tmp_path / "bundle", **on_the_page(phoenix.base_url.port)}
     parent = {"traceparent": f"00-{TRACE}-b7ad6b7169203331-01"}
     with serve(tmp_path / "log", **settings) as client:
         body = {"query": SECRET, "session_id": "s-1", "tags": {"team": "search"}, "request_id": "r"}
@@ -103,9 +111,15 @@ def test_decisions_arrive_with_their_attributes_and_without_text(
     assert span["attributes"]["router.quality"] == pytest.approx(step["quality"])
 
 
-def test_a_collector_that_is_down_costs_no_request(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["down", "slow"])
+def test_a_collector_that_is_down_or_slow_costs_no_request(tmp_path: Path, kind: str) -> None:
     make_bundle(tmp_path / "bundle")
-    settings = {"bundle": tmp_path / "bundle", "otlp_endpoint": "http://127.0.0.1:9/v1/traces"}
-    with serve(tmp_path / "log", shutdown_s=1, **settings) as client:
-        for _ in range(50):
-            assert client.post("/v1/route", json={"query": "hello"}).status_code == 200
+    with socket.socket() as mute:
+        mute.bind(("127.0.0.1", 0))
+        if kind == "slow":
+            mute.listen()  # and never answers
+        endpoint = f"http://127.0.0.1:{mute.getsockname()[1]}/v1/traces"
+        settings = {"bundle": tmp_path / "bundle", "otlp_endpoint": endpoint, "shutdown_s": 1}
+        with serve(tmp_path / "log", **settings) as client:
+            for _ in range(50):
+                assert client.post("/v1/route", json={"query": "hello"}).status_code == 200

@@ -59,7 +59,7 @@ def running(
             [str(word) for word in words], cwd=folder, env=settings, stdout=out, stderr=out
         )
     try:
-        deadline = time.monotonic() + 150
+        deadline = time.monotonic() + 300
         while True:
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"{words[:3]} did not come up: {log.read_text()[-4_000:]}")

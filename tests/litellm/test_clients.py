@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from router_ml.features.query import parse_query
+from router_ml.integrations.litellm.catalogue import Candidate
 from router_ml.policies.exploration import BoltzmannPolicy
 from router_ml.runtime.constraints import Constraints
 from router_ml.runtime.runtime import Runtime
@@ -23,6 +24,8 @@ CONFIGURED: dict[str, tuple[str, str | None]] = {
     "azure/my-deployment": ("azure", "https://example.openai.azure.com"),
     "vertex_ai/gemini-2.5-flash": ("vertex_ai", None),
     "huggingface/together/deepseek-ai/DeepSeek-R1": ("huggingface", None),
+    "huggingface/tgi": ("huggingface", "https://mine.endpoints.huggingface.cloud/v1"),
+    "openai/tgi": ("openai", "http://tgi:8080/v1"),
     "hosted_vllm/llama-3": ("hosted_vllm", "http://vllm:8000/v1"),
     "openrouter/meta-llama/llama-3-70b": ("openrouter", None),
     "openai/@virtual-key/gpt-4o": ("openai", "https://api.portkey.ai/v1"),
@@ -42,7 +45,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def found(python: Path, folder: Path) -> dict[str, Any]:
     settings = {"bundle": folder / "bundle", "aliases_file": folder / "aliases.json"}
-    models = json.dumps({model: base for model, (_, base) in CONFIGURED.items()})
+    candidates = [
+        Candidate(name=model, model=model, api_base=base) for model, (_, base) in CONFIGURED.items()
+    ]
+    models = json.dumps([candidate.deployment() for candidate in candidates])
     words = [str(python), "-m", "tests.litellm.mock.clients"]
     with service(folder, **settings) as url:
         done = subprocess.run(

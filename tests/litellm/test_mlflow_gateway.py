@@ -15,6 +15,7 @@ from tests.litellm.test_pages import follow
 def test_mlflows_gateway_before_and_behind_ours(
     python: Path, providers: Providers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")  # workers that nobody needs
     make_bundle(tmp_path / "runs" / "export" / "bundle", names=("small", "large"))
     follow("mlflow-gateway.md", python, providers, tmp_path, monkeypatch)
     asked = [(row["path"], row["body"]["model"]) for row in providers.asked()]

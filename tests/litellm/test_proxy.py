@@ -53,7 +53,10 @@ slow, version, label, broken, nonsense = (
     faulty(name, "{liar}/" + name) for name in ("slow", "version", "label", "broken", "nonsense")
 )
 auth = key_auth("keys.json")
-plugin_down = RouterClassifier(decider=ServiceDecider(url="http://127.0.0.1:{closed}"))
+plugin_down, plugin_slow, plugin_version, plugin_label, plugin_broken, plugin_nonsense = (
+    RouterClassifier(decider=each.decider)
+    for each in (down, slow, version, label, broken, nonsense)
+)
 """
 
 
@@ -75,6 +78,9 @@ class Liar(BaseHTTPRequestHandler):
             "reason": "",
         }
         kind = self.path.split("/")[1]
+        if kind == "down":  # as far as a listening socket can be
+            self.close_connection = True
+            return
         if kind == "slow":
             time.sleep(2)
         body = {
@@ -152,19 +158,33 @@ def proxy(python: Path, providers: Providers, folder: Path, liar: str) -> Iterat
             *(group(name, providers, "mock-1") for name in ("auto", "auto-bundle")),
             *(group(f"auto-{fault}", providers, "mock-1") for fault in FAULTS),
             auto("auto-plugin", **plugin, classifier_plugin="routing.classifier"),
-            auto(
-                "auto-plugin-down",
-                classifier_type="custom",
-                classifier_plugin="routing.plugin_down",
-                classifier_fallback="default_model",
-                default_model="candidate-1",
+            *(
+                auto(
+                    f"auto-plugin-{fault}",
+                    classifier_type="custom",
+                    classifier_plugin=f"routing.plugin_{fault}",
+                    classifier_fallback="default_model",
+                    default_model="candidate-1",
+                )
+                for fault in FAULTS
             ),
-            auto("auto-jev", **asked, opensource_classifier_config={**jev, "api_base": router}),
+            *(
+                auto(
+                    f"auto-jev-{fault}",
+                    **asked,
+                    opensource_classifier_config={**jev, "api_base": f"{liar}/{fault}"}
+                    | {"timeout_ms": 250},
+                )
+                for fault in FAULTS
+            ),
+            auto(
+                "auto-jev", **asked, opensource_classifier_config={**jev, "api_base": str(router)}
+            ),
             auto(
                 "auto-jev-unknown",
                 tier_labels={"REASONING": "EXOTIC"},
                 **asked,
-                opensource_classifier_config={**jev, "api_base": router},
+                opensource_classifier_config={**jev, "api_base": str(router)},
             ),
             auto("auto-heuristic"),
             group("broken-group", providers, "mock-overloaded"),
@@ -224,8 +244,13 @@ def test_one_tier_a_model_through_the_classifier_plugin(proxy: Proxy) -> None:
     assert decision_of(row)["candidate"] == native(row)["routed_model"]
 
 
-def test_without_an_opinion_the_plugin_leaves_it_to_litellm(proxy: Proxy) -> None:
-    assert served(proxy, "auto-plugin-down") == "mock-1"
+@pytest.mark.parametrize("fault", FAULTS)
+def test_without_an_opinion_litellms_routers_go_on(proxy: Proxy, fault: str) -> None:
+    """The plugin's router takes its default model, the auto router its own heuristic."""
+    begun = time.monotonic()
+    assert served(proxy, f"auto-plugin-{fault}") == "mock-1"
+    assert served(proxy, f"auto-jev-{fault}") == "mock-0"
+    assert time.monotonic() - begun < 5
 
 
 def test_litellms_auto_router_asks_the_decision_endpoint(proxy: Proxy, folder: Path) -> None:

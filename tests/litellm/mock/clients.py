@@ -119,7 +119,10 @@ if __name__ == "__main__":
             found[make.__name__] = make(url)
         except Exception as error:  # one client's failure must not hide the others'
             found[make.__name__] = {"error": f"{type(error).__name__}: {error}"}
+    router = litellm.Router(model_list=models)  # refuses what it cannot resolve
     found["providers"] = {
-        model: litellm.get_llm_provider(model, api_base=base)[1] for model, base in models.items()
+        group: litellm.get_llm_provider(params["model"], api_base=params.get("api_base"))[1]
+        for deployment in router.get_model_list() or ()
+        for group, params in [(deployment["model_name"], deployment["litellm_params"])]
     }
     print(json.dumps(found, default=str))  # noqa: T201 - read by the test

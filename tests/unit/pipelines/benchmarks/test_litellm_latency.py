@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
+import httpx
 import pytest
 
 from pipelines.benchmarks.litellm_latency import measure, prompts, report
+from pipelines.benchmarks.peers import decision_model
 
 
 def test_every_contender_decides_every_prompt_and_ratios_are_of_medians() -> None:
@@ -38,3 +41,24 @@ def test_the_ratio_of_known_times() -> None:
     assert methods["workloads"]["litellm_decision"]["methods"]["ours"]["ratio"]["value"] == (
         pytest.approx(0.5)
     )
+
+
+def test_the_stand_in_for_a_decision_model_speaks_system_one_and_takes_its_time() -> None:
+    question = {"type": "choice", "criteria": {"SIMPLE": "easy", "COMPLEX": "hard"}}
+    with decision_model(service_ms=30.0) as url:
+        begun = time.perf_counter()
+        body = {"model": "m", "state": "Hello", "questions": {"who": question}}
+        answer = httpx.post(f"{url}/v1/systemone", json=body, timeout=20).json()["answers"]["who"]
+        assert time.perf_counter() - begun > 0.03
+    assert (answer["choice"], sum(answer["probabilities"].values())) == ("SIMPLE", 1.0)
+
+
+def test_the_time_of_another_process_is_its_own() -> None:
+    async def ours(chat: list[dict[str, str]]) -> None:
+        await asyncio.sleep(0)
+
+    async def theirs(chat: list[dict[str, str]]) -> float:
+        return 7.0
+
+    times = asyncio.run(measure({"ours": ours, "theirs": theirs}, prompts(4), warm=1))
+    assert times["theirs"] == [7.0] * 3
