@@ -17,8 +17,7 @@ def render(report: Mapping[str, Any]) -> str:
                               report["repairs"].items()))  # fmt: skip
     if "candidates" in report:
         parts.append(_candidates(report))
-    if "agreement" in report:
-        parts.append(_agreement(report["agreement"]))
+    parts += _label_sections(report)
     if report.get("preferences"):
         parts.append(_preferences(report["preferences"]))
     if "costs" in report:
@@ -53,6 +52,16 @@ def render(report: Mapping[str, Any]) -> str:
             f"- {line}" for line in report.get("cannot_tell") or ["nothing that is missed here"]
         ))  # fmt: skip
     return "\n\n".join(parts) + "\n"
+
+
+def _label_sections(report: Mapping[str, Any]) -> list[str]:
+    """How labels of several sources agree, and how long they took."""
+    parts = []
+    if "agreement" in report:
+        parts.append(_agreement(report["agreement"]))
+    if report.get("label_delay"):
+        parts.append(_delays(report["label_delay"], report.get("ages", ())))
+    return parts
 
 
 def cannot_tell(candidates: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -146,6 +155,24 @@ def _agreement(pairs: Sequence[Mapping[str, Any]]) -> str:
         for p in pairs
     ]  # fmt: skip
     return _section("Agreement between label sources", header, rows)
+
+
+def _delays(delays: Sequence[Mapping[str, Any]], ages: Sequence[Mapping[str, Any]]) -> str:
+    """How long labels took, by source, and what share of recent requests has one by now."""
+    header = ("source", "labels", "within an hour", "a day", "a week", "a month")
+    keys = ("within_hour", "within_day", "within_week", "within_month")
+    rows = [
+        (d["source"], f"{d['labels']:,}", *(f"{d[key] / d['labels']:.1%}" for key in keys))
+        for d in delays
+    ]
+    recent = [
+        (a["age"], f"{a['requests']:,}", f"{a['labelled'] / a['requests']:.1%}") for a in ages
+    ]
+    title = "Labelled by now, of requests made up to … before the last"
+    return "\n\n".join((
+        _section("How long labels took", header, rows),
+        _section(title, ("age", "requests", "labelled"), recent),
+    ))  # fmt: skip
 
 
 def _preferences(pairs: Sequence[Mapping[str, Any]]) -> str:

@@ -227,7 +227,7 @@ WHERE r.row_id IS NULL
 SELECT * FROM repeated_rows UNION ALL SELECT * FROM seen_rows
 
 -- step: request_fates
-SELECT r.row_id, r.origin, r.request_id, r.candidate_served, r.failed,
+SELECT r.row_id, r.origin, r.request_id, r.candidate_served, r.failed, r.time,
        coalesce(l.fate, r.fate) AS fate,
        coalesce(l.reason, r.reason) AS reason
 FROM request_rows r
@@ -292,7 +292,7 @@ GROUP BY request_id
 
 -- step: label_fates, keep
 SELECT d.row_id, d.origin, d.copies, d.priority, d.quality, d.weight, d.n_trials, d.label_prob,
-       u.row_id AS request_row, u.candidate_served,
+       u.row_id AS request_row, u.candidate_served, d.time AS label_time, u.time AS request_time,
        CASE WHEN u.failed OR n.request_id IS NOT NULL THEN 'excluded'
             WHEN u.request_id IS NOT NULL THEN 'used'
             ELSE 'rejected' END AS fate,
@@ -301,7 +301,7 @@ SELECT d.row_id, d.origin, d.copies, d.priority, d.quality, d.weight, d.n_trials
             WHEN n.request_id IS NOT NULL THEN 'request_not_used'
             ELSE 'no_request' END AS reason
 FROM distinct_labels d
-LEFT JOIN (SELECT row_id, request_id, candidate_served, failed
+LEFT JOIN (SELECT row_id, request_id, candidate_served, failed, time
            FROM request_fates WHERE fate = 'used') u
        ON u.request_id = d.request_id
 LEFT JOIN unused_ids n
@@ -461,6 +461,42 @@ FROM label_quality_by_source q
 JOIN label_ranks k ON k.priority = q.priority
 GROUP BY q.candidate_served, k.source, k.priority
 ORDER BY q.candidate_served, k.priority
+
+-- step: report_label_delay
+-- How long labels took: a request that is younger than that may only be waiting for its own.
+SELECT k.source, k.priority, count(*) AS labels,
+       CAST(sum(CASE WHEN f.label_time <= f.request_time + INTERVAL 1 HOUR THEN 1 ELSE 0 END)
+            AS BIGINT) AS within_hour,
+       CAST(sum(CASE WHEN f.label_time <= f.request_time + INTERVAL 1 DAY THEN 1 ELSE 0 END)
+            AS BIGINT) AS within_day,
+       CAST(sum(CASE WHEN f.label_time <= f.request_time + INTERVAL 7 DAY THEN 1 ELSE 0 END)
+            AS BIGINT) AS within_week,
+       CAST(sum(CASE WHEN f.label_time <= f.request_time + INTERVAL 30 DAY THEN 1 ELSE 0 END)
+            AS BIGINT) AS within_month
+FROM label_fates f
+JOIN label_ranks k ON k.priority = f.priority
+WHERE f.fate = 'used'
+GROUP BY k.source, k.priority
+ORDER BY k.priority
+
+-- step: report_ages
+-- Requests by how long before the last one they were made, and how many of them have a quality.
+SELECT a.age, min(a.place) AS place, count(*) AS requests, count(a.quality) AS labelled
+FROM (SELECT o.quality,
+             CASE WHEN o.time > n.time - INTERVAL 1 HOUR THEN 'an hour'
+                  WHEN o.time > n.time - INTERVAL 1 DAY THEN 'a day'
+                  WHEN o.time > n.time - INTERVAL 7 DAY THEN 'a week'
+                  WHEN o.time > n.time - INTERVAL 30 DAY THEN 'a month'
+                  ELSE 'older' END AS age,
+             CASE WHEN o.time > n.time - INTERVAL 1 HOUR THEN 1
+                  WHEN o.time > n.time - INTERVAL 1 DAY THEN 2
+                  WHEN o.time > n.time - INTERVAL 7 DAY THEN 3
+                  WHEN o.time > n.time - INTERVAL 30 DAY THEN 4
+                  ELSE 5 END AS place
+      FROM outcomes o
+      CROSS JOIN (SELECT max(time) AS time FROM outcomes) n) a
+GROUP BY a.age
+ORDER BY place
 
 -- step: report_agreement
 SELECT f.source AS first, g.source AS second, pairs.requests, pairs.share_equal,
