@@ -5,7 +5,7 @@
 #   make test-litellm         tests against LiteLLM's proxy, in an environment of its own
 #   make test-fast            without the slow ones
 #   make lint                 format check, lint, types, import contracts
-#   make docs                 site/, strict
+#   make docs                 site/, strict; its pictures of pages are taken anew where Chromium is
 #   make fuzz                 10,000 cases of schemathesis against the service
 #   make bench                results/bench.json
 #   make client               clients/typescript/dist; needs Node
@@ -67,6 +67,7 @@ lint: setup
 
 docs: setup
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+	$(BIN)/python -m tools.docs.screenshots site/images/screens
 
 # 10,000 requests of every shape that the OpenAPI document allows, and that it forbids
 fuzz: setup

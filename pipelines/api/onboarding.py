@@ -24,6 +24,8 @@ from router_ml.evaluation.gate.gate import DEFAULT_MARGIN
 from router_ml.policies.registry import from_dict
 
 _EXPLORING: Final = ("epsilon_greedy", "boltzmann", "thompson")
+_ROOM: Final = 1.1
+"""Of the cheapest candidate's mean cost, for a budget in dollars that is met after retraining."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,13 +252,21 @@ def _base(policy: Mapping[str, Any], cost_weight: float | None) -> dict[str, Any
 
 
 def _same_dollars(router: Router) -> Mapping[str, Any]:
-    """The policy that was asked for, a budget in dollars: a share would be of another constant."""
+    """The policy that was asked for, a budget in dollars: a share would be of another constant.
+
+    Tokens are predicted anew, so a budget that only the cheapest candidate meets gets some room.
+    """
     asked = dict(router.asked or router.policy)
     if asked["name"] != "budget":
         return asked
     for share in ("cost_share", "match"):
         asked.pop(share, None)
-    return {**asked, "budget_usd": router.policy["budget_usd"]}
+    budget_usd = float(router.policy["budget_usd"])
+    if (held_out := router.held_out) is not None:
+        told = held_out.predictions
+        cost_usd = router.candidates.cost_usd(told.input_tokens, told.output_tokens)
+        budget_usd = max(budget_usd, _ROOM * float(cost_usd.mean(axis=0).min()))
+    return {**asked, "budget_usd": budget_usd}
 
 
 def _std(router: Router, name: str) -> float:

@@ -168,8 +168,9 @@ def rollback(name: str = "router", *, by: str = "", reason: str = "") -> str:
     >>> import router_ml as rm
     >>> router = rm.fit(rm.sample_log(), estimator="linear")
     >>> by = {"override_by": "Ada", "override_reason": "shown"}
+    >>> found = rm.evaluate(router)
     >>> for version in ("1", "2"):
-    ...     _ = router.log_to_mlflow(name="rolled-back", register=True)
+    ...     _ = router.log_to_mlflow(name="rolled-back", register=True, evaluation=found)
     ...     _ = rm.promote("rolled-back", **by)
     >>> rm.rollback("rolled-back", by="Ada", reason="complaints")
     '1'

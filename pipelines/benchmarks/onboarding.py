@@ -16,6 +16,8 @@ from pipelines.benchmarks.labelling import first_requests
 from pipelines.benchmarks.trials import mean_of_trials, share_of_trials
 from pipelines.console import progress
 from router_ml.data.full_information import FullInformation
+from router_ml.errors import DataError
+from router_ml.features.query import query_id
 from router_ml.types.candidates import TOKENS_PER_MTOK
 
 METHODS: Final = ("price", "outcomes")
@@ -60,7 +62,7 @@ def run(
                             matrix=mix / "matrix.parquet")  # fmt: skip
         truth = whole.truth()
         if truth is None:
-            raise AssertionError("a log with a matrix has its truth")
+            raise DataError(f"{mix} has no matrix to judge by")
         for name in list(prices)[:endpoints]:
             log = rm.read_log(_without(file, name, work), labels=rated,
                               prices=mix / "prices.json", tolerance=1.0)  # fmt: skip
@@ -122,7 +124,7 @@ def _onboarded(
            price["output_cost_per_token"] * TOKENS_PER_MTOK)  # fmt: skip
     told = rm.onboard(router, name, price=usd, labels=labels)
     column = truth.quality[:, truth.candidates.index(name)]
-    by_query = dict(zip(truth.query_id, column, strict=True))
+    by_query = {query_id(query): q for query, q in zip(truth.queries, column, strict=True)}
     real = np.array([by_query.get(query, np.nan) for query in log.outcomes["query_id"]])
     plan = told.plan.iloc[0]
     return Found(

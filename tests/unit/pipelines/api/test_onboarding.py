@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 import router_ml as rm
+from pipelines.api import onboarding
 from router_ml.errors import ConfigError
 from router_ml.evaluation.sample_size import (
     difference_variance,
@@ -98,6 +99,17 @@ def test_a_policy_without_a_price_of_quality_is_refused(router: rm.Router) -> No
         rm.onboard(floored, HIDDEN, price=PRICE)
     with pytest.raises(ConfigError, match="share must be"):
         rm.onboard(router, HIDDEN, price=PRICE, share=1.5)
+
+
+def test_a_budget_of_the_cheapest_alone_has_room_for_costs_predicted_anew(
+    router: rm.Router,
+) -> None:
+    least = router.with_policy(rm.Budget(cost_share=1e-9))
+    asked = onboarding._same_dollars(least)
+    assert "cost_share" not in asked
+    assert asked["budget_usd"] == pytest.approx(1.1 * least.policy["budget_usd"])
+    same = onboarding._same_dollars(router.with_policy(rm.Budget(usd=1.0)))
+    assert same["budget_usd"] == pytest.approx(1.0)
 
 
 def test_the_stated_rows_give_the_stated_power() -> None:
