@@ -23,7 +23,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@PYTHON=$(PYTHON) sh tools/check_system.sh
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade -c constraints.txt pip
-	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[train,encoders,serve,otel,dev,docs]' \
+	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[train,encoders,serve,otel,spark,dask,remote,dev,docs]' \
 		2>$(VENV)/install.log || { cat $(VENV)/install.log >&2; exit 1; }
 	@touch $@
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -58,9 +59,11 @@ def replaced(folder: Path, marker: Path) -> Iterator[Path]:
 
 
 def read_training_table(
-    joined: Path, split: str | None = None, names: Sequence[str] | None = None
+    joined: Path, split: str | None = None, names: Sequence[str] | None = None, most: int = 0
 ) -> tuple[TrainingTable, CandidateTable]:
     """Outcomes of a join as arrays, of one split or of all, and its candidates (or those named).
+
+    Of a split with more than ``most`` requests (0: any number) a sample of so many is read.
 
     Raises
     ------
@@ -73,9 +76,20 @@ def read_training_table(
             f"expected {outcomes.name} in {joined}, found none; run `router-ml join` first"
         )
     # pandas is not where a gateway runs.
-    from router_ml.data.outcomes import read_candidates, read_outcomes, to_matrices
+    from pipelines.sampling import sample_outcomes
+    from router_ml.data.outcomes import (
+        outcomes_frame,
+        read_candidates,
+        read_outcomes,
+        to_matrices,
+    )
 
     candidates = read_candidates(joined, names)
+    if split is not None and most:
+        with tempfile.TemporaryDirectory(prefix="sample-", dir=joined) as work:
+            drawn = sample_outcomes(outcomes, split, most, Path(work))
+        if drawn is not None:
+            return to_matrices(outcomes_frame(drawn[0]), candidates.names), candidates
     table = to_matrices(read_outcomes(joined), candidates.names)
     if split is not None:
         table = table.take(np.array(table.split) == split)

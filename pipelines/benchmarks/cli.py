@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from pipelines.cli import Command
 from pipelines.console import console, print_table, progress
@@ -581,11 +581,84 @@ def several_loggers(config: SeveralLoggersConfig) -> None:
     print_benchmark(config.out)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScaleConfig:
+    """The join on logs of growing size.
+
+    Parameters
+    ----------
+    out : JSON file; sizes measured before are kept
+    sizes : comma-separated, millions of requests
+    engine : duckdb or spark
+    repeats : runs of each size up to ten million; larger ones are run once
+    memory_limit_mb : of the engine
+    folder : where logs are generated, about 150 MB a million requests; default: a temporary one
+    """
+
+    out: Path = Path("results/scale.json")
+    sizes: str = "1,3,10,30,100"
+    engine: Literal["duckdb", "spark"] = "duckdb"
+    repeats: int = 3
+    memory_limit_mb: int = 2_000
+    folder: Path | None = None
+
+
+def scale(config: ScaleConfig) -> None:
+    """The join on 1 to 100 million requests: seconds, processor time, memory, slowest steps."""
+    from pipelines.benchmarks import scale as benchmark
+
+    benchmark.run(
+        config.out,
+        sizes=[round(float(size) * 1e6) for size in config.sizes.split(",")],
+        engine=config.engine,
+        repeats=config.repeats,
+        memory_limit_mb=config.memory_limit_mb,
+        folder=config.folder,
+        say=console.print,
+    )
+    print_benchmark(config.out)
+
+
 def scale_evaluation(config: ScaleEvaluationConfig) -> None:
     """Time and memory of judging one to ten million scored requests."""
     from pipelines.benchmarks import scale_evaluation as benchmark
 
     benchmark.run(config.out, sizes=config.sizes, folder=config.folder, say=console.print)
+    print_benchmark(config.out)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubsampleConfig:
+    """Routers learned from a part of a log.
+
+    Parameters
+    ----------
+    data : folder of shared data; default: the variable ROUTER_ML_DATA
+    out : JSON file; workloads measured before are kept
+    workloads : comma-separated, of mix-10-log, bfcl-12-log
+    draws : samples of each size
+    cache : folder for the encoder
+    """
+
+    data: Path | None = None
+    out: Path = Path("results/subsample.json")
+    workloads: str = "mix-10-log,bfcl-12-log"
+    draws: int = 1
+    cache: Path = Path(".cache")
+
+
+def subsample(config: SubsampleConfig) -> None:
+    """Hull gain of routers learned from a tenth, a third and all of a log."""
+    from pipelines.benchmarks import subsample as benchmark
+
+    benchmark.run(
+        _data(config.data),
+        config.out,
+        cache=config.cache,
+        workloads=tuple(config.workloads.split(",")),
+        draws=config.draws,
+        say=console.print,
+    )
     print_benchmark(config.out)
 
 
@@ -604,9 +677,11 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "cold-start": Command(cold_start),
     "loop": Command(loop),
     "rollback": Command(rollback),
+    "scale": Command(scale),
     "sessions": Command(sessions),
     "labelling": Command(labelling),
     "onboarding": Command(onboarding),
+    "subsample": Command(subsample),
 }
 
 

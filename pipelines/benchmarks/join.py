@@ -13,7 +13,7 @@ import duckdb
 import orjson
 
 from pipelines.config import JoinConfig, dump_config
-from pipelines.join.engine import quote
+from pipelines.join.engine import PARQUET, quote
 from router_ml.errors import DataError
 
 SIZES: Final = (1_000_000, 10_000_000)
@@ -22,6 +22,7 @@ N_ELIGIBLE: Final = 4
 N_PROMPTS: Final = 250_000
 DIRT: Final = 1_000
 """One row in so many is repeated, negative, or a label of no request."""
+PART_ROWS: Final = 1_000_000
 
 _CHILD: Final = """
 import resource, sys, time
@@ -85,25 +86,32 @@ def write_log(folder: Path, *, n: int, random_state: int = 0) -> JoinConfig:
 
     Prompts are about 120 characters, a quarter of a million of them; every request lists the four
     candidates eligible for it; one row in a thousand is repeated, and one has negative tokens.
+    Requests and labels are in files of a million requests each, ``part=0/requests.parquet`` and so
+    on.
     """
-    with duckdb.connect(config={"threads": 2, "preserve_insertion_order": True}) as connection:
+    with duckdb.connect(config={"threads": 2, "preserve_insertion_order": False}) as connection:
         connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
-        for name, sql in (
-            ("requests", _requests_sql(n, random_state)),
-            ("labels", _labels_sql(n, random_state)),
-            ("prices", _prices_sql()),
-        ):
-            path = quote(folder / f"{name}.parquet")
-            connection.execute(f"COPY ({sql}) TO {path} (FORMAT parquet)")
+
+        def copy(sql: str, path: Path) -> None:
+            connection.execute(f"COPY ({sql}) TO {quote(path)} ({PARQUET})")
+
+        for part, begin in enumerate(range(0, n, PART_ROWS)):
+            place = folder / f"part={part}"
+            place.mkdir(parents=True)
+            end = min(n, begin + PART_ROWS)
+            copy(_requests_sql(begin, end, random_state), place / "requests.parquet")
+            copy(_labels_sql(begin, end, random_state), place / "labels.parquet")
+        copy(_prices_sql(), folder / "prices.parquet")
     return JoinConfig(
-        requests=(str(folder / "requests.parquet"),),
-        labels=(str(folder / "labels.parquet"),),
+        requests=(str(folder / "part=*/requests.parquet"),),
+        labels=(str(folder / "part=*/labels.parquet"),),
         prices=(str(folder / "prices.parquet"),),
         output=folder / "joined",
     )
 
 
-def _requests_sql(n: int, seed: int) -> str:
+def _requests_sql(begin: int, end: int, seed: int) -> str:
+    first, last = -(-begin // DIRT), -(-end // DIRT)
     offered = ", ".join(
         f"printf('candidate-%02d', (h + {step}) % {N_CANDIDATES})" for step in range(N_ELIGIBLE)
     )
@@ -111,8 +119,8 @@ def _requests_sql(n: int, seed: int) -> str:
     WITH drawn AS (
         SELECT i, hash({seed}::VARCHAR || 'h' || i) AS h, hash({seed}::VARCHAR || 'g' || i) AS g,
                hash({seed}::VARCHAR || 'p' || i) % {N_PROMPTS} AS prompt
-        FROM (SELECT i FROM range({n}) t(i)
-              UNION ALL SELECT i * {DIRT} FROM range({n // DIRT}) t(i)))
+        FROM (SELECT i FROM range({begin}, {end}) t(i)
+              UNION ALL SELECT i * {DIRT} FROM range({first}, {last}) t(i)))
     SELECT printf('req-%09d', i) AS request_id,
            TIMESTAMP '2026-01-01' + to_milliseconds(i * 250) AS time,
            substr(md5(prompt::VARCHAR), 1, 24) AS query_id,
@@ -133,13 +141,13 @@ def _requests_sql(n: int, seed: int) -> str:
     FROM drawn"""
 
 
-def _labels_sql(n: int, seed: int) -> str:
+def _labels_sql(begin: int, end: int, seed: int) -> str:
     """Labels of every second request; a tenth of them by two sources, some of no request."""
     return f"""
     WITH drawn AS (
         SELECT i, hash({seed}::VARCHAR || 'l' || i) AS h,
                printf(CASE WHEN i % {2 * DIRT} = 0 THEN 'gone-%09d' ELSE 'req-%09d' END, i) AS id
-        FROM (SELECT 2 * i AS i FROM range({n // 2}) t(i)))
+        FROM (SELECT 2 * i AS i FROM range({begin // 2}, {end // 2}) t(i)))
     SELECT id AS request_id, 'exact_match' AS name, (h % 4 > 0)::INT::DOUBLE AS value,
            'checker' AS source, 1.0::DOUBLE AS weight,
            TIMESTAMP '2026-01-02' + to_milliseconds(i * 250) AS time

@@ -100,7 +100,9 @@ class JoinConfig:
     test_share : share of groups (or, without ``test_from``, of requests) in the test split
     split_salt : another salt gives another split; keep it, or old champions see test prompts
     test_from : first time of the test split, for ``split_by: time``
-    threads, memory_limit_mb : for DuckDB, which spills to ``output`` beyond it
+    engine : what runs the SQL: ``duckdb``, in this process, or ``spark``
+    spark : Spark's own options, such as ``spark.master``; default: ``local`` with ``threads`` cores
+    threads, memory_limit_mb : for DuckDB, which spills to ``output`` beyond it, or Spark's driver
     """
 
     requests: tuple[str, ...] = ()
@@ -135,6 +137,8 @@ class JoinConfig:
     test_share: float = 0.2
     split_salt: str = "router"
     test_from: datetime | None = None
+    engine: Literal["duckdb", "spark"] = "duckdb"
+    spark: Mapping[str, str] = field(default_factory=dict)
     threads: int = 2
     memory_limit_mb: int = 2_000
 

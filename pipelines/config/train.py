@@ -34,6 +34,8 @@ class TrainConfig:
         pseudo-outcomes, which take two fits (docs/concepts/off-policy.md says when they pay)
     candidates : to route among, with a price each; default: all that served a request. One that has
         served none yet is taken for average, and a policy that explores finds out
+    max_training_rows : requests that are learned from; of a longer log so many are drawn, each as
+        likely as every other; 0: all
     detect_changes : leave out labels from before a candidate's quality changed
         (docs/how-to/close-the-loop.md)
     policy : as ``policy.json`` holds it, or ``{"name": "budget", "budget_usd": x}``, or ``{"name":
@@ -57,6 +59,7 @@ class TrainConfig:
     quality: Mapping[str, Any] = field(default_factory=dict)
     learning: Literal["naive", "ipw", "dr"] = "ipw"
     candidates: tuple[str, ...] = ()
+    max_training_rows: int = 1_000_000
     detect_changes: bool = False
     policy: Mapping[str, Any] = field(default_factory=lambda: {"name": "budget", "match": "today"})
     cascade: CascadeConfig | None = None
@@ -67,6 +70,8 @@ class TrainConfig:
         check_fields(self)
         if not self.quality:
             object.__setattr__(self, "quality", dict(TIERS[self.tier].quality))
+        if self.max_training_rows < 0:
+            raise ConfigError(f"max_training_rows must be >= 0, got {self.max_training_rows}")
         for name in ("dims", "max_tokens"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be >= 1, got {getattr(self, name)}")

@@ -1,22 +1,21 @@
-"""Run a file of SQL steps on DuckDB: inputs in, Parquet out, spilling to disk beyond a limit."""
+"""Run a file of SQL steps: inputs in, Parquet out; on DuckDB, spilling to disk beyond a limit."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Protocol, Self, TypeVar
 
 import duckdb
 import pyarrow as pa
 
 from router_ml.errors import ConfigError
 
-_PARQUET: Final = (
-    "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, DICTIONARY_SIZE_LIMIT 1000"
-)
+PARQUET: Final = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, DICTIONARY_SIZE_LIMIT 1000"
 _PATTERN_SIGN: Final = re.compile(r"[*?\[]")
 _STEP: Final = re.compile(r"^-- step: (\w+)(, keep)?\s*$", re.MULTILINE)
 
@@ -45,10 +44,79 @@ def parse_steps(text: str) -> tuple[Step, ...]:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Rows of one table that a task has read.
+
+    Parameters
+    ----------
+    rows : how many
+    columns : names, the same of every part of a table
+    staged : Parquet file that holds them
+    sql : instead of ``staged``, a SELECT of DuckDB's that reads them where they are
+    """
+
+    rows: int
+    columns: tuple[str, ...]
+    staged: Path | None = None
+    sql: str = ""
+
+
+Task = TypeVar("Task")
+Progress = Callable[[str, float], None]
+"""Called with a task and the share of it that is done, from 0 to 1."""
+Read = Callable[["DuckDBEngine", Task, "Progress | None"], Part]
+
+
+class Engine(Protocol):
+    """What the join needs of a database; the SQL of its steps is common to all.
+
+    ``work`` is a folder for what is written on the way; the caller removes it.
+    """
+
+    work: Path
+    most_files: int
+
+    def __enter__(self) -> Self:
+        """Open."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close what was opened."""
+
+    def read(
+        self, read: Read[Task], tasks: Sequence[Task], progress: Progress | None = None
+    ) -> list[Part]:
+        """Run the tasks, each with a DuckDB of its machine; parts in the order of tasks."""
+        ...
+
+    def add_parts(self, name: str, parts: Sequence[Part]) -> None:
+        """Make all rows of the parts known under ``name``."""
+
+    def add_rows(self, name: str, rows: pa.Table) -> None:
+        """Make a small Arrow table known under ``name``."""
+
+    def add_step(self, step: Step, target: Path | None = None) -> None:
+        """Make a step known under its name, written to ``target`` or to ``work`` if it is kept."""
+
+    def write(self, sql: str, path: Path) -> None:
+        """Write a query's rows to one Parquet file."""
+
+    def rows(self, sql: str) -> list[dict[str, Any]]:
+        """Rows of a small result."""
+        ...
+
+    def rejects_sql(self, source: str) -> str:
+        """Rows of the step ``rejected_<source>`` as the table ``rejects`` has them."""
+        ...
+
+
 class DuckDBEngine:
     """An embedded database that holds views over files, and little else.
-
-    Another engine (Spark SQL) needs these same methods: the SQL of the steps is common to both.
 
     Parameters
     ----------
@@ -56,8 +124,12 @@ class DuckDBEngine:
     threads, memory_limit_mb : DuckDB's own limits
     """
 
+    most_files = 1_000_000
+    """Parquet files of the same columns that one task reads."""
+
     def __init__(self, *, work: Path, threads: int = 2, memory_limit_mb: int = 2_000) -> None:
         self.work = work
+        self._protocols: set[str] = set()
         self._connection = duckdb.connect(
             config={
                 "threads": threads,
@@ -82,6 +154,27 @@ class DuckDBEngine:
     ) -> None:
         self._connection.close()
 
+    def read(
+        self, read: Read[Task], tasks: Sequence[Task], progress: Progress | None = None
+    ) -> list[Part]:
+        """Run the tasks one after the other; what can be read in place is not copied."""
+        return [read(self, task, progress) for task in tasks]
+
+    def add_parts(self, name: str, parts: Sequence[Part]) -> None:
+        """Make all rows of the parts known under ``name``."""
+        columns = ", ".join(parts[0].columns)
+        selects = [f"SELECT {columns} FROM ({part.sql})" for part in parts if part.sql]
+        if staged := [part.staged for part in parts if part.staged is not None]:
+            selects.append(f"SELECT {columns} FROM {scan(*staged)}")
+        self.add_view(name, " UNION ALL ".join(selects))
+
+    def reach(self, path: Path) -> None:
+        """Open object stores to the SQL: ``path`` may be a URL of fsspec's."""
+        protocol = getattr(path, "protocol", "")
+        if protocol and protocol not in self._protocols:
+            self._connection.register_filesystem(getattr(path, "fs"))  # noqa: B009 - an UPath's
+            self._protocols.add(protocol)
+
     def add_rows(self, name: str, rows: pa.Table) -> None:
         """Make a small Arrow table known under ``name``."""
         self._connection.register("arriving", rows)
@@ -103,7 +196,7 @@ class DuckDBEngine:
 
     def write(self, sql: str, path: Path) -> None:
         """Write a query's rows to one Parquet file."""
-        self._connection.execute(f"COPY (\n{sql}\n) TO {quote(path)} ({_PARQUET})")
+        self._connection.execute(f"COPY (\n{sql}\n) TO {quote(path)} ({PARQUET})")
 
     def rows(self, sql: str) -> list[dict[str, Any]]:
         """Rows of a small result."""
@@ -123,16 +216,21 @@ class DuckDBEngine:
         )
 
 
-def scan(path: Path, options: str = "") -> str:
-    """The table function that reads exactly this Parquet file, whatever signs its name holds.
+def scan(*paths: Path, options: str = "", hive: bool = False) -> str:
+    """The table function that reads exactly these Parquet files, whatever signs their names hold.
+
+    Parameters
+    ----------
+    hive : whether folders such as ``day=2026-01-01`` are columns, of text
 
     Examples
     --------
     >>> scan(Path("log[1].parquet"))
-    "read_parquet('log[[]1].parquet', hive_partitioning = false)"
+    "read_parquet(['log[[]1].parquet'], hive_partitioning = false)"
     """
-    literal = _PATTERN_SIGN.sub(r"[\g<0>]", str(path))
-    return f"read_parquet({quote(literal)}, hive_partitioning = false{options})"
+    literal = ", ".join(quote(_PATTERN_SIGN.sub(r"[\g<0>]", str(path))) for path in paths)
+    folders = "true, hive_types_autocast = false" if hive else "false"
+    return f"read_parquet([{literal}], hive_partitioning = {folders}{options})"
 
 
 def quote(value: Path | str) -> str:

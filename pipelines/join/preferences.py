@@ -16,8 +16,9 @@ import pyarrow.parquet as pq
 from pipelines.config import JoinConfig, LabelFile
 from pipelines.join.sources import preferences as pairs
 from pipelines.join.sources.files import expand
-from pipelines.join.sources.inputs import hash_bound, now, reading_of, records_of
+from pipelines.join.sources.inputs import hash_bound, now
 from pipelines.join.sources.staging import arrow_schema
+from pipelines.join.sources.tasks import reading_of, records_of
 from router_ml.data.schemas import PREFERENCES, REJECTS
 from router_ml.features.query import group_id, parse_query, query_id
 

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from pipelines.artifacts import JoinedFolder
 from pipelines.config import JoinConfig, dump_config
 from pipelines.join.cost_check import check_costs
-from pipelines.join.engine import DuckDBEngine, Step, parse_steps
+from pipelines.join.engine import DuckDBEngine, Engine, Step, parse_steps
 from pipelines.join.preferences import find_preferences, preference_files, write_preferences
 from pipelines.join.remedies import Context, offending, remedy
 from pipelines.join.report import cannot_tell, render
@@ -103,9 +103,7 @@ def run(config: JoinConfig, *, progress: Progress | None = None) -> Path:
     dump_config(config, written.config)
     work = Path(tempfile.mkdtemp(prefix="join-", dir=output))
     try:
-        with DuckDBEngine(
-            work=work, threads=config.threads, memory_limit_mb=config.memory_limit_mb
-        ) as engine:
+        with _engine(config, work) as engine:
             rows_in = add_inputs(engine, config, progress)
             _join(engine, config, rows_in, progress)
         _compare(config, written)
@@ -114,8 +112,17 @@ def run(config: JoinConfig, *, progress: Progress | None = None) -> Path:
     return output
 
 
+def _engine(config: JoinConfig, work: Path) -> Engine:
+    limits = {"threads": config.threads, "memory_limit_mb": config.memory_limit_mb}
+    if config.engine == "duckdb":
+        return DuckDBEngine(work=work, **limits)
+    from pipelines.join.spark import SparkEngine
+
+    return SparkEngine(work=work, options=config.spark, **limits)
+
+
 def _join(
-    engine: DuckDBEngine, config: JoinConfig, rows_in: dict[str, int], progress: Progress | None
+    engine: Engine, config: JoinConfig, rows_in: dict[str, int], progress: Progress | None
 ) -> None:
     """Run the steps; stop before outcomes are written if too much was rejected."""
     output = config.output
@@ -238,9 +245,7 @@ def read_accounts(rows: list[dict[str, Any]], rows_in: Mapping[str, int]) -> dic
     return accounts
 
 
-def _check_tolerance(
-    engine: DuckDBEngine, accounts: Mapping[str, Account], config: JoinConfig
-) -> None:
+def _check_tolerance(engine: Engine, accounts: Mapping[str, Account], config: JoinConfig) -> None:
     for source, account in accounts.items():
         if account.n_rejected <= config.tolerance * account.rows_in:
             continue
@@ -265,7 +270,7 @@ def _check_tolerance(
         )
 
 
-def _firsts(engine: DuckDBEngine, source: str) -> dict[str, dict[str, Any]]:
+def _firsts(engine: Engine, source: str) -> dict[str, dict[str, Any]]:
     """The first rejected row of every reason."""
     rows = engine.rows(
         f"SELECT * FROM (SELECT r.*, row_number() OVER (PARTITION BY reason "
@@ -274,15 +279,15 @@ def _firsts(engine: DuckDBEngine, source: str) -> dict[str, dict[str, Any]]:
     return {row["reason"]: row for row in rows}
 
 
-def _context(engine: DuckDBEngine, config: JoinConfig) -> Context:
-    priced = engine.rows("SELECT DISTINCT candidate AS name FROM price_windows ORDER BY candidate")
+def _context(engine: Engine, config: JoinConfig) -> Context:
+    priced = engine.rows("SELECT DISTINCT candidate AS name FROM price_windows ORDER BY name")
     bad = engine.rows(
         "SELECT candidate, reason, source_file, source_line FROM rejected_prices "
         "WHERE candidate IS NOT NULL"
     )
     unpriced = engine.rows(
         "SELECT DISTINCT candidate_served AS name FROM rejected_requests "
-        "WHERE reason = 'no_price' ORDER BY candidate_served"
+        "WHERE reason = 'no_price' ORDER BY name"
     )
     spans = engine.rows(
         "SELECT name, min(value) AS low, max(value) AS high FROM labels WHERE name IN "

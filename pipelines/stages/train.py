@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import partial
-from hashlib import sha256
+from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -66,7 +66,9 @@ def run(config: TrainConfig) -> Path:
     """
     wanted = make_estimator(config.quality)
     check_own(config.output, TrainedFolder(config.output).report)
-    table, candidates = read_training_table(config.joined, "train", config.candidates or None)
+    table, candidates = read_training_table(
+        config.joined, "train", config.candidates or None, config.max_training_rows
+    )
     if config.learning != "naive":
         table = with_loggers(table, open_loggers(config.loggers))
     pairs = read_preferences(JoinedFolder(config.joined).preferences, candidates.names)
@@ -115,13 +117,18 @@ def run(config: TrainConfig) -> Path:
         "cost_bias_in_sample": _bias(router, data),
         "loggers": "" if table.loggers is None else table.loggers.text,
         "changes": [change.as_dict() for change in changes],
-        "fingerprint": sha256(JoinedFolder(config.joined).outcomes.read_bytes()).hexdigest(),
+        "fingerprint": _fingerprint(JoinedFolder(config.joined).outcomes),
     }
     cascade = None
     if config.cascade is not None:
         with progress("learning a cascade", None):
             cascade = fit_cascade(config.cascade, table, data, _inside(router, data, held_out))
     return save_trained(config, router, encoder, data, report, cascade, held_out)
+
+
+def _fingerprint(path: Path) -> str:
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
 
 
 def fit_cascade(

@@ -138,11 +138,16 @@ def read_outcomes(path: Path | str, columns: Sequence[str] | None = None) -> pd.
             f"{file} has no column {', '.join(missing)}; its columns are {', '.join(present)}"
         )
     read = [n for n in dict.fromkeys([*wanted, "time", "request_id"]) if n not in lacking]
-    table = pq.read_table(file, columns=read)
+    return outcomes_frame(pq.read_table(file, columns=read), wanted)
+
+
+def outcomes_frame(table: pa.Table, columns: Sequence[str] = OUTCOMES.names) -> pd.DataFrame:
+    """Rows of a join's outcomes, however they were read, as :func:`read_outcomes` gives them."""
+    lacking = [name for name in columns if name not in table.column_names]
     table = table.sort_by([("time", "ascending"), ("request_id", "ascending")])
     for name in lacking:
         table = table.append_column(name, pa.nulls(len(table), pa.float64()))
-    frame: pd.DataFrame = table.select(wanted).to_pandas()
+    frame: pd.DataFrame = table.select(columns).to_pandas()
     return frame
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from functools import partial
 from typing import Any, ClassVar, Final, Self
 
 import numpy as np
 
 from router_ml.estimators.base import State
+from router_ml.estimators.dask_trees import grown_on_dask
 from router_ml.estimators.effects import Effects
 from router_ml.estimators.quality import QualityEstimator
 from router_ml.estimators.trees import tree_features
@@ -36,6 +39,9 @@ class LightGBMEstimator(QualityEstimator):
     n_dims : int, default=16
         Leading embedding dimensions given to the trees; 64 were slower and worse on real data.
     random_state : int, default=0
+    scheduler : str, default=""
+        Address of a Dask scheduler (``tcp://host:8786``), whose workers grow the trees on the rows
+        that each is sent; ``""`` grows them here.
 
     References
     ----------
@@ -54,6 +60,7 @@ class LightGBMEstimator(QualityEstimator):
         leaf_penalty: float = 10.0,
         n_dims: int = 16,
         random_state: int = 0,
+        scheduler: str = "",
     ) -> None:
         self.n_trees = n_trees
         self.learning_rate = learning_rate
@@ -62,26 +69,25 @@ class LightGBMEstimator(QualityEstimator):
         self.leaf_penalty = leaf_penalty
         self.n_dims = n_dims
         self.random_state = random_state
+        self.scheduler = scheduler
 
     def fit_effects(self, queries: QueryBatch, effects: Effects) -> None:
         """See :meth:`router_ml.estimators.quality.QualityEstimator.fit_effects`."""
         import lightgbm
 
-        X = tree_features(queries, self.n_dims)
-        self.boosters_: list[Any] = []
-        for j in range(effects.target.shape[1]):
-            rows = effects.weight[:, j] > 0
-            if rows.sum() < MIN_LABELS or np.ptp(effects.target[rows, j]) < 1e-9:
-                self.boosters_.append(None)
-                continue
-            data = lightgbm.Dataset(
-                X[rows],
-                effects.target[rows, j],
-                weight=effects.weight[rows, j],
-                params={"max_bin": 63, "verbose": -1},
-            )
-            booster = lightgbm.train(tree_parameters(self), data, num_boost_round=self.n_trees)
-            self.boosters_.append(lightgbm.Booster(model_str=booster.model_to_string()))
+        with ExitStack() as opened:
+            if self.scheduler:
+                grow = opened.enter_context(grown_on_dask(self, queries))
+            else:
+                grow = partial(_grow, self, tree_features(queries, self.n_dims))
+            self.boosters_: list[Any] = []
+            for j in range(effects.target.shape[1]):
+                target, weight = effects.target[:, j], effects.weight[:, j]
+                rows = weight > 0
+                if rows.sum() < MIN_LABELS or np.ptp(target[rows]) < 1e-9:
+                    self.boosters_.append(None)
+                    continue
+                self.boosters_.append(lightgbm.Booster(model_str=grow(target, weight)))
 
     def _effects(self, queries: QueryBatch) -> FloatArray:
         X = tree_features(queries, self.n_dims)
@@ -114,6 +120,18 @@ class LightGBMEstimator(QualityEstimator):
             for j in range(len(self.candidates_) + 1)
         ]
         return self
+
+
+def _grow(estimator: Any, X: FloatArray, target: FloatArray, weight: FloatArray) -> str:
+    """Trees as text, from the rows that have a weight."""
+    import lightgbm
+
+    rows = weight > 0
+    data = lightgbm.Dataset(
+        X[rows], target[rows], weight=weight[rows], params={"max_bin": 63, "verbose": -1}
+    )
+    booster = lightgbm.train(tree_parameters(estimator), data, num_boost_round=estimator.n_trees)
+    return str(booster.model_to_string())
 
 
 def tree_parameters(estimator: Any) -> dict[str, Any]:

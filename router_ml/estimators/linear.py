@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import ClassVar
 
 import numpy as np
@@ -46,13 +47,15 @@ class LinearEstimator(QualityEstimator):
 
     def fit_effects(self, queries: QueryBatch, effects: Effects) -> None:
         """See :meth:`router_ml.estimators.quality.QualityEstimator.fit_effects`."""
-        lexical = queries.lexical.astype(float)
-        self.mean_ = lexical.mean(axis=0)
-        spread = lexical.std(axis=0)
+        self.mean_, spread = _moments(queries)
         self.scale_ = np.where(spread > 1e-9, spread, 1.0)
-        X = linear_features(queries, self.mean_, self.scale_, self.lexical_scale)
         penalty = [self.shared_penalty] + [self.contrast_penalty] * len(effects.level)
-        self.coef_, self.intercept_ = weighted_ridge(X, effects, np.array(penalty))
+
+        def chunks() -> Iterator[tuple[slice, FloatArray]]:
+            for rows, part in queries.chunks():
+                yield rows, linear_features(part, self.mean_, self.scale_, self.lexical_scale)
+
+        self.coef_, self.intercept_ = weighted_ridge(chunks, effects, np.array(penalty))
 
     def _effects(self, queries: QueryBatch) -> FloatArray:
         X = linear_features(queries, self.mean_, self.scale_, self.lexical_scale)
@@ -70,31 +73,52 @@ def linear_features(
 
 
 def weighted_ridge(
-    X: FloatArray, effects: Effects, penalty: FloatArray
+    chunks: Callable[[], Iterator[tuple[slice, FloatArray]]], effects: Effects, penalty: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """Ridge with its own weights and penalty for every target; intercepts go unpenalised.
 
-    Columns of equal weights and penalty share one factorisation, as on full information.
+    Columns of equal weights and penalty share one factorisation, as on full information. Rows come
+    in chunks, in two passes: means, then products of what is left, so that rows may be on disk.
+
+    Parameters
+    ----------
+    chunks : gives the rows of X from the first to the last, as often as it is asked
 
     Returns
     -------
     coef : shape (p, K + 1)
     intercept : shape (K + 1,)
     """
-    m = effects.target.shape[1]
-    coef, intercept = np.zeros((X.shape[1], m)), np.zeros(m)
-    for js in [[0], *effects.alike()]:
-        w, alpha = effects.weight[:, js[0]], float(penalty[js[0]])
-        if w.sum() <= 0:
-            continue
-        rows = w > 0
-        A, T, w = X[rows], effects.target[rows][:, js], w[rows]
-        center, target = np.average(A, axis=0, weights=w), np.average(T, axis=0, weights=w)
-        A = A - center
-        gram = (A * w[:, None]).T @ A + alpha * np.eye(A.shape[1])
-        solved = np.linalg.solve(gram, A.T @ (w[:, None] * (T - target)))
-        coef[:, js] = solved
+    alike = [js for js in ([0], *effects.alike()) if effects.weight[:, js[0]].sum() > 0]
+    mass = np.stack([effects.weight[:, js[0]] for js in alike], axis=1)
+    total = mass.sum(axis=0)
+    centers = sum(X.T @ mass[rows] for rows, X in chunks()) / total
+    p, m = centers.shape[0], effects.target.shape[1]
+    means = np.zeros(m)
+    for i, js in enumerate(alike):
+        means[js] = np.average(effects.target[:, js], axis=0, weights=mass[:, i])
+    grams, cross = np.zeros((len(alike), p, p)), np.zeros((p, m))
+    for rows, X in chunks():
+        for i, js in enumerate(alike):
+            here = mass[rows, i] > 0
+            w = mass[rows, i][here]
+            A = X[here] - centers[:, i]
+            weighted = A * w[:, None]
+            grams[i] += weighted.T @ A
+            cross[:, js] += weighted.T @ (effects.target[rows][here][:, js] - means[js])
+    coef, intercept = np.zeros((p, m)), np.zeros(m)
+    for i, js in enumerate(alike):
+        alpha = float(penalty[js[0]])
+        coef[:, js] = np.linalg.solve(grams[i] + alpha * np.eye(p), cross[:, js])
         # An intercept of a contrast is a level; with few labels it shrinks as levels do.
-        keep = w.sum() / (w.sum() + alpha / X.shape[1])
-        intercept[js] = keep * target - center @ solved
+        keep = total[i] / (total[i] + alpha / p)
+        intercept[js] = keep * means[js] - centers[:, i] @ coef[:, js]
     return coef, intercept
+
+
+def _moments(queries: QueryBatch) -> tuple[FloatArray, FloatArray]:
+    """Mean and standard deviation of the lexical columns, in two passes."""
+    n = len(queries)
+    mean = sum(q.lexical.sum(axis=0, dtype=float) for _, q in queries.chunks()) / n
+    square = sum(np.square(q.lexical - mean).sum(axis=0) for _, q in queries.chunks()) / n
+    return mean, np.sqrt(square)

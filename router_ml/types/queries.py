@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from router_ml.errors import SchemaError
 from router_ml.types.arrays import BoolArray, FloatArray, IntArray
+
+CHUNK_ROWS: Final = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,11 @@ class Tokens:
         starts = np.repeat(self.offsets[:-1][index] - offsets[:-1], lengths)
         return Tokens(self.flat[starts + np.arange(offsets[-1])], offsets)
 
+    def between(self, begin: int, end: int) -> Tokens:
+        """Rows ``begin`` to ``end``, ids not copied."""
+        offsets = self.offsets[begin : end + 1]
+        return Tokens(self.flat[offsets[0] : offsets[-1]], offsets - offsets[0])
+
     def padded(self, pad_id: int) -> IntArray:
         """Dense ids, shape (n_samples, max(1, longest)), filled up with ``pad_id``."""
         lengths = self.lengths
@@ -116,6 +124,35 @@ class QueryBatch:
             lexical=self.lexical[rows],
             embedding=self.embedding[rows],
         )
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether the arrays are read from a file (:mod:`router_ml.features.store`)."""
+        return isinstance(self.embedding, np.memmap)
+
+    def chunks(self, rows: int = CHUNK_ROWS) -> Iterator[tuple[slice, QueryBatch]]:
+        """The same samples a few at a time, arrays not copied: for what reads a file of features.
+
+        Examples
+        --------
+        >>> empty = np.zeros((3, 0))
+        >>> batch = QueryBatch(("a", "b", "c"), ("",) * 3, Tokens.from_rows([[1], [2], [3]]),
+        ...                    empty, empty)
+        >>> [part.text for _, part in batch.chunks(2)]
+        [('a', 'b'), ('c',)]
+        """
+        for begin in range(0, len(self), rows):
+            part = slice(begin, min(len(self), begin + rows))
+            yield (
+                part,
+                QueryBatch(
+                    text=self.text[part],
+                    tools=self.tools[part],
+                    tokens=self.tokens.between(part.start, part.stop),
+                    lexical=self.lexical[part],
+                    embedding=self.embedding[part],
+                ),
+            )
 
     def followed_by(self, other: QueryBatch) -> QueryBatch:
         """These samples and then others, with features of the same encoder."""

@@ -7,20 +7,19 @@ import glob
 import gzip
 import io
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
+from pipelines.join.engine import Progress
 from pipelines.join.sources.csv_records import csv_records, read_header
 from pipelines.join.sources.json_records import json_records
+from pipelines.join.sources.places import hive_values, is_data, is_url, remote_files
 from pipelines.join.sources.records import Record
 from router_ml.errors import SchemaError
 
 __all__ = ["Progress", "Record", "csv_header", "expand", "format_of", "is_utf8", "read_records"]
-
-Progress = Callable[[str, float], None]
-"""Called with a task and the share of it that is done, from 0 to 1."""
 
 PROGRESS_EVERY: Final = 2_000
 _HEAD_BYTES: Final = 65_536
@@ -39,7 +38,8 @@ _SUFFIXES: Final = {"ndjson": "jsonl", "pq": "parquet", "tsv": "csv", "txt": ""}
 def expand(patterns: Sequence[str], what: str, *, empty: bool = False) -> tuple[Path, ...]:
     """Give the files that patterns name, sorted, each once; empty ones only where they may be.
 
-    A file of exactly that name is that file, whatever signs its name holds.
+    A file of exactly that name is that file, whatever signs its name holds; a folder stands for
+    all files in it; a URL of fsspec's (``s3://bucket/log/*.parquet``) is looked up in its store.
 
     Raises
     ------
@@ -48,11 +48,7 @@ def expand(patterns: Sequence[str], what: str, *, empty: bool = False) -> tuple[
     """
     found: dict[Path, None] = {}
     for pattern in patterns:
-        if Path(pattern).is_file():
-            found[Path(pattern)] = None
-            continue
-        paths = sorted(Path(name) for name in glob.glob(pattern, recursive=True))  # noqa: PTH207 - absolute patterns
-        files = [path for path in paths if path.is_file()]
+        files = remote_files(pattern) if is_url(pattern) else _local_files(pattern)
         if not files:
             signs = glob.has_magic(pattern)
             raise SchemaError(
@@ -64,6 +60,17 @@ def expand(patterns: Sequence[str], what: str, *, empty: bool = False) -> tuple[
         if not empty and path.stat().st_size == 0:
             raise SchemaError(f"{what}: {path} is empty; leave it out or export it again")
     return tuple(found)
+
+
+def _local_files(pattern: str) -> list[Path]:
+    if Path(pattern).is_file():
+        return [Path(pattern)]
+    if Path(pattern).is_dir():
+        return [
+            path for path in sorted(Path(pattern).rglob("*")) if path.is_file() and is_data(path)
+        ]
+    paths = sorted(Path(name) for name in glob.glob(pattern, recursive=True))  # noqa: PTH207 - absolute patterns
+    return [path for path in paths if path.is_file()]
 
 
 def format_of(path: Path) -> str:
@@ -123,10 +130,11 @@ def read_records(
             records = csv_records(path, stream, encoding=encoding)
         else:
             records = json_records(stream)
+        folders = hive_values(path)
         for count, record in enumerate(records):
             if progress is not None and count % PROGRESS_EVERY == 0:
                 progress(f"reading {path.name}", file.tell() / size)
-            yield record
+            yield record.beside(folders) if folders else record
     if progress is not None:
         progress(f"reading {path.name}", 1.0)
 
@@ -147,13 +155,17 @@ def is_utf8(path: Path) -> bool:
 def csv_header(path: Path, *, encoding: str = "") -> tuple[str, ...]:
     """Column names of a CSV file."""
     with _opened(path) as (_, stream):
-        return read_header(path, stream, encoding=encoding)
+        header = read_header(path, stream, encoding=encoding)
+    return (*header, *(name for name in hive_values(path) if name not in header))
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[BinaryIO, BinaryIO]]:
     """The file, and the bytes in it; damage of a compressed one becomes a SchemaError."""
-    with path.open("rb") as file:
+    with path.open("rb") as opened:
+        file = (
+            opened if hasattr(opened, "peek") else io.BufferedReader(cast("io.RawIOBase", opened))
+        )
         start = file.peek(8)[:8]
         for magic, what in _PACKED.items():
             if start.startswith(magic):

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipelines.join.engine import DuckDBEngine, quote, scan
+from pipelines.join.sources.places import hive_values, open_parquet
 from router_ml.data.schemas import PROVENANCE, Column, ColumnType, Table
 from router_ml.errors import SchemaError
 
@@ -28,36 +28,51 @@ _ACCEPTED: Final[Mapping[ColumnType, tuple[str, ...]]] = {
     "string[]": ("VARCHAR[]",),
     "double[]": ("DOUBLE[]", "FLOAT[]", "DECIMAL"),
 }
+_NOTHING: Final = '"NULL"'
+"""Type of a column that holds no value at all."""
+FILE_ROWS: Final = 2**40
+"""More rows than any file has: a row's number is that of its file times this, and its place."""
 _ZONE: Final = r"([zZ]|UTC|[+-]\d\d(:?\d\d)?)$"
 
 
 def parquet_sql(
-    engine: DuckDBEngine, path: Path, table: Table, fields: Fields, *, first_row_id: int = 0
+    engine: DuckDBEngine, paths: Sequence[Path], table: Table, fields: Fields, *, number: int = 0
 ) -> str:
-    """Give a SELECT of a table's columns and provenance from a Parquet file.
+    """Give a SELECT of a table's columns and provenance from Parquet files.
+
+    Parameters
+    ----------
+    paths : files of the same columns, and of the same names in their folders
+    number : of the first file, which ``row_id`` begins with
 
     Raises
     ------
     SchemaError
-        If the file is no Parquet, lacks a required column, or a column has another type.
+        If a file is no Parquet, lacks a required column, or a column has another type.
     """
-    parquet_names(path)
-    source = scan(path, ", file_row_number = true")
-    types = engine.columns(f"SELECT * FROM {source}")
+    first = paths[0]
+    engine.reach(first)
+    folders = _folders(first)
+    options = ", file_row_number = true"
+    source = scan(*paths, options=options, hive=folders)
+    types = engine.columns(f"SELECT * FROM {scan(first, options=options, hive=folders)}")
     present = {c.name: _named(c.name, fields, types) for c in table.columns}
     found = [name for name, there in present.items() if there]
     if {"n_trials", "n_success"} <= set(found):
         found.append("value")  # whose place counts take
-    table.require(found, _listing(path, types))
-    parts = [_column(c, present[c.name], types, path) for c in table.columns]
-    parts.append(f"{first_row_id} + file_row_number AS row_id")
-    parts += [f"{quote(path)} AS source_file", "file_row_number + 1 AS source_line"]
+    table.require(found, _listing(first, types))
+    parts = [_column(c, present[c.name], types, first) for c in table.columns]
+    told = _provenance(table, present, types)
+    told["row_id"] = f"({number} + file_index) * {FILE_ROWS} + file_row_number"
+    parts += [f"{told[c.name]} AS {c.name}" for c in PROVENANCE.columns]
+    return f"SELECT {', '.join(parts)} FROM {source}"
+
+
+def _provenance(
+    table: Table, present: Mapping[str, str | None], types: Mapping[str, str]
+) -> dict[str, str]:
+    """Expressions of what a source adds to a row."""
     time = present.get("time")
-    zoneless = (
-        f"NOT regexp_matches({_name(time)}, '{_ZONE}')"
-        if time and types[time] == "VARCHAR"
-        else "CAST(NULL AS BOOLEAN)"
-    )
     fractions = [
         f"WHEN {_name(held)} - floor({_name(held)}) <> 0 THEN 'unreadable_{column.name}'"
         for column in table.columns
@@ -65,23 +80,47 @@ def parquet_sql(
         and (held := present[column.name]) is not None
         and types[held].startswith(_FRACTIONS)
     ]
-    problem = f"CASE {' '.join(fractions)} END" if fractions else "CAST(NULL AS VARCHAR)"
-    parts.append(f"{problem} AS problem")
-    rest = {"detail", "exclusion", "repair", "raw"}
-    for column in PROVENANCE.columns:
-        if column.name in rest:
-            parts.append(f"CAST(NULL AS {column.type}) AS {column.name}")
-    parts += [f"{zoneless} AS zoneless", f"{quote(table.name)} AS origin"]
-    return f"SELECT {', '.join(parts)} FROM {source}"
+    told = {c.name: f"CAST(NULL AS {c.type})" for c in PROVENANCE.columns}
+    told |= {
+        "source_file": "filename",
+        "source_line": "file_row_number + 1",
+        "origin": quote(table.name),
+    }
+    if fractions:
+        told["problem"] = f"CASE {' '.join(fractions)} END"
+    if time and types[time] == "VARCHAR":
+        told["zoneless"] = f"NOT regexp_matches({_name(time)}, '{_ZONE}')"
+    return told
 
 
-def parquet_names(path: Path) -> Sequence[str]:
-    """Column names of a Parquet file; SchemaError if it is none."""
+def parquet_names(path: Path) -> tuple[str, ...]:
+    """Column names of a Parquet file, and what its folders add; SchemaError if it is none."""
+    return tuple(name for name, _ in parquet_columns(path))
+
+
+def parquet_columns(path: Path) -> tuple[tuple[str, str], ...]:
+    """Names and types of a Parquet file's columns, and those that its folders add.
+
+    Raises
+    ------
+    SchemaError
+        If it is no Parquet.
+    """
     try:
-        names: list[str] = pq.read_schema(path).names
+        with open_parquet(path) as file:
+            columns = [(field.name, str(field.type)) for field in file.schema_arrow]
     except pa.ArrowInvalid as error:
         raise SchemaError(f"{path} is not Parquet: {error}; export it again") from error
-    return names
+    names = {name for name, _ in columns}
+    return (*columns, *((name, "folder") for name in hive_values(path) if name not in names))
+
+
+def _folders(path: Path) -> bool:
+    """Whether folders give columns; where a file has one of them itself, the file's hold."""
+    names = set(hive_values(path))
+    return bool(names) and names <= {
+        name for name, kind in parquet_columns(path) if kind == "folder"
+    }
 
 
 def _named(name: str, fields: Fields, types: Mapping[str, str]) -> str | None:
@@ -90,9 +129,9 @@ def _named(name: str, fields: Fields, types: Mapping[str, str]) -> str | None:
 
 
 def _column(column: Column, source: str | None, types: Mapping[str, str], path: Path) -> str:
-    if source is None:
+    kind = _NOTHING if source is None else types[source]
+    if source is None or kind == _NOTHING:
         return f"CAST(NULL AS {column.type}) AS {column.name}"
-    kind = types[source]
     if column.name == "value" and kind == "BOOLEAN":
         return f"CAST({_name(source)} AS DOUBLE) AS value"  # a verdict
     if not kind.startswith(_ACCEPTED[column.type]) or kind.endswith("[]") != column.type.endswith(

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import orjson
-import pyarrow.parquet as pq
 
 from pipelines.join.sources.files import csv_header, format_of, read_records
 from pipelines.join.sources.parquet import parquet_names
+from pipelines.join.sources.places import open_parquet
 from pipelines.join.sources.price_bands import map_tiers, read_tiers
 from pipelines.join.sources.records import Record
 from pipelines.join.sources.values import (
@@ -105,7 +105,7 @@ def _rows(
         present: Sequence[str] = parquet_names(path)
         records: Iterable[tuple[int, Mapping[str, Any] | None, str | None]] = (
             (line, row, to_json(row) or "")
-            for line, row in enumerate(pq.read_table(path).to_pylist(), start=1)
+            for line, row in enumerate(open_parquet(path).read().to_pylist(), start=1)
         )
     else:
         listed = list(priced(read_records(path, encoding=encoding)))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +16,10 @@ class Record:
     raw: bytes | Sequence[str] | None
     values: Mapping[str, Any] | None
     detail: str | None = None
+
+    def beside(self, folders: Mapping[str, Any]) -> Self:
+        """The record with what its file's folders say; what the record says itself holds."""
+        return self if self.values is None else replace(self, values={**folders, **self.values})
 
     @property
     def text(self) -> str | None:

@@ -65,8 +65,8 @@ GROUP BY decision_id
 -- step: decision_checks, keep
 SELECT d.row_id, d.decision_id, d.request_id, d.time,
        coalesce(d.request_id, d.decision_id) AS asked,
-       concat(d.candidate_chosen, ' ', CAST(d.propensity AS STRING), ' ', CAST(d.time AS STRING),
-              ' ', coalesce(d.request_id, '')) AS content,
+       concat(coalesce(d.candidate_chosen, ''), ' ', coalesce(CAST(d.propensity AS STRING), ''), ' ',
+              coalesce(CAST(d.time AS STRING), ''), ' ', coalesce(d.request_id, '')) AS content,
        CASE WHEN d.exclusion IS NOT NULL THEN d.exclusion
             WHEN d.time > s.as_of THEN 'after_as_of' END AS rule,
        CASE WHEN d.problem IS NOT NULL THEN d.problem

@@ -184,7 +184,7 @@ FROM (SELECT row_id, lesser, disagree,
                    <> max(content) OVER (PARTITION BY request_id, lesser) AS disagree
             FROM (SELECT u.row_id, u.request_id, u.time,
                          coalesce(q.output_tokens, 0) AS output_tokens,
-                         concat(u.candidate_served, ' ', q.query_id) AS content,
+                         concat(coalesce(u.candidate_served, ''), ' ', coalesce(q.query_id, '')) AS content,
                          CASE WHEN u.partial AND NOT u.failed THEN 1
                               WHEN u.failed AND i.succeeded = 1 THEN 2
                               WHEN u.partial THEN 1
@@ -435,10 +435,10 @@ SELECT c.request_id, c.decision_id, c.time, c.query_id, c.group_id, c.session_id
 FROM request_checks c
 CROSS JOIN settings s
 LEFT JOIN test_begin b ON s.split_by = 'time'
-LEFT JOIN later_fates l ON l.row_id = c.row_id
+LEFT JOIN (SELECT row_id FROM request_fates WHERE fate <> 'used') l ON l.row_id = c.row_id
 LEFT JOIN label_quality q ON q.request_row = c.row_id
 LEFT JOIN label_ranks k ON k.priority = q.priority
-WHERE c.rule IS NULL AND c.reason IS NULL AND l.fate IS NULL
+WHERE l.row_id IS NULL
 
 -- step: report_candidates
 SELECT candidate_served AS candidate, count(*) AS requests, count(quality) AS labelled,
