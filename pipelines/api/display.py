@@ -78,7 +78,7 @@ def _cell(cell: str | Bar) -> str:
 
 def number(value: float | None, digits: int, scale: float = 1.0) -> str:
     """A number, or a dash where there is none."""
-    return "–" if value is None or value != value else f"{value * scale:,.{digits}f}"
+    return "–" if value is None or value != value else f"{value * scale:z,.{digits}f}"
 
 
 def log_html(log: Log) -> str:

@@ -75,7 +75,7 @@ def points(estimate: Mapping[str, Any]) -> str:
     >>> points({"value": 0.012, "low": -0.004, "high": 0.028})
     '+1.2 [-0.4, +2.8]'
     """
-    value, low, high = (f"{100 * estimate[end]:+.1f}" for end in ("value", "low", "high"))
+    value, low, high = (f"{100 * estimate[end]:+z.1f}" for end in ("value", "low", "high"))
     return f"{value} [{low}, {high}]"
 
 

@@ -79,7 +79,7 @@ def write_diff(path: Path, found: RouterDiff) -> Path:
     kinds, scale = segment_rows([segment.as_dict() for segment in found.segments])
     quality, cost = found.quality, found.cost_usd
     headline = [
-        tile("quality", f"{100 * quality.value:+.1f} points",
+        tile("quality", f"{100 * quality.value:+z.1f} points",
              f"95 %: [{100 * quality.low:+.1f}, {100 * quality.high:+.1f}]",
              tone(quality.low, quality.high)),
         tile("cost, $ per 1,000", f"{1e3 * cost.value:+.3f}",
