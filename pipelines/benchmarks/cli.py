@@ -637,6 +637,7 @@ class SubsampleConfig:
     out : JSON file; workloads measured before are kept
     workloads : comma-separated, of mix-10-log, bfcl-12-log
     draws : samples of each size
+    estimator : of quality, by name; default: that of tier fast, which takes minutes
     cache : folder for the encoder
     """
 
@@ -644,6 +645,7 @@ class SubsampleConfig:
     out: Path = Path("results/subsample.json")
     workloads: str = "mix-10-log,bfcl-12-log"
     draws: int = 1
+    estimator: str = ""
     cache: Path = Path(".cache")
 
 
@@ -657,6 +659,7 @@ def subsample(config: SubsampleConfig) -> None:
         cache=config.cache,
         workloads=tuple(config.workloads.split(",")),
         draws=config.draws,
+        estimator=config.estimator,
         say=console.print,
     )
     print_benchmark(config.out)

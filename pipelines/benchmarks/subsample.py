@@ -25,7 +25,7 @@ from router_ml.data.outcomes import (
     to_matrices,
 )
 from router_ml.errors import DataError
-from router_ml.estimators.registry import make_estimator
+from router_ml.estimators.specs import Spec, as_estimator
 from router_ml.estimators.tiers import TIERS
 from router_ml.evaluation.intervals import Estimate, bootstrap_mean
 from router_ml.features.featurizer import Featurizer
@@ -43,17 +43,19 @@ def run(
     cache: Path,
     workloads: tuple[str, ...] = tuple(LOG_FOLDERS),
     draws: int = 1,
+    estimator: str = "",
     say: Callable[[str], None] = print,
 ) -> Path:
     """Write ``workloads.<workload>.methods.<share>pct.{hull_gain, loss, requests}``.
 
-    The router of tier ``fast`` learns from the training split of the workload's log and is judged
-    on the matrix's prompts of no group that the split has. ``loss`` is the hull gain of the whole
-    log less that of the sample, paired by prompt; several draws are averaged, prompt by prompt.
+    The router of tier ``fast``, or of another ``estimator``, learns from the training split of the
+    workload's log and is judged on the matrix's prompts of no group that the split has. ``loss`` is
+    the hull gain of the whole log less that of the sample, paired by prompt; several draws are
+    averaged, prompt by prompt.
     """
     results: dict[str, Any] = orjson.loads(out.read_bytes()) if out.is_file() else {}
     for name in workloads:
-        gains, groups, sizes = _gains(name, data, cache, draws, say)
+        gains, groups, sizes = _gains(name, data, cache, draws, spec_of(estimator), say)
         whole = gains.pop(WHOLE)
         methods: dict[str, dict[str, Estimate]] = {
             WHOLE: {"hull_gain": bootstrap_mean(whole, group_id=groups)}
@@ -70,7 +72,7 @@ def run(
                 method: {key: value.as_dict() for key, value in cells.items()}
                 for method, cells in methods.items()
             },
-            "protocol": f"tier fast, {draws} draws, prompts of groups outside the training split",
+            "protocol": f"{estimator or 'tier fast'}, {draws} draws, prompts of other groups",
         }
         results["machine"] = machine()
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -78,8 +80,13 @@ def run(
     return out
 
 
+def spec_of(estimator: str) -> Spec:
+    """What is fitted: an estimator by name, by default that of tier ``fast``."""
+    return {"name": estimator} if estimator else TIERS["fast"].quality
+
+
 def _gains(
-    name: str, data: Path, cache: Path, draws: int, say: Callable[[str], None]
+    name: str, data: Path, cache: Path, draws: int, spec: Spec, say: Callable[[str], None]
 ) -> tuple[dict[str, Any], Any, dict[str, float]]:
     """Mean gain over budgets of every test prompt, by method; their groups; requests used."""
     encoder = get_encoder(cache=cache)
@@ -104,7 +111,7 @@ def _gains(
 
         def learn(method: str, table: TrainingTable) -> None:
             fitted = training_set(table, candidates, encoder)
-            quality = make_estimator(TIERS["fast"].quality)
+            quality = as_estimator(spec)
             played = play(fitted, quality, test, batch, floored=True)[2]
             gains.setdefault(method, []).append(played.gains.mean(axis=1))
             sizes[method] = float(len(table))
