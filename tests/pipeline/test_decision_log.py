@@ -171,6 +171,30 @@ def test_labels_of_a_file_find_decisions_by_request_id(
     assert frame.loc["d-00090", "quality"] == 0.25
 
 
+def test_beside_parquet_every_row_keeps_its_own_number(tmp_path: Path) -> None:
+    """Rows of a decision log are numbered far behind all others, where a double tells none apart."""
+    (tmp_path / "decisions").mkdir()
+    path = tmp_path / "decisions" / "decisions-20260301T120000-1-00001.jsonl"
+    rows = [decision(i) for i in range(30)] + [feedback(i) for i in range(20)]
+    path.write_bytes(b"".join(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows))
+    (tmp_path / "prices.json").write_bytes(orjson.dumps(PRICES))
+    times = pd.to_datetime(["2026-02-01T00:00:00"] * 40)
+    pd.DataFrame(
+        {"request_id": [f"r-{i}" for i in range(40)], "time": times, "query": "What is it?",
+         "candidate_served": CANDIDATES[0], "input_tokens": 10, "output_tokens": 5}
+    ).to_parquet(tmp_path / "requests.parquet")  # fmt: skip
+    pd.DataFrame(
+        {"request_id": [f"r-{i}" for i in range(40)], "name": "exact", "value": 1.0,
+         "source": "human", "time": times}
+    ).to_parquet(tmp_path / "labels.parquet")  # fmt: skip
+    tables = {f"{name}": str(tmp_path / f"{name}.parquet") for name in ("requests", "labels")}
+    found = accounts(join(tmp_path, **tables))
+    assert {source: found[source]["used"] for source in ("requests", "labels", "feedback")} == {
+        "requests": 40, "labels": 40, "feedback": 20,
+    }  # fmt: skip
+    assert found["decisions"]["used"] == 30
+
+
 def test_names_of_labels_and_ranges_hold_for_feedback(
     dirty: DirtyDecisions, tmp_path: Path
 ) -> None:

@@ -63,7 +63,8 @@ def parquet_sql(
     table.require(found, _listing(first, types))
     parts = [_column(c, present[c.name], types, first) for c in table.columns]
     told = _provenance(table, present, types)
-    told["row_id"] = f"({number} + file_index) * {FILE_ROWS} + file_row_number"
+    # Without the cast it is a HUGEINT, which Parquet holds as a double: rows beyond 2**53 are one.
+    told["row_id"] = f"({number} + CAST(file_index AS BIGINT)) * {FILE_ROWS} + file_row_number"
     parts += [f"{told[c.name]} AS {c.name}" for c in PROVENANCE.columns]
     return f"SELECT {', '.join(parts)} FROM {source}"
 
