@@ -172,7 +172,7 @@ def test_labels_of_a_file_find_decisions_by_request_id(
 
 
 def test_beside_parquet_every_row_keeps_its_own_number(tmp_path: Path) -> None:
-    """Rows of a decision log are numbered far behind all others, where a double tells none apart."""
+    """A decision log is numbered far behind all other rows, where a double tells none apart."""
     (tmp_path / "decisions").mkdir()
     path = tmp_path / "decisions" / "decisions-20260301T120000-1-00001.jsonl"
     rows = [decision(i) for i in range(30)] + [feedback(i) for i in range(20)]
