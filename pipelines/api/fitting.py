@@ -37,8 +37,8 @@ def fit(
     Parameters
     ----------
     log : of :func:`read_log`, or a folder that ``router-ml join`` wrote
-    policy : such as ``Budget(cost_share=0.25)``; default: ``Budget(match="today")``, the least
-        US dollars a request that hold today's quality
+    policy : such as ``Budget(cost_share=0.25)``; default: ``Budget(match="today")``, US
+        dollars a request that hold today's quality
     estimator : of quality: a name such as ``"knn"``, an estimator, or
         ``{"name": ..., **arguments}``; default: the tier's
     candidates : to route among; default: all that served a request

@@ -18,8 +18,8 @@ class Budget:
     ----------
     cost_share : share of what the best constant costs, > 0
     usd : or US dollars a request, > 0
-    match : or whose quality is held at the least budget that held-out rows show to do so: ``today``
-        (the log's traffic) or ``best_constant``
+    match : or whose quality is held, by a budget that held-out rows show to do so: ``today`` (the
+        log's traffic) or ``best_constant``
     direct : whether an offset for each candidate is learned as well, by doubly robust value
 
     Raises

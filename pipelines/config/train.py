@@ -40,8 +40,8 @@ class TrainConfig:
         (docs/how-to/close-the-loop.md)
     policy : as ``policy.json`` holds it, or ``{"name": "budget", "budget_usd": x}``, or ``{"name":
         "budget", "cost_share": s}``, a share of what the best constant costs, or ``{"name":
-        "budget", "match": "today"}`` (the default; or ``best_constant``), the least that is shown
-        on held-out rows to hold the quality there is today. With ``direct: true``
+        "budget", "match": "today"}`` (the default; or ``best_constant``), one that is shown on
+        held-out rows to hold the quality there is today. With ``direct: true``
         a budget policy also learns an offset for each candidate, by doubly robust value;
         ``{"name": "thompson"}`` gets each candidate's standard error from the log
     cascade : a cascade to learn as well; needs a log with answers

@@ -1,4 +1,4 @@
-"""The smallest budget that is enough: quality as it is today, for less money."""
+"""A budget that holds the quality there is today, for less money, and where more buys little."""
 
 from __future__ import annotations
 
@@ -36,9 +36,11 @@ def match_budget(
 ) -> tuple[float, Mapping[str, Any]]:
     """Dollars a request at which quality is held, and what is to be said of it.
 
-    That is the smallest of some budgets, up to nine tenths of what the opponent costs, at which
-    held-out rows show that quality is lower by no more than ``margin``; where they show it at none,
-    nine tenths.
+    Of some budgets up to nine tenths of what the opponent costs, those count at which held-out rows
+    show that quality is lower by no more than ``margin``; where they show it at none, it is the
+    nine tenths. Of those that count it is the smallest whose utility is within a standard error of
+    the highest, a dollar weighing what it buys among constants: where a little more money buys much
+    more quality than today's it is spent, and where it buys what constants sell it is saved.
 
     Parameters
     ----------
@@ -91,18 +93,19 @@ def match_budget(
         return most, {**told, "of_opponent": most / price if price else 1.0, "note": (
             f"no held-out label says what a budget buys: it is {MOST:.0%} of what {whom} costs"
         )}  # fmt: skip
+    shown: list[tuple[float, FloatArray]] = []
     for policy in solve_up_to(predictions, candidates, most, evidence, smaller=_BUDGETS):
-        lead, error = evidence.lead(
-            np.where(rows[:, None], policy.action_probs(predictions, candidates), 0.0), probs
-        )
+        played = policy.action_probs(predictions, candidates)
+        lead, error = evidence.lead(np.where(rows[:, None], played, 0.0), probs)
         if lead - SHOWN_Z * error >= -margin:
-            said = (
-                f"budget: ${policy.budget_usd:.3g} a request, {_share(policy.budget_usd, price)} "
-                f"of what {whom} costs: the least of those tried at which held-out rows show "
-                f"quality to be lower by no more than {margin:g}"
-            )
-            found = float(policy.budget_usd)
-            break
+            shown.append((float(policy.budget_usd), played))
+    if shown:
+        found = _knee(shown, evidence, cost_usd)
+        said = (
+            f"budget: ${found:.3g} a request, {_share(found, price)} of what {whom} costs: "
+            f"held-out rows show quality to be lower by no more than {margin:g}, and that more "
+            "money buys less than it does among constants, or nothing that they show"
+        )
     else:
         found = most
         said = (
@@ -110,6 +113,23 @@ def match_budget(
             f"smaller one do held-out rows show quality to be lower by no more than {margin:g}"
         )
     return found, {**told, "of_opponent": found / price if price else 1.0, "note": said}
+
+
+def _knee(shown: list[tuple[float, FloatArray]], evidence: Evidence, cost_usd: FloatArray) -> float:
+    """The smallest budget whose utility is within a standard error of the highest one's.
+
+    A dollar weighs as much quality as it buys among constants, from the cheapest to the best.
+    """
+    means, requests = evidence.means(), evidence.requests
+    means = np.where(evidence.rated, means, -np.inf)
+    price = np.average(cost_usd, axis=0, weights=requests)
+    best, cheapest = int(means.argmax()), int(np.where(evidence.rated, price, np.inf).argmin())
+    apart = price[best] - price[cheapest]
+    lost = cost_usd * ((means[best] - means[cheapest]) / apart if apart > 0.0 else 0.0)
+    first = shown[0][1]
+    most = max(shown, key=lambda each: evidence.lead(each[1], first, lost)[0])[1]
+    behind = ((budget, *evidence.lead(most, played, lost)) for budget, played in shown)
+    return next(budget for budget, less, error in behind if less <= error)
 
 
 def _today(evidence: Evidence | None) -> FloatArray | None:

@@ -37,7 +37,7 @@ def solve_policy(
     ----------
     spec : as ``policy.json`` holds it, or ``{"name": "budget", "budget_usd": x}``, or ``{"name":
         "budget", "cost_share": s}``: a share of what the best constant costs, or ``{"name":
-        "budget", "match": "today"}``: the least at which quality is held (``match_budget``)
+        "budget", "match": "today"}``: one at which quality is held (``match_budget``)
     predictions : of the training queries, shape (n, K)
     evidence : what ``direct`` learns from, how well each candidate is known, and what a budget's
         floor is measured on; without it a budget has no floor

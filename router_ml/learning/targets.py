@@ -63,10 +63,19 @@ class Evidence:
             return self.pseudo
         return np.where(self.rated, self.pseudo, self.pseudo[:, self.rated].min())
 
-    def lead(self, action_probs: FloatArray, opponent_probs: FloatArray) -> tuple[float, float]:
-        """DR mean quality of a policy less that of another, and the standard error of it."""
+    def lead(
+        self,
+        action_probs: FloatArray,
+        opponent_probs: FloatArray,
+        lost: FloatArray | float = 0.0,
+    ) -> tuple[float, float]:
+        """DR mean quality of a policy less that of another, and the standard error of it.
+
+        ``lost`` is taken from each candidate's quality first, shape (n, K): what its cost weighs.
+        """
         share = self.requests / self.requests.mean()
-        gained = share * np.sum((action_probs - opponent_probs) * self.judged, axis=1)
+        worth = self.judged - lost
+        gained = share * np.sum((action_probs - opponent_probs) * worth, axis=1)
         mean, error, _ = cluster_mean(gained, self.group_id)
         return mean, error
 

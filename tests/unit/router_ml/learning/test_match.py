@@ -56,6 +56,17 @@ def test_who_sends_all_to_the_dearest_pays_for_the_hard_ones_alone() -> None:
     assert lost <= DEFAULT_MARGIN
 
 
+def test_where_little_money_buys_much_it_is_spent() -> None:
+    """A fifth of today's cost would hold its quality; some more buys seven points."""
+    seen = world(20_000, hard_share=0.2, loss=0.8)
+    served = np.full((20_000, 2), 0.5)
+    usd, told = match_budget("today", seen, TABLE, evidence(seen, served))
+    policy = BudgetPolicy.solve(seen, TABLE, budget_usd=usd)
+    probs = policy.action_probs(seen, TABLE)
+    assert ((probs - served) * seen.quality).sum(axis=1).mean() > 0.07
+    assert told["of_opponent"] < 0.6
+
+
 def test_few_rows_show_nothing_and_nine_tenths_are_spent() -> None:
     seen = world(60, hard_share=0.5, loss=0.3)
     usd, told = match_budget("today", seen, TABLE, evidence(seen, always(1, 60)))
