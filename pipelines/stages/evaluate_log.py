@@ -161,8 +161,11 @@ def _print_tails(tails: Mapping[str, Mapping[str, TailValue]]) -> None:
 def _tail_text(tail: TailValue | None, scale: float) -> str:
     if tail is None:
         return "unknown"
-    value, low, high = (scale * x for x in (tail.value, tail.interval.low, tail.interval.high))
-    return f"{value:,.4g} [{low:,.4g}, {high:,.4g}]"
+    value, low, high = (
+        f"{x:,.0f}" if 1_000.0 <= x < np.inf else f"{x:.4g}"
+        for x in (scale * tail.value, scale * tail.interval.low, scale * tail.interval.high)
+    )
+    return f"{value} [{low}, {high}]"
 
 
 def _loggers(log: LogEvaluation, probs: FloatArray) -> dict[str, Any] | None:

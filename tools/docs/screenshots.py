@@ -174,7 +174,11 @@ def _mlflow_picture(chrome: Browser, address: str, path: Path, store: Path) -> N
         raise RuntimeError("the runs are in no experiment named router")
     charts = f"{address}/#/experiments/{experiment.experiment_id}/runs?compareRunsMode=CHART"
     page = _opened(chrome, DESKTOP, charts, "Training runs")
-    page.get_by_label("Close").first.click()
+    # MLflow greets whom it has not seen, sooner or later, or not at all.
+    page.add_locator_handler(
+        page.get_by_label("Close", exact=True).filter(visible=True).first,
+        lambda close: close.click(),
+    )
     page.get_by_placeholder("Search metric charts").fill("headline/(hull_gain|quality_at)")
     page.get_by_text("headline/hull").first.wait_for()
     page.wait_for_timeout(SETTLE_MS)
