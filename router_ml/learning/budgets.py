@@ -11,6 +11,7 @@ from router_ml.errors import ConfigError
 from router_ml.evaluation.comparison import BUDGET_SHARES, budget_name
 from router_ml.learning.targets import Evidence
 from router_ml.policies.budget import BudgetPolicy
+from router_ml.types.arrays import FloatArray
 from router_ml.types.candidates import CandidateTable
 from router_ml.types.predictions import Predictions
 
@@ -26,9 +27,10 @@ def solve_budgets(
 ) -> list[BudgetPolicy | None]:
     """A policy for every budget; ``None`` where the cheapest candidates cost more.
 
-    With evidence each has the hull as a floor, and its held-out value is at least that of every
-    smaller budget here: where it is not, the smaller one's policy takes its place, since a budget
-    is the most that may be spent, not what has to be.
+    With evidence each has the hull as a floor, and where the best smaller one's held-out value is
+    higher by more than a standard error of the difference, its policy is taken, since a budget
+    is the most that may be spent, not what has to be. (By any difference, noise would decide: on
+    simulated logs with few labels that lost 0.1 to 0.2 points, docs/results/2026-11-26-choice.md.)
 
     Parameters
     ----------
@@ -47,8 +49,7 @@ def solve_budgets(
     (None, 0.001)
     """
     solved: list[BudgetPolicy | None] = [None] * len(budgets_usd)
-    best: BudgetPolicy | None = None
-    most = 0.0
+    best: tuple[BudgetPolicy, FloatArray] | None = None
     for i in sorted(range(len(budgets_usd)), key=budgets_usd.__getitem__):
         try:
             policy = BudgetPolicy.solve(
@@ -61,10 +62,12 @@ def solve_budgets(
             continue
         if evidence is not None:
             policy = evidence.floored(predictions, candidates, policy)
-            value = evidence.value(policy.action_probs(predictions, candidates))
-            if best is not None and value < most:
-                policy, value = best, most
-            best, most = policy, value
+            probs = policy.action_probs(predictions, candidates)
+            lead, error = (0.0, 0.0) if best is None else evidence.lead(best[1], probs)
+            if best is not None and lead > error:
+                policy = best[0]
+            elif lead <= 0.0:
+                best = policy, probs
         solved[i] = policy
     return solved
 

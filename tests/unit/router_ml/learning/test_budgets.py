@@ -1,4 +1,4 @@
-"""Budgets: floored, and more money never buys less on held-out rows."""
+"""Budgets: floored, and more money is not spent where held-out rows show that it buys less."""
 
 from __future__ import annotations
 
@@ -35,21 +35,25 @@ def case(seed: int) -> tuple[Predictions, Evidence]:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_larger_budget_is_never_worth_less(seed: int) -> None:
+def test_a_larger_budget_is_never_shown_to_be_worth_less(seed: int) -> None:
     predictions, known = case(seed)
     cost = TABLE.cost_usd(TOKENS, TOKENS)
     budgets = [share * float(cost[:, 2].mean()) for share in SHARES]
     solved = solve_budgets(predictions, TABLE, budgets, known)
-    values = []
+    played = []
     for budget, policy in zip(budgets, solved, strict=True):
         assert policy is not None
         probs = policy.action_probs(predictions, TABLE)
         assert (probs * cost).sum(axis=1).mean() <= budget * (1 + 1e-6)
-        values.append(known.value(probs))
-    assert np.all(np.diff(values) >= 0.0)
+        played.append(probs)
+    for i, probs in enumerate(played):
+        for smaller in played[:i]:
+            lead, error = known.lead(smaller, probs)
+            assert lead <= error
     alone = BudgetPolicy.solve(predictions, TABLE, budget_usd=budgets[-1])
     # Without it the dearest would be bought, and be worth less.
-    assert known.value(alone.action_probs(predictions, TABLE)) < values[-1]
+    lead, error = known.lead(played[-1], alone.action_probs(predictions, TABLE))
+    assert lead > error
 
 
 def test_order_of_budgets_does_not_matter() -> None:
@@ -61,7 +65,7 @@ def test_order_of_budgets_does_not_matter() -> None:
 
 
 def test_a_policy_says_that_it_spends_less() -> None:
-    predictions, known = case(1)
+    predictions, known = case(0)
     spec = {"name": "budget", "budget_usd": 0.02}
     policy, told = solve_policy(spec, predictions, TABLE, known)
     assert isinstance(policy, BudgetPolicy)
