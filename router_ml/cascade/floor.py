@@ -54,6 +54,7 @@ def with_floor(
 
     Examples
     --------
+    >>> import numpy as np
     >>> from router_ml.cascade.evaluation import run_cascade
     >>> rng = np.random.default_rng(0)
     >>> quality = (rng.random((400, 2)) < [0.6, 0.8]).astype(float)

@@ -133,6 +133,8 @@ def test_the_project_goes_from_an_export_to_a_champion(
     """`mlflow run` of the whole chain: a mapping of other names, a matrix, and an override."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", sqlite_store(tmp_path))
     monkeypatch.setenv("ROUTER_ML_RUN_CACHE", str(encoder_cache))
+    # set_experiment of an earlier test names one of its own store to every process started later
+    monkeypatch.delenv("MLFLOW_EXPERIMENT_ID", raising=False)
     mapping = tmp_path / "mapping.yaml"
     told = yaml.safe_load(rm.inspect(*map(rm.sample, ("export.csv", "thumbs.csv", "prices.csv"))))
     mapping.write_text(yaml.safe_dump({**told, "train": {"quality": {"name": "linear"}}}))
