@@ -93,11 +93,13 @@ def match_budget(
         return most, {**told, "of_opponent": most / price if price else 1.0, "note": (
             f"no held-out label says what a budget buys: it is {MOST:.0%} of what {whom} costs"
         )}  # fmt: skip
+    # Queries that others served count for neither side, so they dilute the difference.
+    allowed = margin * float(requests[rows].sum() / requests.sum())
     shown: list[tuple[float, FloatArray]] = []
     for policy in solve_up_to(predictions, candidates, most, evidence, smaller=_BUDGETS):
         played = policy.action_probs(predictions, candidates)
         lead, error = evidence.lead(np.where(rows[:, None], played, 0.0), probs)
-        if lead - SHOWN_Z * error >= -margin:
+        if lead - SHOWN_Z * error >= -allowed:
             shown.append((float(policy.budget_usd), played))
     if shown:
         found = _knee(shown, evidence, cost_usd)

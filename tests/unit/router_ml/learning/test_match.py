@@ -89,6 +89,18 @@ def test_without_anyone_who_chose_the_best_constant_is_matched(served: FloatArra
     assert both[0][1]["opponent"] == "large alone"
 
 
+def test_queries_that_others_served_do_not_hide_a_loss() -> None:
+    seen = world(40_000, hard_share=0.2, loss=0.5)
+    half = always(1, 40_000)
+    whole = match_budget("today", seen, TABLE, evidence(seen, half))
+    half[::2] = 0.0
+    told = match_budget("today", seen, TABLE, evidence(seen, half))
+    policy = BudgetPolicy.solve(seen, TABLE, budget_usd=told[0])
+    lost = 0.9 - (policy.action_probs(seen, TABLE) * seen.quality).sum(axis=1).mean()
+    assert lost <= DEFAULT_MARGIN
+    assert told[0] == pytest.approx(whole[0], rel=0.2)
+
+
 def test_requests_count_as_often_as_they_are_asked() -> None:
     seen = world(30_000, hard_share=0.5, loss=0.6)
     often = np.where(seen.quality[:, 0] < 0.5, 1.0, 9.0)  # easy ones are asked nine times
