@@ -17,7 +17,12 @@ from pipelines.loop.machine import run
 from pipelines.loop.state import HELD, LoopState
 from pipelines.loop.store import Store
 from pipelines.options import dump_config
-from pipelines.registry.versions import champion_history, champion_version, registry_client
+from pipelines.registry.versions import (
+    champion_history,
+    champion_version,
+    download_bundle,
+    registry_client,
+)
 from pipelines.stages import promote, register
 from router_ml.bundle.files import read_bundle
 from router_ml.errors import ChampionMovedError, ConfigError
@@ -35,11 +40,13 @@ KILLS = (
     ("due", "after"),
     ("train", "after"),
     ("export", "after"),
+    ("evaluate", "after"),
     ("register", "create_model_version"),
     ("gate", "log_dict"),
     ("promote", "set_registered_model_alias"),
 )
-"""Every step of a first cycle; those that write to the registry amid their writes."""
+"""Every step of a first cycle; those that write to the registry amid their writes. Rollback and the
+shadow, which need a predecessor and a champion, are killed in their own tests."""
 
 
 @pytest.fixture
@@ -71,7 +78,7 @@ def in_a_process(config: Path, step: str = "", place: str = "") -> int:
 
 def test_a_loop_killed_at_every_step_reaches_the_same_champion(root: Path) -> None:
     write_log(root / "decisions" / "decisions-a.jsonl", 0, 400)
-    config = loop_config(root, lease_s=0.3)
+    config = loop_config(root, lease_s=0.3, evaluation=True)
     dump_config(config, root / "loop.yaml")
     whole = replace(config, output=root / "whole", name="whole")
     assert run(whole) == 0
@@ -160,19 +167,35 @@ def rename(log: Path) -> None:
 
 def test_a_challenger_waits_in_the_shadow_until_it_has_decided_enough(root: Path) -> None:
     log = write_log(root / "decisions" / "decisions-a.jsonl", 0, 400)
-    config = loop_config(root, shadow_requests=20, detailed_exit_code=True)
+    config = loop_config(root, shadow_requests=20, detailed_exit_code=True, lease_s=0.3)
+    dump_config(config, root / "loop.yaml")
     assert run(config) == 10  # before the first champion there is nobody to decide beside
     changed = {"small": 0.95, "medium": 0.5, "large": 0.05}
     write_log(log, 400, 600, good=changed, hours_ago=1.0)
     assert run(config) == 12
     assert champion_version("router") == "1"
+    waiting = state_of(config)
+    challenger = read_bundle(root / "loop" / "cycles" / "00002" / "export" / "bundle").files
+    killed_in_the_shadow(root, config)  # which has decided too little
+    assert run(config) == 12
+    assert state_of(config).shadow_since == waiting.shadow_since
     shadow(log, 1_000, 20, version="2")
+    killed_in_the_shadow(root, config)  # which has decided enough
     assert run(config) == 10
     assert champion_version("router") == "2"
+    versions = registry_client().search_model_versions("name = 'router'")
+    assert sorted(str(version.version) for version in versions) == ["1", "2"]
+    assert read_bundle(download_bundle("router", "2", root / "fetched")).files == challenger
     assert (state_of(config).watched, state_of(config).predecessor) == ("2", "1")
     tags = registry_client().get_model_version("router", "2").tags
     assert "600 new labels" in tags["retrained_because"]
     assert "alarm" in tags["retrained_because"]
+
+
+def killed_in_the_shadow(root: Path, config: LoopConfig) -> None:
+    assert in_a_process(root / "loop.yaml", "shadow", "after") == -9
+    assert (state_of(config).step, champion_version("router")) == ("shadow", "1")
+    time.sleep(0.3)
 
 
 def shadow(log: Path, begin: int, n: int, *, version: str) -> None:
