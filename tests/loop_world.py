@@ -45,8 +45,16 @@ def write_log(
     hours_ago: float = 2.0,
     version: str = "1",
     random_state: int = 0,
+    says: str = "",
+    **changes: Any,
 ) -> Path:
-    """Append ``n`` decisions from number ``begin`` on, each with feedback, a millisecond apart."""
+    """Append ``n`` decisions from number ``begin`` on, each with feedback, a millisecond apart.
+
+    Parameters
+    ----------
+    says : what every request says besides numbers
+    changes : further columns of the decisions
+    """
     rng = np.random.default_rng([random_state, begin])
     start = datetime.now(UTC).replace(tzinfo=None) - timedelta(hours=hours_ago)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -69,7 +77,8 @@ def write_log(
                 {"candidate": c, "quality": GOOD[c], "cost_usd": 1e-5, "latency_ms": 500.0}
                 for c in CANDIDATES
             ],
-            query=f"{i} {words}",
+            query=f"{i:05d} {words}{says}",
+            **changes,
         )
         told = feedback(
             i,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from pipelines.options import check_fields
 from router_ml.errors import ConfigError
@@ -23,6 +23,7 @@ class MonitorConfig:
     output : folder of the monitor: state, alarms, metrics, page; a later run goes on there
     bundle : bundle folder in service, for prices and reference statistics; default: none, and
         prices are learned, traffic is not watched
+    prices : that bills are held against: the bundle's, or learned from the first bills
     alpha : probability of an alarm, ever, where nothing changes
     segments : kinds of segments of a candidate: task, language, tools, length, cluster; any other
         is the name of a request's tag
@@ -42,6 +43,7 @@ class MonitorConfig:
     log: tuple[Path, ...]
     output: Path = Path("runs/monitor")
     bundle: Path | None = None
+    prices: Literal["bundle", "learned"] = "bundle"
     alpha: float = 0.05
     segments: tuple[str, ...] = ("task", "language", "tools")
     sources: tuple[str, ...] = ("checker", "human", "judge")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from pipelines.config import JoinConfig, LabelFile, PromoteConfig, TrainConfig
+from pipelines.config import JoinConfig, LabelFile, MonitorConfig, PromoteConfig, TrainConfig
 from pipelines.options import check_fields, load_config
 from router_ml.errors import ConfigError
 
@@ -115,3 +115,4 @@ class LoopConfig:
                                            "output": named})  # fmt: skip
         load_config(TrainConfig, overrides={**self.train, "joined": named, "output": named})
         load_config(PromoteConfig, overrides={**self.promote, "name": self.name})
+        load_config(MonitorConfig, overrides={**self.monitor, "log": (named,)})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import _thread
 import contextlib
 import signal
 import threading
@@ -17,6 +16,7 @@ import sqlalchemy as sa
 
 from pipelines.console import console
 from pipelines.loop.config import LoopConfig
+from pipelines.loop.cycle import begun, failed
 from pipelines.loop.drift import find_alarms
 from pipelines.loop.metrics import write_metrics
 from pipelines.loop.state import EXIT_CODES, FAILED, HELD, LoopState
@@ -43,7 +43,7 @@ class Loop:
         self.steps = Steps(config, store, drift=drift)
 
     def cycle(self) -> LoopState:
-        """Go on where the state says, to the end of a cycle, or until it has to wait.
+        """Go on where the state says, to the end of a cycle.
 
         Raises
         ------
@@ -55,30 +55,21 @@ class Loop:
         """
         state = LoopState.read(self.store.load())
         if state.step == "idle":
-            began = self.steps.now().isoformat()
-            state = replace(
-                state, cycle=state.cycle + 1, step="collect", as_of=began, reasons=(), version="",
-                outcome="", said="",
-            )  # fmt: skip
-            state = self._save(state)
+            state = self._save(begun(state, self.steps.now().isoformat()))
         while state.step != "idle":
             _tell(state)
             self.store.renew()
             self.steps.entries = []
-            before = state.step
             try:
-                state = getattr(self.steps, before)(state)
+                state = getattr(self.steps, state.step)(state)
             except (LeaseError, RegistryError):
                 raise
             except RouterError as error:
-                failed = replace(state, step="idle", outcome="failed", said=str(error)[:2_000])
-                self._save(_counted(failed))
+                self._save(_counted(failed(state, str(error)[:2_000])))
                 raise
             if state.step == "idle":
                 state = _counted(state)
             state = self._save(state)
-            if state.step == before:  # it waits
-                break
         _tell(state)
         self.steps.tidy(state)
         return state
@@ -138,6 +129,7 @@ def holding(store: Store) -> Iterator[None]:
     """
     store.acquire()
     done, lost = threading.Event(), threading.Event()
+    main = threading.main_thread().ident or 0
 
     def beat() -> None:
         while not done.wait(store.ttl_s / _BEATS):
@@ -146,7 +138,7 @@ def holding(store: Store) -> Iterator[None]:
             except LeaseError:
                 if not done.is_set():
                     lost.set()
-                    _thread.interrupt_main()
+                    signal.pthread_kill(main, signal.SIGINT)
                 return
             except sa.exc.SQLAlchemyError:
                 continue  # a database that is away for a moment; the next beat tries again
@@ -191,7 +183,7 @@ def _tell(state: LoopState) -> None:
     """A line of what is done next, or of what came of a cycle."""
     said = state.step if state.step != "idle" else state.outcome
     reason = f" ({'; '.join(state.reasons)})" if state.step == "train" else ""
-    text = f": {state.said}" if state.step == "idle" or state.outcome == "waiting" else ""
+    text = f": {state.said}" if state.step == "idle" else ""
     console.print(
         f"cycle {state.cycle}: {said}{reason}{text}", markup=False, highlight=False, soft_wrap=True
     )

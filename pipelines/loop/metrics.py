@@ -36,6 +36,7 @@ def write_metrics(path: Path, name: str, state: LoopState) -> None:
     gauge("new_labels", "Of them, since the last retraining.",
           state.labels - state.retrained_labels)  # fmt: skip
     gauge("alarms", "Alarms of the monitor.", len(state.alarms))
+    gauge("shadow", "1 while a challenger waits in the shadow.", bool(state.shadow_since))
     for step in get_args(Step):
         gauge("step", "1 for the step that is next.", step == state.step, step=step)
     for outcome in get_args(Outcome):

@@ -40,9 +40,10 @@ class LoopState:
     labels : labelled outcomes in the cycle's join
     alarms : what the monitor found, as it wrote it
     reasons : why the cycle retrains
-    version : of its challenger
+    version : of its challenger, or of one that waits in the shadow since an earlier cycle
     champion : that the challenger was judged against; ``None`` = there was none
-    shadow_since : when it went into the shadow
+    addressed : keys of the alarms that were there when it was trained
+    shadow_since : when it went into the shadow; empty where none waits there
     outcome, said : of the last cycle, and a sentence about it
     retrained_at, retrained_labels : of the last retraining
     answered : alarms that a promotion has answered
@@ -62,6 +63,7 @@ class LoopState:
     reasons: tuple[str, ...] = ()
     version: str = ""
     champion: str | None = None
+    addressed: tuple[str, ...] = ()
     shadow_since: str = ""
     outcome: str = ""
     said: str = ""
@@ -79,7 +81,7 @@ class LoopState:
     def read(cls, row: Mapping[str, Any]) -> Self:
         """Of what a store holds; keys of a later release are left alone."""
         known = {f.name for f in fields(cls)}
-        lists = ("alarms", "reasons", "answered")
+        lists = ("alarms", "reasons", "answered", "addressed")
         values: dict[str, Any] = {
             key: tuple(value) if key in lists else value
             for key, value in row.items()

@@ -35,6 +35,7 @@ def show(config: LoopConfig) -> None:
         ("lease", _held(lease)),
         ("champions", _champions(config.name)),
         ("watched", _watched(state)),
+        ("in the shadow", _in_the_shadow(state)),
         ("last retraining", _ago(state.retrained_at)),
         ("new labels", f"{state.labels - state.retrained_labels:,} of {config.retrain_labels:,}"),
         ("log taken", f"{len(parts):,} partitions, {sum(p.decisions for p in parts):,} decisions, "
@@ -68,6 +69,12 @@ def _watched(state: LoopState) -> str:
     if not state.watched:
         return "nobody"
     return f"version {state.watched} beside {state.predecessor}, {_ago(state.since)}"
+
+
+def _in_the_shadow(state: LoopState) -> str:
+    if not state.shadow_since:
+        return "nobody"
+    return f"version {state.version}, {_ago(state.shadow_since)}"
 
 
 def _ago(moment: str) -> str:

@@ -30,16 +30,17 @@ from pipelines.config import (
 from pipelines.console import shares
 from pipelines.loop import due, shadow, watch
 from pipelines.loop.config import LoopConfig
+from pipelines.loop.cycle import ended, watched
 from pipelines.loop.partitions import Taken, take
-from pipelines.loop.state import LoopState, Outcome
+from pipelines.loop.state import LoopState
 from pipelines.loop.store import Store
 from pipelines.registry.tracking import registry_errors
 from pipelines.registry.versions import champion_version, predecessor, registry_client
 from pipelines.stages import evaluate, export, join, promote, register, train
 from router_ml.errors import ChampionMovedError
 
-Drift = Callable[[LoopConfig], Sequence[Mapping[str, Any]]]
-"""Gives alarms, each with ``alarm_id`` and ``text``."""
+Drift = Callable[[LoopConfig, str | None], Sequence[Mapping[str, Any]]]
+"""Gives alarms, each with ``alarm_id`` and ``text``; of the champion's version, if there is one."""
 _REMEMBERED: Final = 100
 """Alarms, the latest, that a state holds."""
 
@@ -84,7 +85,9 @@ class Steps:
         self.entries = taken.entries
         state = replace(state, digest=taken.digest, said=taken.text)
         if taken.digest == state.done and not config.because:
-            return _end(state, "nothing new", "no new log")
+            if state.shadow_since:
+                return replace(state, step="shadow")
+            return ended(state, "nothing new", "no new log")
         return replace(state, step="join")
 
     def join(self, state: LoopState) -> LoopState:
@@ -109,7 +112,8 @@ class Steps:
 
     def drift(self, state: LoopState) -> LoopState:
         """Ask the monitor what has changed."""
-        alarms = [dict(alarm) for alarm in self._drift(self.config)]
+        champion = _champion(self.config.name)
+        alarms = [dict(alarm) for alarm in self._drift(self.config, champion)]
         return replace(state, step="watch", alarms=tuple(alarms[-_REMEMBERED:]))
 
     def watch(self, state: LoopState) -> LoopState:
@@ -119,14 +123,13 @@ class Steps:
             champion = _champion(config.name)
             former = None if champion is None else predecessor(registry_client(), config.name)
         if champion is None or former is None:
-            return replace(state, step="due")
+            return watched(state, champion)
         if champion != state.watched:
             # Promoted by somebody else, or the one that came back: from here on.
-            return replace(
-                state, step="due", watched=champion, predecessor=former, since=state.as_of
-            )
+            state = replace(state, watched=champion, predecessor=former, since=state.as_of)
+            return watched(state, champion)
         if not config.rollback:
-            return replace(state, step="due")
+            return watched(state, champion)
         found = watch.compare(
             self._question(state),
             champion=champion,
@@ -136,7 +139,7 @@ class Steps:
         )
         (self.folder(state).root / "watch.txt").write_text(found.text + "\n", encoding="utf-8")
         if not found.worse:
-            return replace(state, step="due")
+            return watched(state, champion)
         return replace(state, step="rollback", said=found.text)
 
     def rollback(self, state: LoopState) -> LoopState:
@@ -150,7 +153,9 @@ class Steps:
                 expected=state.watched,
             )
         said = f"version {state.predecessor} is champion again: {state.said}"
-        return _end(replace(state, watched="", predecessor="", since=""), "rolled back", said)
+        state = ended(replace(state, watched="", predecessor="", since=""), "rolled back", said)
+        # A challenger in the shadow was judged against the one that went: it is judged again.
+        return replace(state, done="") if state.shadow_since else state
 
     def due(self, state: LoopState) -> LoopState:
         """Decide whether to retrain; with a champion from elsewhere, time counts from here on."""
@@ -161,7 +166,7 @@ class Steps:
         if not found:
             new = state.labels - state.retrained_labels
             said = f"{new:,} new labels; retrains at {self.config.retrain_labels:,}, or by time"
-            return _end(state, "not due", said)
+            return ended(state, "not due", said)
         return replace(state, step="train", reasons=found)
 
     def train(self, state: LoopState) -> LoopState:
@@ -218,36 +223,42 @@ class Steps:
             retrained_at=state.as_of,
             retrained_labels=state.labels,
             tries={key: state.tries.get(key, 0) + 1 for key in keys},
+            addressed=tuple(map(due.alarm_key, state.alarms)),
         )
 
     def gate(self, state: LoopState) -> LoopState:
         """Ask the gate; nothing moves yet."""
         self.store.renew()
+        if _champion(self.config.name) == state.version:
+            said = f"version {state.version} is champion already: somebody promoted it meanwhile"
+            return ended(state, "superseded", said)
         question = replace(self._question(state), version=int(state.version))
         judged = promote.ask(question, pending=True)
         (self.folder(state).root / "gate.txt").write_text(judged.report.text, encoding="utf-8")
         state = replace(state, champion=judged.champion)
         if not judged.report.accepted:
             said = f"version {state.version} is refused: {judged.report.gate.verdict}"
-            return _end(state, "refused", said)
+            return ended(state, "refused", said)
         if self.config.shadow_requests and judged.champion is not None:
-            since = self.now().isoformat()
+            since = state.shadow_since or self.now().isoformat()
             return replace(state, step="shadow", shadow_since=since)
         return replace(state, step="promote")
 
     def shadow(self, state: LoopState) -> LoopState:
-        """Wait until it has decided enough requests that nobody was served by."""
+        """Wait until it has decided enough requests that nobody was served by.
+
+        The cycle ends; those that follow join, monitor and watch, and come back here.
+        """
         config = self.config
         seen = shadow.look(config.decisions, state.version)
         waited = self.now() - datetime.fromisoformat(state.shadow_since)
         text = f"version {state.version} decided {seen.requests:,} requests in the shadow"
         if seen.requests < config.shadow_requests:
             if waited < timedelta(hours=config.shadow_hours):
-                said = f"{text}, of {config.shadow_requests:,}"
-                return replace(state, outcome="waiting", said=said)
-            return _end(state, "refused", f"{text} within {config.shadow_hours:g} hours: too few")
+                return ended(state, "waiting", f"{text}, of {config.shadow_requests:,}")
+            return ended(state, "refused", f"{text} within {config.shadow_hours:g} hours: too few")
         if seen.errors > config.max_shadow_errors * seen.requests:
-            return _end(state, "refused", f"{text} and failed in {seen.errors:,}: {seen.error}")
+            return ended(state, "refused", f"{text} and failed in {seen.errors:,}: {seen.error}")
         return replace(state, step="promote", said=text)
 
     def promote(self, state: LoopState) -> LoopState:
@@ -256,19 +267,17 @@ class Steps:
         try:
             promote.move(self.config.name, state.version, expected=state.champion)
         except ChampionMovedError as error:
-            return _end(state, "superseded", str(error))
+            return ended(state, "superseded", str(error))
         state = replace(
             state,
             watched=state.version if state.champion else "",
             predecessor=state.champion or "",
             since=self.now().isoformat() if state.champion else "",
-            answered=tuple(dict.fromkeys([*state.answered, *map(due.alarm_key, state.alarms)]))[
-                -_REMEMBERED:
-            ],
+            answered=tuple(dict.fromkeys([*state.answered, *state.addressed]))[-_REMEMBERED:],
             tries={},
         )
         said = f"version {state.version} is champion: {'; '.join(state.reasons)}"
-        return _end(state, "promoted", said)
+        return ended(state, "promoted", said)
 
     def tidy(self, state: LoopState) -> None:
         """Remove the oldest cycles' folders, and staged log that no longer holds."""
@@ -307,8 +316,3 @@ def _champion(name: str) -> str | None:
         if not registry_client().search_registered_models(f"name = '{name}'"):
             return None
     return champion_version(name)
-
-
-def _end(state: LoopState, outcome: Outcome, said: str) -> LoopState:
-    """The cycle is over."""
-    return replace(state, step="idle", outcome=outcome, said=said, done=state.digest)

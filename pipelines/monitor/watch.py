@@ -54,7 +54,9 @@ class Watch:
             log=config.log,
             segmenter=Segmenter(kinds=config.segments),
             sources=config.sources,
-            prices=PriceCheck(None if runtime is None else runtime.candidates),
+            prices=PriceCheck(
+                None if runtime is None or config.prices == "learned" else runtime.candidates
+            ),
         )
         check_own(self.folder, self.folder / STATE)
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,7 @@ import pytest
 
 from pipelines.config import RegisterConfig
 from pipelines.loop.config import LoopConfig
+from pipelines.loop.due import open_alarms
 from pipelines.loop.machine import run
 from pipelines.loop.state import HELD, LoopState
 from pipelines.loop.store import Store
@@ -27,7 +28,7 @@ from pipelines.stages import promote, register
 from router_ml.bundle.files import read_bundle
 from router_ml.errors import ChampionMovedError, ConfigError
 from tests.loop_killed import killed_loop
-from tests.loop_world import CANDIDATES, loop_config, write_log
+from tests.loop_world import CANDIDATES, PROMOTE, loop_config, write_log
 from tests.promotion_world import MLFLOW_WARNINGS, exported, sqlite_store
 
 mlflow = pytest.importorskip("mlflow")
@@ -190,6 +191,61 @@ def test_a_challenger_waits_in_the_shadow_until_it_has_decided_enough(root: Path
     tags = registry_client().get_model_version("router", "2").tags
     assert "600 new labels" in tags["retrained_because"]
     assert "alarm" in tags["retrained_because"]
+
+
+def test_a_champion_collapses_while_a_challenger_waits_in_the_shadow(root: Path) -> None:
+    log = write_log(root / "decisions" / "decisions-a.jsonl", 0, 300, probs=(0.2, 0.4, 0.4))
+    for policy, before in (("candidate-1", None), ("candidate-2", "1")):
+        version = register.run(RegisterConfig(bundle=exported(root / policy, policy)))
+        promote.move("router", version, expected=before)
+    measures = root / "measures.json"
+    config = loop_config(
+        root,
+        shadow_requests=20,
+        retrain_labels=10_000,
+        detailed_exit_code=True,
+        promote={**PROMOTE, "override_by": "a person", "override_reason": "a trial"},
+        monitor={"measures": measures},
+    )
+    config = named_like_bundles(config)
+    rename(log)
+    assert run(replace(config, because="a trial")) == 12
+    assert (champion_version("router"), state_of(config).version) == ("2", "3")
+    fallen = {"small": 0.3, "medium": 0.9, "large": 0.05}
+    later = write_log(
+        log.with_name("decisions-b.jsonl"), 1_000, 500, good=fallen, hours_ago=0.0,
+        probs=(0.2, 0.4, 0.4),
+    )  # fmt: skip
+    rename(later)
+    time.sleep(1.6)  # until all of it has happened
+    assert run(config) == 13
+    state = state_of(config)
+    assert any("quality of candidate-2" in str(alarm["text"]) for alarm in state.alarms)
+    assert [*orjson.loads(measures.read_bytes())["masked"]] == ["candidate-2"]
+    assert (champion_version("router"), state.version) == ("1", "3")
+    assert run(config) == 12  # judged again, against the champion that came back
+    assert state_of(config).champion == "1"
+    shadow(log, 2_000, 20, version="3")
+    assert run(config) == 10
+    assert champion_history(registry_client(), "router") == ["1", "3"]
+    assert state_of(config).answered == ()  # it was trained before the alarm
+    assert open_alarms(state_of(config)) != []
+
+
+def test_traffic_that_the_champion_was_not_trained_on_raises_an_alarm(root: Path) -> None:
+    log = write_log(root / "decisions" / "decisions-a.jsonl", 0, 400)
+    config = loop_config(root, min_labels=10_000)
+    assert run(config) == 0
+    champion = read_bundle(root / "loop" / "cycles" / "00001" / "export" / "bundle")
+    served = {"bundle_id": champion.manifest.bundle_id, "version": "1"}
+    write_log(log, 400, 200, hours_ago=1.0, **served)
+    assert run(config) == 0
+    assert state_of(config).alarms == ()
+    write_log(log, 600, 200, hours_ago=0.5, says=" Wie schreibe ich einen Vertrag?", **served)
+    assert run(config) == 0
+    said = [str(alarm["text"]) for alarm in open_alarms(state_of(config))]
+    assert any(text.startswith("traffic of traffic on ") for text in said), said
+    assert [path.name for path in (root / "loop" / "champion").iterdir()] == ["1"]
 
 
 def killed_in_the_shadow(root: Path, config: LoopConfig) -> None:

@@ -56,7 +56,7 @@ def test_a_file_whose_text_was_erased_is_staged_again(tmp_path: Path) -> None:
     path = write_log(tmp_path / "decisions" / "decisions-a.jsonl", 0, 10)
     write_log(path, 10, 10)
     known = taken(Taken(), tmp_path)
-    path.write_bytes(path.read_bytes().replace(b'"query":"3 ', b'"query":"x '))
+    path.write_bytes(path.read_bytes().replace(b'"query":"00003 ', b'"query":"x '))
     later = taken(known, tmp_path)
     assert len(later.new) == 1
     decisions, _ = later.files("decisions", tmp_path / "log")
