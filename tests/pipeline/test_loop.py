@@ -237,11 +237,11 @@ def test_traffic_that_the_champion_was_not_trained_on_raises_an_alarm(root: Path
     config = loop_config(root, min_labels=10_000)
     assert run(config) == 0
     champion = read_bundle(root / "loop" / "cycles" / "00001" / "export" / "bundle")
-    served = {"bundle_id": champion.manifest.bundle_id, "version": "1"}
-    write_log(log, 400, 200, hours_ago=1.0, **served)
+    bundle_id = champion.manifest.bundle_id
+    write_log(log, 400, 200, hours_ago=1.0, bundle_id=bundle_id)
     assert run(config) == 0
     assert state_of(config).alarms == ()
-    write_log(log, 600, 200, hours_ago=0.5, says=" Wie schreibe ich einen Vertrag?", **served)
+    write_log(log, 600, 200, hours_ago=0.5, says=" Wie schreibe ich Dir?", bundle_id=bundle_id)
     assert run(config) == 0
     said = [str(alarm["text"]) for alarm in open_alarms(state_of(config))]
     assert any(text.startswith("traffic of traffic on ") for text in said), said
