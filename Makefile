@@ -30,11 +30,14 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 demo: setup
 	$(BIN)/router-ml demo $(if $(DATA),--data $(DATA))
 
+# A process for each core; threads of their own would only wait for each other.
+SIDE_BY_SIDE := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4
+
 test: setup
-	$(BIN)/python -m pytest -m 'not whole'
+	$(SIDE_BY_SIDE) --dist loadscope -m 'not whole'
 
 notebooks: setup
-	$(BIN)/python -m pytest tests/pipeline/test_notebooks.py -m whole
+	$(SIDE_BY_SIDE) --dist worksteal tests/pipeline/test_notebooks.py -m whole
 
 # LiteLLM cannot live beside our pins.
 setup-litellm: .venv-litellm/.installed
@@ -56,7 +59,7 @@ setup-peers: .venv-peers/.installed
 	@touch $@
 
 test-fast: setup
-	$(BIN)/python -m pytest -m 'not slow and not whole'
+	$(SIDE_BY_SIDE) --dist loadscope -m 'not slow and not whole'
 
 lint: setup
 	$(BIN)/ruff format --check .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,7 +23,10 @@ def encoder_cache() -> Path:
         "from pathlib import Path; from pipelines.encoders import get_encoder; "
         f"get_encoder(cache=Path({str(cache)!r}))"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    cache.mkdir(exist_ok=True)
+    with (cache / "encoders.lock").open("w") as lock:  # of tests that run side by side, one distils
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
     return cache
 
 

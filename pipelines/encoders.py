@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import sqlite3
 from contextlib import closing
@@ -56,15 +57,23 @@ def get_encoder(
             made = distill_static(model, dims=dims)
         else:
             made = _sentence_encoder(model, cache=cache, dims=dims, max_tokens=max_tokens)
-        partial = folder.with_suffix(".partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        made.save(partial)
-        shutil.rmtree(folder, ignore_errors=True)
-        partial.rename(folder)
+        _keep(made, folder)
     encoder = load_encoder(kind, folder)
     if isinstance(encoder, SentenceEncoder):
         return CachedEncoder(encoder=encoder, path=cache / "embeddings.sqlite")
     return encoder
+
+
+def _keep(made: StaticEncoder | SentenceEncoder, folder: Path) -> None:
+    """Write it whole or not at all; of processes that make the same, the first one's stays."""
+    partial = folder.with_suffix(f".{os.getpid()}")
+    made.save(partial)
+    if not (folder / "layout.json").is_file():
+        shutil.rmtree(folder, ignore_errors=True)
+    try:
+        partial.rename(folder)
+    except OSError:
+        shutil.rmtree(partial)
 
 
 def _sentence_encoder(model: str, *, cache: Path, dims: int, max_tokens: int) -> SentenceEncoder:
