@@ -5,334 +5,39 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
+from pipelines.benchmarks.options.candidates import (
+    ColdStartConfig,
+    LabellingConfig,
+    NewcomersConfig,
+    OnboardingConfig,
+)
+from pipelines.benchmarks.options.loop import (
+    ExperimentTrialsConfig,
+    LoopTrialsConfig,
+    MonitorTrialsConfig,
+    RollbackTrialsConfig,
+    SessionsConfig,
+)
+from pipelines.benchmarks.options.quality import (
+    CascadeBenchmarkConfig,
+    OffPolicyConfig,
+    QualityConfig,
+    SeveralLoggersConfig,
+    SubsampleConfig,
+    UnloggedConfig,
+)
+from pipelines.benchmarks.options.scale import (
+    PlatformConfig,
+    ScaleConfig,
+    ScaleEvaluationConfig,
+    ServeTrialsConfig,
+)
 from pipelines.cli import Command
 from pipelines.console import console, print_table, progress
 from router_ml.errors import ConfigError
-from router_ml.estimators.tiers import TierName
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlatformConfig:
-    """Join, training and serving, timed.
-
-    Parameters
-    ----------
-    out : JSON file
-    data : folder of shared data; default: the variable ROUTER_ML_DATA, else a synthetic world
-    parts : comma-separated, of join, train, serve
-    """
-
-    out: Path = Path("results/bench.json")
-    data: Path | None = None
-    parts: str = "join,train,serve"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QualityConfig:
-    """Routing quality next to baselines.
-
-    Parameters
-    ----------
-    data : folder of shared data; default: the variable ROUTER_ML_DATA
-    test_data : train on all of the data, test here once; same file names
-    workloads : comma-separated; default: all
-    out : JSON file
-    plots : folder for figures
-    tier : fast, balanced (beside it, with a frozen sentence encoder) or best (a fine-tuned one)
-    encoder_model : what balanced freezes, a sentence-transformers model by name or path
-    ablation : also the blend without each member
-    cascades : also cascades, where costs and answers are known: hours on all workloads
-    folds : test on the first so many of five folds
-    cache : folder for encoders and predictions
-    """
-
-    data: Path | None = None
-    test_data: Path | None = None
-    workloads: str = ""
-    out: Path = Path("results/quality.json")
-    plots: Path | None = None
-    tier: TierName = "fast"
-    encoder_model: str = "sentence-transformers/all-MiniLM-L6-v2"
-    ablation: bool = False
-    cascades: bool = False
-    folds: int = 5
-    cache: Path = Path(".cache")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CascadeBenchmarkConfig:
-    """Cascades next to routers.
-
-    Parameters
-    ----------
-    data : folder of shared data; default: the variable ROUTER_ML_DATA
-    test_data : train on all of the data, test here once; same file names
-    workloads : comma-separated; default: all
-    out : JSON file
-    plots : folder for figures
-    cache : folder for encoders
-    """
-
-    data: Path | None = None
-    test_data: Path | None = None
-    workloads: str = ""
-    out: Path = Path("results/cascade.json")
-    plots: Path | None = None
-    cache: Path = Path(".cache")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OffPolicyConfig:
-    """Estimates, gate and guarantee against a known truth.
-
-    Parameters
-    ----------
-    data : folder of shared data; default: the variable ROUTER_ML_DATA
-    out : JSON file
-    """
-
-    data: Path | None = None
-    out: Path = Path("results/off_policy.json")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewcomersConfig:
-    """New candidates: each endpoint hidden in turn, and some of its labels given back.
-
-    Parameters
-    ----------
-    data : folder of shared data; default: the variable ROUTER_ML_DATA
-    out : JSON file
-    cache : folder for encoders
-    folds : test on the first so many of five folds
-    """
-
-    data: Path | None = None
-    out: Path = Path("results/newcomers.json")
-    cache: Path = Path(".cache")
-    folds: int = 2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LabellingConfig:
-    """What to label next, on a log whose labels are known.
-
-    Parameters
-    ----------
-    data : folder of shared data; default: the variable ROUTER_ML_DATA
-    out : JSON file
-    cache : folder for the encoder
-    requests : of the log, from its first on
-    draws : of each budget
-    """
-
-    data: Path | None = None
-    out: Path = Path("results/labelling.json")
-    cache: Path = Path(".cache")
-    requests: int = 4_000
-    draws: int = 1_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OnboardingConfig:
-    """Endpoints that are hidden in turn and onboarded.
-
-    Parameters
-    ----------
-    data : folder of shared data; default: the variable ROUTER_ML_DATA
-    out : JSON file
-    cache : folder for the encoder
-    requests : of the log, from its first on
-    labels : outcomes that are known of an endpoint
-    endpoints : of the ten, from the first on
-    """
-
-    data: Path | None = None
-    out: Path = Path("results/onboarding.json")
-    cache: Path = Path(".cache")
-    requests: int = 2_000
-    labels: int = 200
-    endpoints: int = 10
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ColdStartConfig:
-    """A router without a label, taught by its own log.
-
-    Parameters
-    ----------
-    data : folder of shared data; default: the variable ROUTER_ML_DATA
-    out : JSON file
-    cache : folder for encoders
-    seeds : of worlds and traffic, from 0 on
-    rounds, requests : rounds, and requests in each
-    """
-
-    data: Path | None = None
-    out: Path = Path("results/cold_start.json")
-    cache: Path = Path(".cache")
-    seeds: int = 3
-    rounds: int = 6
-    requests: int = 400
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoopTrialsConfig:
-    """Simulations of the loop.
-
-    Parameters
-    ----------
-    data : folder of shared data; default: the variable ROUTER_ML_DATA
-    out : JSON file; simulations that it holds already are not played again
-    worlds : comma-separated, of synthetic and folders of the data that have a matrix
-    seeds : how many
-    first_seed : 6 is what is reported; defaults were chosen on seeds 0 to 5 and from 20 on
-    cache : folder for encoders
-    """
-
-    data: Path | None = None
-    out: Path = Path("results/loop.json")
-    worlds: str = "bfcl,synthetic"
-    seeds: int = 10
-    first_seed: int = 6
-    cache: Path = Path(".cache")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RollbackTrialsConfig:
-    """Champions that are watched.
-
-    Parameters
-    ----------
-    out : JSON file
-    trials : champions
-    """
-
-    out: Path = Path("results/rollback.json")
-    trials: int = 1_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionsConfig:
-    """Conversations under prompt caches.
-
-    Parameters
-    ----------
-    data : folder of shared data; default: the variable ROUTER_ML_DATA
-    out : JSON file
-    cache : folder for the encoder
-    conversations : that are simulated
-    """
-
-    data: Path | None = None
-    out: Path = Path("results/sessions.json")
-    cache: Path = Path(".cache")
-    conversations: int = 1_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnloggedConfig:
-    """Policy values by estimated propensities, beside true ones.
-
-    Parameters
-    ----------
-    data : folder of shared data; default: the variable ROUTER_ML_DATA
-    out : JSON file
-    trials : logs drawn of each kind of traffic and logging policy
-    requests : requests in a log
-    verdicts : logs that the gate judges challengers on
-    populations : comma-separated, of mix, bfcl
-    """
-
-    data: Path | None = None
-    out: Path = Path("results/unlogged.json")
-    trials: int = 200
-    requests: int = 3_000
-    verdicts: int = 50
-    populations: str = "mix,bfcl"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SeveralLoggersConfig:
-    """Logs of several routers as one, on traffic whose truth is known.
-
-    Parameters
-    ----------
-    data : folder of shared data; default: the variable ROUTER_ML_DATA
-    out : JSON file
-    trials : logs drawn of each kind of traffic and setting
-    estimated : of these, logs whose versions are estimated, too; that takes most of the time
-    requests : requests in a log
-    populations : comma-separated, of mix, bfcl
-    """
-
-    data: Path | None = None
-    out: Path = Path("results/several-loggers.json")
-    trials: int = 200
-    estimated: int = 50
-    requests: int = 3_000
-    populations: str = "mix,bfcl"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScaleEvaluationConfig:
-    """Gate, off-policy estimates and bootstrap over millions of scored requests.
-
-    Parameters
-    ----------
-    out : JSON file
-    sizes : rows
-    folder : for generated logs, which are removed; 150 MB a million rows
-    """
-
-    out: Path = Path("results/scale-evaluation.json")
-    sizes: tuple[int, ...] = (1_000_000, 3_000_000, 10_000_000)
-    folder: Path | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExperimentTrialsConfig:
-    """Simulated experiments of known truth.
-
-    Parameters
-    ----------
-    out : JSON file
-    trials : experiments
-    units : sessions in each
-    looks : evenly spaced looks at each
-    """
-
-    out: Path = Path("results/experiment.json")
-    trials: int = 500
-    units: int = 3_000
-    looks: int = 30
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MonitorTrialsConfig:
-    """Changes put into the traffic of trained routers, and quiet traffic.
-
-    Parameters
-    ----------
-    data : folder of shared data; default: the variable ROUTER_ML_DATA
-    out : JSON file
-    cache : folder for encoders
-    workloads : comma-separated, of synthetic, mix
-    worlds : routers that are trained on each
-    quiet, changed : runs of each router without a change, and with each kind of change
-    """
-
-    data: Path | None = None
-    out: Path = Path("results/monitor.json")
-    cache: Path = Path(".cache")
-    workloads: str = "synthetic,mix"
-    worlds: int = 2
-    quiet: int = 100
-    changed: int = 25
 
 
 def monitor(config: MonitorTrialsConfig) -> None:
@@ -360,36 +65,6 @@ def experiment(config: ExperimentTrialsConfig) -> None:
     config.out.parent.mkdir(parents=True, exist_ok=True)
     config.out.write_text(json.dumps(results, indent=1), encoding="utf-8")
     print_benchmark(config.out)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServeTrialsConfig:
-    """The service under load.
-
-    Parameters
-    ----------
-    out : JSON file
-    data : folder of shared data; default: the variable ROUTER_ML_DATA
-    bundle : bundle folder; default: one is trained on the data's bfcl
-    modes : comma-separated, of unseen, repeated, open, trace, memory, reload
-    rate : requests a second of the mode trace
-    requests : of the mode memory
-    seconds : of the modes open and reload
-    """
-
-    out: Path = Path("results/serve.json")
-    data: Path | None = None
-    bundle: Path | None = None
-    modes: str = "unseen,repeated,open,trace,memory,reload"
-    rate: float = 500.0
-    requests: int = 200_000
-    seconds: float = 30.0
-
-    def __post_init__(self) -> None:
-        from pipelines.benchmarks.service_trials import MODES
-
-        if unknown := set(self.modes.split(",")) - set(MODES):
-            raise ConfigError(f"modes must be of {', '.join(MODES)}, got {sorted(unknown)}")
 
 
 def serve(config: ServeTrialsConfig) -> None:
@@ -581,28 +256,6 @@ def several_loggers(config: SeveralLoggersConfig) -> None:
     print_benchmark(config.out)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScaleConfig:
-    """The join on logs of growing size.
-
-    Parameters
-    ----------
-    out : JSON file; sizes measured before are kept
-    sizes : comma-separated, millions of requests
-    engine : duckdb or spark
-    repeats : runs of each size up to ten million; larger ones are run once
-    memory_limit_mb : of the engine
-    folder : where logs are generated, about 150 MB a million requests; default: a temporary one
-    """
-
-    out: Path = Path("results/scale.json")
-    sizes: str = "1,3,10,30,100"
-    engine: Literal["duckdb", "spark"] = "duckdb"
-    repeats: int = 3
-    memory_limit_mb: int = 2_000
-    folder: Path | None = None
-
-
 def scale(config: ScaleConfig) -> None:
     """The join on 1 to 100 million requests: seconds, processor time, memory, slowest steps."""
     from pipelines.benchmarks import scale as benchmark
@@ -625,28 +278,6 @@ def scale_evaluation(config: ScaleEvaluationConfig) -> None:
 
     benchmark.run(config.out, sizes=config.sizes, folder=config.folder, say=console.print)
     print_benchmark(config.out)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SubsampleConfig:
-    """Routers learned from a part of a log.
-
-    Parameters
-    ----------
-    data : folder of shared data; default: the variable ROUTER_ML_DATA
-    out : JSON file; workloads measured before are kept
-    workloads : comma-separated, of mix-10-log, bfcl-12-log
-    draws : samples of each size
-    estimator : of quality, by name; default: that of tier fast, which takes minutes
-    cache : folder for the encoder
-    """
-
-    data: Path | None = None
-    out: Path = Path("results/subsample.json")
-    workloads: str = "mix-10-log,bfcl-12-log"
-    draws: int = 1
-    estimator: str = ""
-    cache: Path = Path(".cache")
 
 
 def subsample(config: SubsampleConfig) -> None:

@@ -1,0 +1,1 @@
+"""Options of ``router-ml benchmark NAME``, one frozen dataclass a benchmark."""
