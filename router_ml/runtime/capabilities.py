@@ -18,6 +18,8 @@ _GIVEN_BY: Final[Mapping[str, frozenset[str]]] = {
     "json_object": frozenset({"json_object", "json_schema"}),
 }
 """Needs that several capabilities meet; any other is met by its own name."""
+_MOST: Final = 1_024
+"""Sets of needs that are remembered."""
 
 
 @lru_cache(2_048)
@@ -49,3 +51,36 @@ def capability_mask(capabilities: tuple[frozenset[str], ...], need: str) -> Bool
 def undeclared(capabilities: tuple[frozenset[str], ...], needs: tuple[str, ...]) -> tuple[str, ...]:
     """The needs about which the catalogue says nothing."""
     return tuple(need for need in needs if capability_mask(capabilities, need) is None)
+
+
+class Abilities:
+    """What candidates can do of what requests require, each set of needs looked up once.
+
+    Parameters
+    ----------
+    capabilities : of each candidate
+
+    Examples
+    --------
+    >>> abilities = Abilities((frozenset({"vision"}), frozenset()))
+    >>> abilities.of(("vision", "audio"))
+    (array([[ True, False]]), ('audio',))
+    """
+
+    def __init__(self, capabilities: tuple[frozenset[str], ...]) -> None:
+        self._capabilities = capabilities
+        self._known: dict[tuple[str, ...], tuple[BoolArray | None, tuple[str, ...]]] = {}
+
+    def of(self, needs: tuple[str, ...]) -> tuple[BoolArray | None, tuple[str, ...]]:
+        """Who meets all needs, shape (1, K) or ``None`` = everyone, and needs nobody declares."""
+        known = self._known.get(needs)
+        if known is None:
+            mask = None
+            for need in needs:
+                able = capability_mask(self._capabilities, need)
+                if able is not None:
+                    mask = able if mask is None else mask & able
+            known = mask, undeclared(self._capabilities, needs)
+            if len(self._known) < _MOST:
+                self._known[needs] = known
+        return known

@@ -11,41 +11,28 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
-from router_ml.bundle.files import GRAPH, TOKENIZER, Bundle, candidates_from, read_bundle
-from router_ml.errors import (
-    BundleError,
-    InvalidRequestError,
-    SchemaError,
-    ScorerUnavailableError,
-)
-from router_ml.features.lexical import lexical_columns, lexical_features, lexical_values
+from router_ml.bundle.files import Bundle, candidates_from, read_bundle
+from router_ml.errors import InvalidRequestError
 from router_ml.features.query import Query
-from router_ml.features.tokenizer import QueryTokenizer, TokenLayout
 from router_ml.policies.base import Policy, with_least
 from router_ml.policies.cost_aware import CostAwarePolicy
 from router_ml.policies.quality_floor import QualityFloorPolicy
 from router_ml.policies.registry import dearer, from_dict
-from router_ml.runtime.capabilities import capability_mask, undeclared
+from router_ml.runtime.capabilities import Abilities
 from router_ml.runtime.constraints import NO_CONSTRAINTS, Constraints, fits_context
-from router_ml.runtime.inputs import INPUTS, graph_inputs
-from router_ml.runtime.parts import like_parts_of, parts_of
-from router_ml.runtime.session import open_session
+from router_ml.runtime.scorer import Scorer
 from router_ml.runtime.spent import NOTHING, Spent
-from router_ml.types.arrays import BoolArray, FloatArray, IntArray
+from router_ml.types.arrays import BoolArray, FloatArray
 from router_ml.types.candidates import CandidateTable
 from router_ml.types.decisions import Decision, RankedCandidate, Removal
-from router_ml.types.predictions import EMBEDDING, PARTS, Predictions
-from router_ml.types.queries import Tokens
+from router_ml.types.predictions import Predictions
 
 _Notes = tuple[tuple[Removal, ...], tuple[str, ...]]
 """``removed`` and ``unchecked`` of a decision."""
-_Ability = tuple[BoolArray | None, tuple[str, ...]]
-_ABILITIES: Final = 1_024
-_BATCH: Final = 256
 
 
 class Runtime:
@@ -75,12 +62,7 @@ class Runtime:
         random_state: int | None = None,
     ) -> None:
         manifest = bundle.manifest
-        try:
-            self._columns = lexical_columns(manifest.features.lexical)
-        except SchemaError as error:
-            raise BundleError(
-                f"the bundle needs a newer release: {error}; install the one that wrote it"
-            ) from error
+        self._scorer = Scorer(bundle=bundle)
         self.manifest = manifest
         self.candidates: CandidateTable = (
             bundle.candidates if prices is None else candidates_from(manifest.candidates, prices)
@@ -90,26 +72,30 @@ class Runtime:
         self.prices_caches = self.candidates.prices_caches
         self.provider_of = self.candidates.provider_of
         self.positions = {name: k for k, name in enumerate(self.candidates.names)}
-        self._tokenizer = QueryTokenizer(
-            tokenizer_json=bundle.files[TOKENIZER].decode(),
-            layout=TokenLayout(**manifest.features.layout),
-        )
-        self._session = _session(bundle.files[GRAPH])
-        self._inputs = [value.name for value in self._session.get_inputs()]
-        kind = manifest.features.encoder.get("kind")
-        # The int8 transformers of earlier bundles scale by the whole batch's activations.
-        self._batch = 1 if kind == "transformer" else _BATCH
-        self._slow = kind in ("transformer", "sentence")
-        self._outputs = list(PARTS)
-        if "quality_std" in {out.name for out in self._session.get_outputs()}:
-            self._outputs.append("quality_std")
         self._rng = np.random.default_rng(random_state)
-        self._abilities: dict[tuple[str, ...], _Ability] = {}
+        self._abilities = Abilities(self.candidates.capabilities)
 
     @property
     def is_slow(self) -> bool:
         """Whether one query takes milliseconds: a sentence encoder, not a static one alone."""
-        return self._slow
+        return self._scorer.is_slow
+
+    def predict(
+        self, queries: Sequence[Query], *, progress: Callable[[int], None] | None = None
+    ) -> Predictions:
+        """Score many queries, in batches; arrays of shape (n_samples, K)."""
+        return self._scorer.predict(queries, progress=progress)
+
+    def embeddings(self, queries: Sequence[Query]) -> FloatArray | None:
+        """What the graph makes of queries, shape (n_samples, d); ``None`` of an older bundle."""
+        return self._scorer.embeddings(queries)
+
+    def predict_one(self, query: Query, lexical: FloatArray | None = None) -> Predictions:
+        """Score one query; arrays of shape (1, K).
+
+        ``lexical``, all columns of this release, is not made again if known.
+        """
+        return self._scorer.predict_one(query, lexical)
 
     @classmethod
     def from_folder(cls, folder: Path, **options: Any) -> Runtime:
@@ -137,46 +123,6 @@ class Runtime:
             other.prices_caches = other.candidates.prices_caches
         other.override_digest = _digest(policy, prices)
         return other
-
-    def predict(
-        self, queries: Sequence[Query], *, progress: Callable[[int], None] | None = None
-    ) -> Predictions:
-        """Score many queries, in batches; arrays of shape (n_samples, K)."""
-        rows = self._tokenizer.rows(queries)
-        split = like_parts_of if "input_ids" in self._inputs else parts_of
-        order: list[int] = []
-        values: list[list[FloatArray]] = []
-        for part in split([len(row) for row in rows], self._batch):
-            lexical = [lexical_values(queries[i]) for i in part]
-            values.append(self._run([rows[i] for i in part], np.array(lexical, dtype=np.float32)))
-            order += part
-            if progress is not None:
-                progress(len(part))
-        if len(values) == 1 and split is parts_of:
-            return self._predictions(values[0])
-        if not values:
-            return self._predictions([np.zeros((0, len(self.candidates)))] * len(self._outputs))
-        back = np.argsort(order)
-        return self._predictions([np.concatenate(out)[back] for out in zip(*values, strict=True)])
-
-    def embeddings(self, queries: Sequence[Query]) -> FloatArray | None:
-        """What the graph makes of queries, shape (n_samples, d); ``None`` of an older bundle."""
-        if EMBEDDING not in {out.name for out in self._session.get_outputs()}:
-            return None
-        found = []
-        for begin in range(0, len(queries), self._batch):
-            some = queries[begin : begin + self._batch]
-            lexical = np.array([lexical_values(query) for query in some], dtype=np.float32)
-            found.append(self._run(self._tokenizer.rows(some), lexical, [EMBEDDING])[0])
-        return np.concatenate(found)
-
-    def predict_one(self, query: Query, lexical: FloatArray | None = None) -> Predictions:
-        """Score one query; arrays of shape (1, K).
-
-        ``lexical``, all columns of this release, is not made again if known.
-        """
-        lexical = lexical_features(query) if lexical is None else lexical
-        return self._predictions(self._run([self._tokenizer.row(query)], lexical[None]))
 
     def decide(self, query: Query, constraints: Constraints = NO_CONSTRAINTS) -> Decision:
         """Choose a candidate for one query.
@@ -206,7 +152,7 @@ class Runtime:
         eligible = constraints.eligible(*what)
         removed = () if eligible.all() else constraints.removed(*what)
         policy, reason = self.policy_for(constraints)
-        _, unchecked = self._ability(constraints.requires)
+        _, unchecked = self._abilities.of(constraints.requires)
         if constraints.max_ttft_ms is not None and not constraints.conditions.ttft_ms:
             unchecked = (*unchecked, "ttft")
         explored = constraints.conditions.explored
@@ -238,7 +184,7 @@ class Runtime:
             :data:`NO_CONSTRAINTS` throughout is fastest
         """
         if all(c.is_plain for c in constraints):
-            able = [self._ability(c.requires) for c in constraints]
+            able = [self._abilities.of(c.requires) for c in constraints]
             fits = fits_context(self.candidates, predictions.input_tokens)
             for row, (mask, _) in zip(fits, able, strict=True):
                 if mask is not None:
@@ -258,20 +204,6 @@ class Runtime:
             except InvalidRequestError as error:
                 out.append(error)
         return out
-
-    def _ability(self, requires: tuple[str, ...]) -> _Ability:
-        """Who has all capabilities, and which of them nobody declares."""
-        known = self._abilities.get(requires)
-        if known is None:
-            capabilities, mask = self.candidates.capabilities, None
-            for need in requires:
-                able = capability_mask(capabilities, need)
-                if able is not None:
-                    mask = able if mask is None else mask & able
-            known = mask, undeclared(capabilities, requires)
-            if len(self._abilities) < _ABILITIES:
-                self._abilities[requires] = known
-        return known
 
     def _removals(
         self,
@@ -359,25 +291,6 @@ class Runtime:
             return QualityFloorPolicy(min_quality=floor), f"cheapest that reaches quality {floor:g}"
         return self.policy, self.policy.reason
 
-    def _run(
-        self, rows: Sequence[IntArray], lexical: FloatArray, outputs: list[str] | None = None
-    ) -> list[FloatArray]:
-        pad_id = self._tokenizer.layout.pad_id
-        if self._columns is not None:
-            lexical = lexical[:, self._columns]
-        feed = graph_inputs(
-            self._inputs, tokens=Tokens.from_rows(rows), lexical=lexical, pad_id=pad_id
-        )
-        try:
-            values: list[FloatArray] = self._session.run(outputs or self._outputs, feed)
-        except Exception as error:  # ONNX Runtime raises many classes without a common base
-            raise ScorerUnavailableError(f"the router's graph failed: {error}") from error
-        return values
-
-    def _predictions(self, values: Sequence[FloatArray]) -> Predictions:
-        quality, input_tokens, output_tokens, latency_ms, *std = values
-        return Predictions(quality, input_tokens, output_tokens, latency_ms, *std)
-
 
 def drawn(probs: Sequence[float], uniform: float) -> int:
     """Position that a uniform number in [0, 1) draws; one of probability zero is never drawn."""
@@ -389,18 +302,6 @@ def drawn(probs: Sequence[float], uniform: float) -> int:
                 break
             uniform -= prob
     return last
-
-
-def _session(graph: bytes) -> Any:
-    session = open_session(graph, GRAPH)
-    inputs = {value.name for value in session.get_inputs()}
-    lacking = set(PARTS) - {value.name for value in session.get_outputs()}
-    if not inputs <= set(INPUTS) or lacking:
-        raise BundleError(
-            f"{GRAPH} may take {tuple(INPUTS)} and must give {PARTS}; it takes {inputs} and "
-            f"lacks {lacking or 'nothing'}"
-        )
-    return session
 
 
 def _digest(policy: Any, prices: Any) -> str:
