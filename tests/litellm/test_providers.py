@@ -18,8 +18,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from pipelines.join.sources.failures import error_class
+from pipelines.join.sources.fields import LITELLM
 from pipelines.join.sources.records import Record
-from pipelines.join.sources.requests import LITELLM, request_rows
+from pipelines.join.sources.requests import request_rows
 from router_ml.bundle.files import read_bundle
 from router_ml.policies.exploration import BoltzmannPolicy
 from router_ml.types.failures import CLIENT_ERRORS

@@ -12,8 +12,9 @@ from typing import Any, Final
 
 import pyarrow.parquet as pq
 
+from pipelines.join.sources.fields import CANONICAL, Fields
 from pipelines.join.sources.files import Record, expand
-from pipelines.join.sources.requests import CANONICAL, Fields, request_rows
+from pipelines.join.sources.requests import request_rows
 from pipelines.join.sources.staging import Staging
 from pipelines.join.sources.values import UnreadableError, convert, to_time
 from router_ml.data.schemas import DECISIONS as DECISIONS_TABLE

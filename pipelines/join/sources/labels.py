@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from pipelines.join.sources.fields import Fields
 from pipelines.join.sources.records import Record
 from pipelines.join.sources.values import (
     PLAIN,
@@ -18,7 +19,6 @@ from pipelines.join.sources.values import (
 from router_ml.data.schemas import LABELS
 from router_ml.errors import ConfigError
 
-Fields = Mapping[str, tuple[str, ...]]
 _VERDICTS: Final = {"true": 1.0, "false": 0.0}
 CANONICAL: Final[Fields] = {name: (name,) for name in LABELS.names}
 

@@ -9,11 +9,10 @@ from typing import Final
 import pyarrow as pa
 
 from pipelines.join.engine import DuckDBEngine, quote, scan
+from pipelines.join.sources.fields import Fields
 from pipelines.join.sources.places import hive_values, open_parquet
 from router_ml.data.schemas import PROVENANCE, Column, ColumnType, Table
 from router_ml.errors import SchemaError
-
-Fields = Mapping[str, tuple[str, ...]]
 
 _INTEGERS: Final = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT",
                     "UINTEGER", "UBIGINT")  # fmt: skip

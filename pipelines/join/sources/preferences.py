@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from pipelines.join.sources.fields import Fields
 from pipelines.join.sources.files import csv_header, format_of, read_records
 from pipelines.join.sources.parquet import parquet_names
 from pipelines.join.sources.records import Record
@@ -21,7 +22,6 @@ from pipelines.join.sources.values import (
 )
 from router_ml.errors import ConfigError
 
-Fields = Mapping[str, tuple[str, ...]]
 CANONICAL: Final[Fields] = {
     "request_id": ("request_id",),
     "prompt": ("prompt", "query", "question", "messages", "conversation_a", "conversation"),

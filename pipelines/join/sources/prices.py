@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import orjson
 
+from pipelines.join.sources.fields import Fields
 from pipelines.join.sources.files import csv_header, format_of, read_records
 from pipelines.join.sources.parquet import parquet_names
 from pipelines.join.sources.places import open_parquet
@@ -29,7 +30,6 @@ from router_ml.data.schemas import PRICES
 from router_ml.errors import ConfigError, SchemaError
 from router_ml.types.candidates import TOKENS_PER_MTOK
 
-Fields = Mapping[str, tuple[str, ...]]
 _UNITS: Final = {"ktok": 1e3, "token": 1e6}
 _FROM_EVER, _FOR_EVER = datetime.min, datetime.max
 _MAP_USD: Final = {

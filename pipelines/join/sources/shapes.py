@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import Any, Final, overload
 
+from pipelines.join.sources.fields import LITELLM, Fields
 from pipelines.join.sources.records import Record
-from pipelines.join.sources.requests import LITELLM, Fields
 from pipelines.join.sources.spans import attributes_of, spans_of
 from pipelines.join.sources.values import find
 

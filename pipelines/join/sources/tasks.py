@@ -11,18 +11,18 @@ from typing import Any, Final
 from pipelines.config import JoinConfig, LabelFile
 from pipelines.join.engine import DuckDBEngine, Part
 from pipelines.join.sources import labels as label_source
-from pipelines.join.sources import requests as request_source
+from pipelines.join.sources.fields import CANONICAL, Fields, with_overrides
 from pipelines.join.sources.files import Progress, Record, csv_header, format_of, read_records
 from pipelines.join.sources.label_shapes import known_labels
 from pipelines.join.sources.parquet import (
     FILE_ROWS,
-    Fields,
     parquet_columns,
     parquet_names,
     parquet_sql,
 )
 from pipelines.join.sources.places import hive_values, open_parquet
 from pipelines.join.sources.preferences import CANONICAL as PAIR_CANONICAL
+from pipelines.join.sources.requests import request_rows
 from pipelines.join.sources.shapes import LITELLM_LOG, shape_of
 from pipelines.join.sources.staging import stage
 from pipelines.join.sources.values import Reading
@@ -46,7 +46,7 @@ class Files:
 
 def request_files(paths: Sequence[Path], config: JoinConfig, most: int) -> list[Files]:
     """Tasks of a request log: up to ``most`` Parquet files beside one another, or one of text."""
-    fields = request_source.with_overrides(request_source.CANONICAL, config.request_fields)
+    fields = with_overrides(CANONICAL, config.request_fields)
 
     def alike(numbered: tuple[int, Path]) -> Hashable:
         number, path = numbered
@@ -83,7 +83,7 @@ def request_part(
     """Canonical requests of a task's files."""
     path = files.paths[0]
     kind = format_of(path)
-    fields = request_source.with_overrides(request_source.CANONICAL, config.request_fields)
+    fields = with_overrides(CANONICAL, config.request_fields)
     if kind == "parquet" and _hashed(parquet_names(path), fields):
         return _in_place(engine, files, REQUESTS, fields)
     table = kind in ("csv", "parquet") and _has_columns(REQUESTS, fields, path, config)
@@ -94,8 +94,8 @@ def request_part(
             _require(REQUESTS, fields, path, kind, config.csv_encoding)
             shape = LITELLM_LOG
         records = shape.requests(records)
-        fields = request_source.with_overrides(shape.all_fields, config.request_fields)
-    rows = request_source.request_rows(records, fields, path, reading_of(config))
+        fields = with_overrides(shape.all_fields, config.request_fields)
+    rows = request_rows(records, fields, path, reading_of(config))
     return staged_part(engine.work, rows, REQUESTS, files.number)
 
 

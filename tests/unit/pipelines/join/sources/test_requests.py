@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from pipelines.join.sources.fields import CANONICAL, LITELLM, Fields, with_overrides
 from pipelines.join.sources.files import Record
-from pipelines.join.sources.requests import CANONICAL, LITELLM, Fields, request_rows, with_overrides
+from pipelines.join.sources.requests import request_rows
 from router_ml.errors import ConfigError
 from router_ml.features.query import Query, group_id, query_id
 from router_ml.types.answers import Answer
