@@ -16,6 +16,25 @@ START = datetime(2026, 3, 2, 8, 0)
 CANDIDATES = ("large", "small")
 
 
+def feedback_row(decision_id: str, **given: Any) -> FeedbackRow:
+    """A user's quality of 1, and nothing else but what is given."""
+    values: dict[str, Any] = {
+        "time": "2026-01-01T00:00:00",
+        "name": "quality",
+        "source": "user",
+        "quality": 1.0,
+        "candidate_served": None,
+        "input_tokens": None,
+        "output_tokens": None,
+        "cost_usd": None,
+        "latency_ms": None,
+        "ttft_ms": None,
+        "status": None,
+        "error_class": None,
+    }
+    return FeedbackRow(decision_id=decision_id, **{**values, **given})
+
+
 def write_decisions(
     folder: Path,
     n: int,
@@ -72,21 +91,11 @@ def write_decisions(
             "candidate_served": candidate,
             "input_tokens": 100,
             "output_tokens": int(rng.integers(20, 200)),
-            "cost_usd": None,
             "latency_ms": float(latency(i, candidate) * np.exp(0.4 * rng.normal())),
-            "ttft_ms": None,
             "status": "success",
-            "error_class": None,
             **report(i, candidate),
         }
-        log.append(
-            FeedbackRow(
-                decision_id=f"d{i:06d}",
-                time=(at + timedelta(seconds=5)).isoformat(),
-                name="check",
-                source="checker",
-                **given,
-            )
-        )
+        time = (at + timedelta(seconds=5)).isoformat()
+        log.append(feedback_row(f"d{i:06d}", time=time, name="check", source="checker", **given))
     log.close()
     return folder

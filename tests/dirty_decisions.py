@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 import orjson
 
-from serving.log.rows import DecisionRow, FeedbackRow
+from serving.log.rows import DecisionRow
+from tests.decision_rows import feedback_row
 
 START = datetime(2026, 3, 1, 12, 0)
 AS_OF = START + timedelta(days=5)
@@ -51,20 +52,15 @@ def decision(i: int, **changes: Any) -> dict[str, Any]:
 
 def feedback(i: int, **changes: Any) -> dict[str, Any]:
     """A checker's label, a minute after decision ``i``, and what the answer took."""
-    row = FeedbackRow(
-        decision_id=f"d-{i:05d}",
+    row = feedback_row(
+        f"d-{i:05d}",
         time=(START + timedelta(seconds=i + 60)).isoformat(),
         name="exact",
         source="checker",
-        quality=1.0,
-        candidate_served=None,
         input_tokens=100,
         output_tokens=10,
-        cost_usd=None,
         latency_ms=500.0,
-        ttft_ms=None,
         status="success",
-        error_class=None,
     )
     built: dict[str, Any] = msgspec.to_builtins(row)
     return built | changes

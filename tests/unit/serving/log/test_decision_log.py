@@ -15,28 +15,13 @@ import pytest
 from router_ml.decision_log.verify import log_files, verify
 from serving.log.decision_log import DecisionLog
 from serving.log.rows import FeedbackRow
+from tests.decision_rows import feedback_row
 
 NO_SPACE = OSError(errno.ENOSPC, "no space left on device")
 
 
 def row(number: int) -> FeedbackRow:
-    return FeedbackRow(
-        decision_id=str(number),
-        time="2026-01-01T00:00:00",
-        key=None,
-        labels_others=True,
-        name="quality",
-        source="user",
-        quality=1.0,
-        candidate_served=None,
-        input_tokens=None,
-        output_tokens=None,
-        cost_usd=None,
-        latency_ms=None,
-        ttft_ms=None,
-        status=None,
-        error_class=None,
-    )
+    return feedback_row(str(number))
 
 
 def numbers(folder: Path, *, starts_later: bool = False) -> list[int]:

@@ -12,7 +12,7 @@ from router_ml.decision_log.verify import log_files, verify
 from serving.log.decision_log import DecisionLog
 from serving.log.file import LogFile
 from serving.log.ids import DecisionIds
-from serving.log.rows import FeedbackRow
+from tests.decision_rows import feedback_row
 
 WRITERS, ROWS = 4, 400
 
@@ -23,22 +23,7 @@ def write(folder: str, writer: int) -> None:
     with mock.patch.object(os, "getpid", return_value=1):
         log = DecisionLog(folder=Path(folder), rotate_bytes=20_000, flush_s=0.01)
         for number in range(ROWS):
-            row = FeedbackRow(
-                decision_id=ids.next(),
-                time="2026-11-26T00:00:00.000000",
-                name=f"writer-{writer}",
-                source=str(number),
-                quality=1.0,
-                candidate_served=None,
-                input_tokens=None,
-                output_tokens=None,
-                cost_usd=None,
-                latency_ms=None,
-                ttft_ms=None,
-                status=None,
-                error_class=None,
-            )
-            log.append(row)
+            log.append(feedback_row(ids.next(), name=f"writer-{writer}", source=str(number)))
         log.close()
 
 
