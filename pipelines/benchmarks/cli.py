@@ -35,6 +35,7 @@ from pipelines.benchmarks.options.scale import (
     ScaleEvaluationConfig,
     ServeTrialsConfig,
 )
+from pipelines.benchmarks.results import write_results
 from pipelines.cli import Command
 from pipelines.console import console, print_table, progress
 from router_ml.errors import ConfigError
@@ -62,8 +63,7 @@ def experiment(config: ExperimentTrialsConfig) -> None:
     from pipelines.benchmarks import experiment as benchmark
 
     results = benchmark.run(n_trials=config.trials, n_units=config.units, looks=config.looks)
-    config.out.parent.mkdir(parents=True, exist_ok=True)
-    config.out.write_text(json.dumps(results, indent=1), encoding="utf-8")
+    write_results(config.out, results)
     print_benchmark(config.out)
 
 
@@ -91,8 +91,7 @@ def serve(config: ServeTrialsConfig) -> None:
             say=console.print,
         )
     results["machine"] = machine()
-    config.out.parent.mkdir(parents=True, exist_ok=True)
-    config.out.write_text(json.dumps(results, indent=1), encoding="utf-8")
+    write_results(config.out, results)
     print_benchmark(config.out)
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import orjson
 
 from pipelines.benchmarks.gate_trials import gate_trials
 from pipelines.benchmarks.guarantee_trials import guarantee_trials
@@ -19,6 +18,7 @@ from pipelines.benchmarks.population import (
     draw_log,
     synthetic_population,
 )
+from pipelines.benchmarks.results import read_results, write_results
 from pipelines.benchmarks.trials import mean_of_trials, p_value, share_of_trials
 from router_ml.evaluation.concentration import empirical_bernstein
 from router_ml.evaluation.intervals import Estimate
@@ -71,8 +71,8 @@ def run(
     populations = [synthetic_population(random_state=random_state)]
     if data is not None:
         populations.insert(0, bfcl_population(data))
-    results: dict[str, Any] = orjson.loads(out.read_bytes()) if out.exists() else {}
-    workloads = results.setdefault("workloads", {})
+    results = read_results(out)
+    workloads = results["workloads"]
     for population in populations:
         methods = accuracy(
             population,
@@ -101,8 +101,7 @@ def run(
                 for method, metrics in methods.items()
             }
         )
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_bytes(orjson.dumps(results, option=orjson.OPT_INDENT_2))
+    write_results(out, results)
     return out
 
 

@@ -6,15 +6,14 @@ that was stopped goes on where it was, and a changed method is computed again.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from pipelines.benchmarks.bench import N_FOLDS, Bench
 from pipelines.benchmarks.quality_figures import draw, draw_learning_curve
 from pipelines.benchmarks.quality_methods import ABLATION, ESTIMATORS, FAST
+from pipelines.benchmarks.results import read_results, write_results
 from pipelines.benchmarks.workloads import BFCL, JUDGE, LLMROUTER, LOGS, MIX, WORKLOADS
 from pipelines.console import print_table
 from pipelines.encoders import get_encoder
@@ -80,8 +79,7 @@ def run(
     sentence = None
     if TIERS[tier].encoder == "sentence":
         sentence = get_encoder(cache=cache, kind="sentence", model=model)
-    results: dict[str, Any] = json.loads(out.read_text()) if out.is_file() else {}
-    results.setdefault("workloads", {})
+    results = read_results(out)
     for name in workloads:
         started = time.perf_counter()
         kept_in = cache / "benchmark-quality"
@@ -94,8 +92,7 @@ def run(
             "protocol": bench.protocol,
             "seconds": round(time.perf_counter() - started, 1),
         }
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(results, indent=1), encoding="utf-8")
+        write_results(out, results)
         _print(name, table)
         if plots is not None:
             shown = {k: v for k, v in drawings.items() if k.split(":")[0] not in ABLATION}

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
 import orjson
@@ -20,6 +20,7 @@ import psutil
 
 from pipelines.benchmarks.join import write_log
 from pipelines.benchmarks.platform import machine
+from pipelines.benchmarks.results import read_results, write_results
 from pipelines.benchmarks.trials import mean_of_trials
 from pipelines.config import JoinConfig, dump_config
 from pipelines.stages.join import load_steps
@@ -64,8 +65,8 @@ def run(
     memory_limit_mb : of the engine
     folder : where logs are generated, about 150 MB a million requests; default: a temporary one
     """
-    results: dict[str, Any] = orjson.loads(out.read_bytes()) if out.is_file() else {}
-    workloads = results.setdefault("workloads", {})
+    results = read_results(out)
+    workloads = results["workloads"]
     for n in sizes:
         place = Path(tempfile.mkdtemp(prefix="scale-", dir=folder))
         try:
@@ -83,8 +84,7 @@ def run(
             if not name.startswith(STEP) or mean.value > LEAST_SHARE * means["seconds"].value
         }
         results["machine"] = machine()
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_bytes(orjson.dumps(results, option=orjson.OPT_INDENT_2))
+        write_results(out, results)
         last = runs[-1]
         say(
             f"{n:,} requests on {engine}: {last['seconds']:.0f} s, {last['processor_s']:.0f} s of "

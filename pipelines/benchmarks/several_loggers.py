@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import numpy as np
-import orjson
 
 from pipelines.benchmarks.company_logs import LABELLED, Traffic, constants, traffic
-from pipelines.benchmarks.trials import mean_of_trials, share_of_trials
+from pipelines.benchmarks.results import read_results, write_results
+from pipelines.benchmarks.trials import mean_of_trials, root_ratio_of_trials, share_of_trials
 from router_ml.data.loggers import Loggers
 from router_ml.data.outcomes import TrainingTable
-from router_ml.evaluation.intervals import Estimate
 from router_ml.evaluation.off_policy.balance import request_shares, with_loggers
 from router_ml.evaluation.off_policy.estimators import doubly_robust, snips
 from router_ml.evaluation.off_policy.feedback import LoggedFeedback
@@ -180,9 +179,8 @@ def run(
     n_estimated : of these, logs whose versions are estimated, too; that takes most of the time
     n_requests : requests in each, of three versions together
     """
-    results: dict[str, Any] = orjson.loads(out.read_bytes()) if out.exists() else {}
-    workloads = results.setdefault("workloads", {})
-    out.parent.mkdir(parents=True, exist_ok=True)
+    results = read_results(out)
+    workloads = results["workloads"]
     for name in populations:
         population = traffic(data, name)
         for setting in SETTINGS:
@@ -192,7 +190,7 @@ def run(
                 trial(population, setting, n_requests, rng, estimate=i < n_estimated) for i in steps
             ]
             workloads[f"{name}-{setting}"] = {"methods": summarise(trials)}
-            out.write_bytes(orjson.dumps(results, option=orjson.OPT_INDENT_2))
+            write_results(out, results)
     return out
 
 
@@ -293,7 +291,6 @@ def summarise(everything: Sequence[Trial]) -> dict[str, dict[str, dict[str, floa
     methods: dict[str, dict[str, dict[str, float]]] = {}
     for source in everything[0].found:
         trials = [one for one in everything if source in one.found]
-        again = np.random.default_rng(0).integers(len(trials), size=(1_000, len(trials)))
         metrics = methods.setdefault(source, {})
         for part in ("dr", "dr_full", "snips"):
             if part not in trials[0].found[source]:
@@ -303,12 +300,7 @@ def summarise(everything: Sequence[Trial]) -> dict[str, dict[str, dict[str, floa
             square, base = (np.mean(e**2, axis=1) for e in (error, own))
             metrics[f"{part}_rmse"] = mean_of_trials(square, root=True).as_dict()
             metrics[f"{part}_bias"] = mean_of_trials(error.mean(axis=1)).as_dict()
-            ratios = np.sqrt(square[again].mean(axis=1) / base[again].mean(axis=1))
-            low, high = np.quantile(ratios, [0.025, 0.975])
-            value = float(np.sqrt(square.mean() / base.mean()))
-            metrics[f"{part}_rmse_ratio"] = Estimate(
-                value, float(low), float(high), len(trials)
-            ).as_dict()
+            metrics[f"{part}_rmse_ratio"] = root_ratio_of_trials(square, base).as_dict()
         for part, name in (("covered", "coverage"), ("half_width",) * 2, ("ess",) * 2,
                            ("largest", "largest_weight")):  # fmt: skip
             if part in trials[0].found[source]:

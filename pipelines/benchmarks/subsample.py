@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import orjson
 
 from pipelines.benchmarks.platform import machine
+from pipelines.benchmarks.results import read_results, write_results
 from pipelines.benchmarks.workloads import LOG_FOLDERS, read_workload
 from pipelines.config import JoinConfig
 from pipelines.encoders import get_encoder
@@ -53,7 +53,7 @@ def run(
     the hull gain of the whole log less that of the sample, paired by prompt; several draws are
     averaged, prompt by prompt.
     """
-    results: dict[str, Any] = orjson.loads(out.read_bytes()) if out.is_file() else {}
+    results = read_results(out)
     for name in workloads:
         gains, groups, sizes = _gains(name, data, cache, draws, spec_of(estimator), say)
         whole = gains.pop(WHOLE)
@@ -67,7 +67,7 @@ def run(
             }
         for method, size in sizes.items():
             methods[method]["requests"] = Estimate(size, size, size, draws)
-        results.setdefault("workloads", {})[name] = {
+        results["workloads"][name] = {
             "methods": {
                 method: {key: value.as_dict() for key, value in cells.items()}
                 for method, cells in methods.items()
@@ -75,8 +75,7 @@ def run(
             "protocol": f"{estimator or 'tier fast'}, {draws} draws, prompts of other groups",
         }
         results["machine"] = machine()
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_bytes(orjson.dumps(results, option=orjson.OPT_INDENT_2))
+        write_results(out, results)
     return out
 
 

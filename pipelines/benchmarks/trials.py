@@ -40,6 +40,22 @@ def mean_of_trials(values: FloatArray, *, root: bool = False) -> Estimate:
     return Estimate(float(value), float(low), float(high), n)
 
 
+def root_ratio_of_trials(square: FloatArray, base: FloatArray) -> Estimate:
+    """Root of the ratio of two means of paired trials, with a bootstrap 95 % interval over trials.
+
+    Examples
+    --------
+    >>> root_ratio_of_trials(np.array([4.0, 4.0]), np.array([1.0, 1.0])).value
+    2.0
+    """
+    n = len(square)
+    again = np.random.default_rng(0).integers(n, size=(1_000, n))
+    ratios = np.sqrt(square[again].mean(axis=1) / base[again].mean(axis=1))
+    low, high = np.quantile(ratios, [0.025, 0.975])
+    value = float(np.sqrt(square.mean() / base.mean()))
+    return Estimate(value, float(low), float(high), n)
+
+
 def p_value(hits: int, n: int, nominal: float, *, alternative: str) -> Estimate:
     """P-value of a binomial test against a nominal share, as a cell without an interval."""
     p = float(binomtest(hits, n, nominal, alternative=alternative).pvalue)

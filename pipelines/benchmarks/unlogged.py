@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import orjson
 
 from pipelines.benchmarks.company_logs import (
     LOGGING,
@@ -18,9 +16,9 @@ from pipelines.benchmarks.company_logs import (
     logging_probs,
     traffic,
 )
-from pipelines.benchmarks.trials import mean_of_trials, share_of_trials
+from pipelines.benchmarks.results import read_results, write_results
+from pipelines.benchmarks.trials import mean_of_trials, root_ratio_of_trials, share_of_trials
 from router_ml.evaluation.gate.gate import DEFAULT_MARGIN, Gate, Verdict
-from router_ml.evaluation.intervals import Estimate
 from router_ml.evaluation.off_policy.estimators import doubly_robust
 from router_ml.evaluation.off_policy.feedback import LoggedFeedback
 from router_ml.evaluation.off_policy.nuisance import cross_fit, outcome_model
@@ -59,9 +57,8 @@ def run(
     -------
     ``out``
     """
-    results: dict[str, Any] = orjson.loads(out.read_bytes()) if out.exists() else {}
-    workloads = results.setdefault("workloads", {})
-    out.parent.mkdir(parents=True, exist_ok=True)
+    results = read_results(out)
+    workloads = results["workloads"]
     for logging in LOGGING if n_logs else ():
         for name in populations:
             population = traffic(data, name)
@@ -69,7 +66,7 @@ def run(
             steps = progress(range(n_logs), f"{name}: logs of {logging}, propensities hidden")
             trials = [trial(population, logging, n_requests, rng) for _ in steps]
             workloads[f"{name}-{logging}"] = {"methods": summarise(trials)}
-            out.write_bytes(orjson.dumps(results, option=orjson.OPT_INDENT_2))
+            write_results(out, results)
     for name in populations if n_verdicts else ():
         population = traffic(data, name)
         rng = np.random.default_rng([random_state, len(LOGGING)])
@@ -77,7 +74,7 @@ def run(
         said = [one for _ in steps for one in verdicts(population, n_requests, rng)]
         methods = workloads.setdefault(f"{name}-rules", {}).setdefault("methods", {})
         methods["verdicts"] = count_verdicts(said)
-        out.write_bytes(orjson.dumps(results, option=orjson.OPT_INDENT_2))
+        write_results(out, results)
     return out
 
 
@@ -86,8 +83,6 @@ def summarise(trials: Sequence[Errors]) -> dict[str, dict[str, dict[str, float]]
 
     ``rmse_ratio`` is over that by logged propensities, with a paired bootstrap interval over logs.
     """
-    rng = np.random.default_rng(0)
-    again = rng.integers(len(trials), size=(1_000, len(trials)))
     methods: dict[str, dict[str, dict[str, float]]] = {}
     for part, prefix in (("", "value"), ("gate_", "gate")):
         square = {}
@@ -103,12 +98,7 @@ def summarise(trials: Sequence[Errors]) -> dict[str, dict[str, dict[str, float]]
             metrics[f"{prefix}_rmse"] = mean_of_trials(square[source], root=True).as_dict()
             metrics[f"{prefix}_bias"] = mean_of_trials(bias).as_dict()
             metrics[f"{prefix}_coverage"] = mean_of_trials(share).as_dict()
-        ratios = np.sqrt(
-            square[ESTIMATED][again].mean(axis=1) / square["logged"][again].mean(axis=1)
-        )
-        low, high = np.quantile(ratios, [0.025, 0.975])
-        value = float(np.sqrt(square[ESTIMATED].mean() / square["logged"].mean()))
-        ratio = Estimate(value, float(low), float(high), len(trials))
+        ratio = root_ratio_of_trials(square[ESTIMATED], square["logged"])
         methods[ESTIMATED][f"{prefix}_rmse_ratio"] = ratio.as_dict()
     return methods
 
