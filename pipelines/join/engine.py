@@ -210,10 +210,25 @@ class DuckDBEngine:
 
     def rejects_sql(self, source: str) -> str:
         """Rows of the step ``rejected_<source>`` as the table ``rejects`` has them."""
+        view = f"rejected_{source}"
+        written: dict[str, Callable[[str], str]] = {
+            "DOUBLE": finite,
+            "DOUBLE[]": lambda name: f"[{finite('x')} for x in {name}]",
+        }
+        columns = ", ".join(
+            f"{written[kind](name)} AS {name}" if kind in written else name
+            for name, kind in self.columns(f"SELECT * FROM {view}").items()
+        )
         return (
             f"SELECT '{source}' AS source, source_file AS file, source_line AS line, key, reason, "
-            f"detail, coalesce(raw, CAST(to_json(r) AS VARCHAR)) AS row FROM rejected_{source} r"
+            "detail, coalesce(raw, CAST(to_json(r) AS VARCHAR)) AS row "
+            f"FROM (SELECT {columns} FROM {view}) r"
         )
+
+
+def finite(number: str) -> str:
+    """SQL of a number that is null where JSON has no word for it: NaN and the infinities."""
+    return f"CASE WHEN abs({number}) < CAST('Infinity' AS DOUBLE) THEN {number} END"
 
 
 def scan(*paths: Path, options: str = "", hive: bool = False) -> str:

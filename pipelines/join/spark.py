@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.join.engine import DuckDBEngine, Part, Progress, Read, Step, Task
+from pipelines.join.engine import DuckDBEngine, Part, Progress, Read, Step, Task, finite
 from router_ml.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -122,9 +122,15 @@ class SparkEngine:
     def rejects_sql(self, source: str) -> str:
         """Rows of the step ``rejected_<source>`` as the table ``rejects`` has them."""
         view = f"rejected_{source}"
-        # As text a time has as many digits as DuckDB gives it.
+        written: dict[str, Callable[[str], str]] = {
+            "double": finite,
+            "array<double>": lambda name: f"transform({name}, x -> {finite('x')})",
+            # As text a time has as many digits as DuckDB gives it.
+            "timestamp": lambda name: f"CAST({name} AS STRING)",
+            "timestamp_ntz": lambda name: f"CAST({name} AS STRING)",
+        }
         columns = ", ".join(
-            f"CAST({name} AS STRING) AS {name}" if kind.startswith("timestamp") else name
+            f"{written[kind](name)} AS {name}" if kind in written else name
             for name, kind in self._session.table(view).dtypes
         )
         row = f"to_json(struct({columns}), map('ignoreNullFields', 'false'))"

@@ -77,9 +77,9 @@ def rejects(folder: Path) -> list[list[Any]]:
 
 
 def read_row(text: str | None) -> Any:
-    """What JSON says; Spark quotes what is no number, which JSON has no word for."""
+    """What JSON says; the line itself where a log is no JSON."""
     try:
-        return orjson.loads((text or "").replace(":NaN,", ':"NaN",'))
+        return orjson.loads(text or "")
     except orjson.JSONDecodeError:
         return text
 

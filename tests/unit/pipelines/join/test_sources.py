@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -45,6 +46,26 @@ def test_nan_in_canonical_parquet_and_in_prices_is_out_of_range(tmp_path: Path) 
     report, _ = joined(tmp_path, [request(0)], requests=canonical, prices=prices)
     assert rejected(report) == {"invalid_cost": 1}
     assert rejected(report, "prices") == {"invalid_price": 1}
+
+
+@pytest.mark.parametrize("odd", [float("nan"), float("inf")])
+def test_rejects_are_json_that_any_reader_takes(tmp_path: Path, odd: float) -> None:
+    joined(tmp_path, [request(0, metadata={"router": {"action_probs": [0.5, 0.5]}}), request(1)])
+    table = pq.read_table(tmp_path / "joined/outcomes.parquet")
+    canonical = tmp_path / "canonical.parquet"
+    for name, values in (("cost_usd", [odd, 0.1]), ("action_probs", [[odd, 0.5], None])):
+        place = table.column_names.index(name)
+        table = table.set_column(place, name, pa.array(values))
+    pq.write_table(table, canonical)
+    labels = [{**LABEL, "request_id": "req-00001", "value": str(odd)}]
+    report, _ = joined(tmp_path, [request(0)], requests=str(canonical), labels=labels)
+    assert rejected(report) == {"invalid_cost": 1}
+    assert rejected(report, "labels") == {"value_out_of_range": 1}
+    rows = pq.read_table(tmp_path / "joined/rejects.parquet").to_pylist()
+    found = {row["source"]: orjson.loads(row["row"]) for row in rows}
+    assert found["requests"]["cost_usd"] is None
+    assert found["requests"]["action_probs"] == [None, 0.5]
+    assert found["labels"]["value"] is None
 
 
 def test_no_usage_is_no_free_answer(tmp_path: Path) -> None:
