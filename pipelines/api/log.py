@@ -241,7 +241,7 @@ def inspect(*files: Source) -> str:
 
     Parameters
     ----------
-    files : request log, labels and price list, in any order
+    files : request log, labels and price list, paths or URLs, in any order
 
     Returns
     -------

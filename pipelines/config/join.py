@@ -29,7 +29,7 @@ class InspectConfig:
 
     Parameters
     ----------
-    files : request logs, labels and price lists, in any order
+    files : request logs, labels and price lists, paths or URLs, in any order
     """
 
     files: tuple[str, ...]

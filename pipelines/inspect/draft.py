@@ -12,7 +12,6 @@ from pipelines.inspect.pairs import Pairs
 from pipelines.inspect.prices import Prices
 from pipelines.inspect.requests import Columns
 from pipelines.inspect.sample import Sample
-from pipelines.join.sources.csv_records import separator_of
 
 
 def draft(files: Sequence[str]) -> str:
@@ -21,7 +20,7 @@ def draft(files: Sequence[str]) -> str:
     Raises
     ------
     ConfigError
-        If no file is named, or one does not exist.
+        If no file is named, one does not exist, or a URL names several.
     SchemaError
         If a file cannot be read at all.
     """
@@ -63,7 +62,7 @@ def _written(sample: Sample, columns: Columns) -> str:
     parts = [rows]
     if sample.kind == "csv":
         sign = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
-        parts.append(f"CSV separated by {sign[separator_of(sample.path)]}")
+        parts.append(f"CSV separated by {sign[sample.separator]}")
         parts.append(sample.encoding or "UTF-8")
     elif sample.shape is not None:
         parts.append(f"JSON in the shape of {sample.shape.name}, whose names need no mapping")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from pipelines.inspect.kinds import has_decimal_comma, numbers
@@ -53,14 +52,12 @@ def look(files: Sequence[str]) -> Findings:
     Raises
     ------
     ConfigError
-        If no file is named, or one does not exist.
+        If no file is named, one does not exist, or a URL names several.
     SchemaError
         If a file cannot be read at all.
     """
     if not files:
         raise ConfigError("name the files to look at: router-ml inspect export.csv labels.csv ...")
-    if gone := [name for name in files if not Path(name).is_file()]:
-        raise ConfigError(f"no file {', '.join(gone)}; check the path")
     found = Findings()
     samples = [read_sample(name) for name in files]
     found.encoding = next((sample.encoding for sample in samples if sample.encoding), "")
@@ -207,7 +204,7 @@ def _rates(sample: Sample, prices: Prices, found: Findings) -> dict[str, tuple[f
     rates: dict[str, tuple[float, float]] = {}
     try:
         rows = price_rows(
-            Path(sample.path), fields, unit=prices.unit, encoding=found.encoding,
+            sample.file, fields, unit=prices.unit, encoding=found.encoding,
             reading=Reading(decimal_comma=found.decimal_comma),
         )  # fmt: skip
         for row in rows:

@@ -64,10 +64,9 @@ def read_header(path: Path, stream: BinaryIO, *, encoding: str = "") -> tuple[st
     return _header(path, csv.reader(lines, delimiter=lines.separator()))
 
 
-def separator_of(path: Path | str) -> str:
-    """What separates the columns of a CSV file, by its header."""
-    with Path(path).open("rb") as file:
-        return _Lines(file, "").separator()
+def separator_of(stream: BinaryIO, *, encoding: str = "") -> str:
+    """What separates the columns of CSV, by its header."""
+    return _Lines(stream, encoding).separator()
 
 
 class _Lines:

@@ -13,13 +13,22 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
 from pipelines.join.engine import Progress
-from pipelines.join.sources.csv_records import csv_records, read_header
+from pipelines.join.sources.csv_records import csv_records, read_header, separator_of
 from pipelines.join.sources.json_records import json_records
 from pipelines.join.sources.places import hive_values, is_data, is_url, remote_files
 from pipelines.join.sources.records import Record
 from router_ml.errors import SchemaError
 
-__all__ = ["Progress", "Record", "csv_header", "expand", "format_of", "is_utf8", "read_records"]
+__all__ = [
+    "Progress",
+    "Record",
+    "csv_header",
+    "csv_separator",
+    "expand",
+    "format_of",
+    "is_utf8",
+    "read_records",
+]
 
 PROGRESS_EVERY: Final = 2_000
 _HEAD_BYTES: Final = 65_536
@@ -157,6 +166,12 @@ def csv_header(path: Path, *, encoding: str = "") -> tuple[str, ...]:
     with _opened(path) as (_, stream):
         header = read_header(path, stream, encoding=encoding)
     return (*header, *(name for name in hive_values(path) if name not in header))
+
+
+def csv_separator(path: Path, *, encoding: str = "") -> str:
+    """What separates the columns of a CSV file."""
+    with _opened(path) as (_, stream):
+        return separator_of(stream, encoding=encoding)
 
 
 @contextmanager

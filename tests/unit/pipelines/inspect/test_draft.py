@@ -175,6 +175,16 @@ def test_a_known_shape_needs_no_mapping(tmp_path: Path) -> None:
     assert joined(text, tmp_path)["accounting"]["requests"]["used"] == 60
 
 
+def test_a_compressed_file_is_read_as_it_is(tmp_path: Path) -> None:
+    path = Path(export(tmp_path, sign=";"))
+    packed = tmp_path / "export.csv.gz"
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    others = [labels(tmp_path, [1, 0]), prices(tmp_path)]
+    text = draft([str(packed), *others])
+    assert "60 rows, CSV separated by semicolons" in text
+    assert text.replace("export.csv.gz", "export.csv") == draft([str(path), *others])
+
+
 def test_what_was_not_found_is_said(tmp_path: Path) -> None:
     other = write_csv(tmp_path / "other.csv", ("a", "b"), [("x", "y"), ("z", "w")])
     text = draft([export(tmp_path), labels(tmp_path, [0, 1]), other])

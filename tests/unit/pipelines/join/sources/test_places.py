@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.config import JoinConfig, load_config
+from pipelines.inspect.draft import draft
 from pipelines.join.sources.files import expand
 from pipelines.join.sources.places import hive_values, is_url
 from pipelines.stages.join import run
@@ -150,7 +151,26 @@ def test_a_log_in_an_object_store_is_joined_as_one_on_disk(tmp_path: Path, bucke
     assert set(rejects["file"]) == {"s3://logs/wrong.jsonl"}
 
 
+def test_a_log_in_an_object_store_is_inspected_as_one_on_disk(tmp_path: Path, bucket: str) -> None:
+    log = write_partitions(tmp_path / "disk")
+    upload(log, f"{bucket}/2026")
+    table = pa.Table.from_pylist([{"model": name, **price} for name, price in PRICES.items()])
+    pq.write_table(table, log / "list.parquet")
+    upload(log / "list.parquet", f"{bucket}/2026/list.parquet")
+    day = "day=2026-03-01"
+    names = (f"log/{day}/team_id=acme/part-0.jsonl", f"labels/{day}/acme.jsonl", "list.parquet")
+    here = draft([f"{log}/{name}" for name in names])
+    assert all(part in here for part in ("requests:", "labels:", "list.parquet", "LiteLLM"))
+    assert draft([f"{bucket}/2026/{name}" for name in names]) == here.replace(
+        str(log), f"{bucket}/2026"
+    )
+    with pytest.raises(ConfigError, match=r"names 4 files, .*: name it, such as s3://logs/2026"):
+        draft([f"{bucket}/2026/log/*/*/part-*.jsonl"])
+
+
 def test_what_is_not_in_the_store_is_told(bucket: str) -> None:
+    with pytest.raises(ConfigError, match=r"no file s3://logs/gone\.csv; check the path"):
+        draft([f"{bucket}/gone.csv"])
     with pytest.raises(SchemaError, match=r"requests: no file 's3://logs/none/\*\.parquet'"):
         expand([f"{bucket}/none/*.parquet"], "requests")
     with pytest.raises(ConfigError, match=r"nowhere://x: Protocol not known"):
