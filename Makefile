@@ -34,7 +34,7 @@ demo: setup
 SIDE_BY_SIDE := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4
 
 test: setup
-	$(SIDE_BY_SIDE) --dist loadscope -m 'not whole'
+	$(SIDE_BY_SIDE) --dist loadscope --no-loadscope-reorder -m 'not whole'
 
 notebooks: setup
 	$(SIDE_BY_SIDE) --dist worksteal tests/pipeline/test_notebooks.py -m whole
@@ -59,7 +59,7 @@ setup-peers: .venv-peers/.installed
 	@touch $@
 
 test-fast: setup
-	$(SIDE_BY_SIDE) --dist loadscope -m 'not slow and not whole'
+	$(SIDE_BY_SIDE) --dist loadscope --no-loadscope-reorder -m 'not slow and not whole'
 
 lint: setup
 	$(BIN)/ruff format --check .

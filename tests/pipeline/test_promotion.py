@@ -92,7 +92,7 @@ def test_an_override_works_where_nothing_can_be_compared(store: Path) -> None:
 
 
 def test_a_log_alone_can_show_a_saving_and_a_loss(store: Path) -> None:
-    joined = write_joined(store / "log", n=30_000)
+    joined = write_joined(store / "log", n=12_000)
     add(store / "a", "candidate-2")
     promote.run(PromoteConfig(joined=joined, **NAMED))
     add(store / "b", "candidate-0")
