@@ -20,6 +20,7 @@ from router_ml.features.lexical import NAMES
 from router_ml.policies.base import Policy
 from router_ml.policies.cost_aware import CostAwarePolicy
 from router_ml.types.candidates import CandidateTable
+from router_ml.types.predictions import EMBEDDING
 
 DIMS = 16
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789.,;:?!()[]{}<>+-*/=_'\"#$%&@|~^`\\"
@@ -45,11 +46,13 @@ def make_bundle(
     capabilities: Mapping[str, Collection[str]] | None = None,
     provider: Mapping[str, str] | None = None,
     training: Mapping[str, object] | None = None,
+    reference: Mapping[str, object] | None = None,
 ) -> Manifest:
     """Write a bundle whose candidates, ``candidate-0 …`` or ``names``, grow better and dearer.
 
     Its graph takes tokens in one row, or ``padded`` as format 1 had them. ``context_window`` is in
-    tokens, by candidate; the others' is unknown. So are ``capabilities``.
+    tokens, by candidate; the others' is unknown. So are ``capabilities``. With a ``reference`` the
+    graph has embeddings.
     """
     text = tokenizer_json or wordpiece().to_str()
     vocabulary: int = Tokenizer.from_str(text).get_vocab_size()
@@ -63,7 +66,9 @@ def make_bundle(
     providers = tuple((provider or {}).get(name, "") for name in names)
     table = replace(table, context_window=windows, capabilities=able, provider=providers)
     contents = BundleContents(
-        graph=_graph(rng, vocabulary, dims, len(names), pad_id if padded else None),
+        graph=_graph(
+            rng, vocabulary, dims, len(names), pad_id if padded else None, reference is not None
+        ),
         tokenizer_json=text,
         features=FeatureSpec(
             lexical=NAMES,
@@ -74,6 +79,7 @@ def make_bundle(
         candidates=table,
         calibration={"method": "none"},
         training={"rows": 0, **(training or {})},
+        reference=reference or {},
         extras=extras or {},
     )
     return write_bundle(folder, contents)
@@ -91,14 +97,22 @@ def wordpiece() -> Tokenizer:
 
 
 def _graph(
-    rng: np.random.Generator, vocabulary: int, dims: int, n_candidates: int, pad_id: int | None
+    rng: np.random.Generator,
+    vocabulary: int,
+    dims: int,
+    n_candidates: int,
+    pad_id: int | None,
+    embeds: bool,
 ) -> bytes:
     graph = GraphBuilder()
     lexical = add_input(graph, "lexical")
     table = graph.constant(rng.normal(size=(vocabulary, dims)).astype(np.float32))
     total, count = _sums(graph, table, dims, pad_id)
     count = graph.op("Max", count, graph.constant(np.float32(1)))
-    features = graph.op("Concat", graph.op("Div", total, count), lexical, axis=1)
+    mean = graph.op("Div", total, count)
+    if embeds:
+        graph.output(mean, EMBEDDING, ("batch", dims))
+    features = graph.op("Concat", mean, lexical, axis=1)
     k = np.arange(n_candidates, dtype=np.float32)
     width = dims + len(NAMES)
     heads = {

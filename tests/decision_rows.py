@@ -45,6 +45,8 @@ def write_decisions(
     latency: Callable[[int, str], float] = lambda i, candidate: 800.0,
     report: Callable[[int, str], dict[str, Any]] = lambda i, candidate: {},
     bundle_id: str = "b1",
+    query: Callable[[int], str | None] = lambda i: None,
+    task: Callable[[int], str | None] = lambda i: ("sql", "chat")[i % 2],
     random_state: int = 0,
 ) -> Path:
     """Decisions number ``first`` to ``first + n`` and feedback on a share ``told`` of them.
@@ -54,6 +56,8 @@ def write_decisions(
     right : probability of a right answer, by number and candidate; 0.85 is predicted
     latency : median milliseconds; 800 are predicted
     report : further fields of the feedback
+    query : what is asked; none by default
+    task : tag of a request
     """
     rng = np.random.default_rng([random_state, first])
     log = DecisionLog(folder=folder, fsync="never", flush_s=0.01)
@@ -63,6 +67,7 @@ def write_decisions(
     )
     for i in range(first, first + n):
         candidate = CANDIDATES[int(rng.random() < 0.4)]
+        said = query(i)
         at = START + timedelta(seconds=10 * i)
         log.append(
             DecisionRow(
@@ -70,7 +75,7 @@ def write_decisions(
                 time=at.isoformat(),
                 request_id=f"r{i:06d}",
                 session_id=None,
-                tags={"task": ("sql", "chat")[i % 2]},
+                tags=None if task(i) is None else {"task": str(task(i))},
                 arm="default",
                 router="router",
                 router_version="1",
@@ -82,7 +87,8 @@ def write_decisions(
                 candidates=CANDIDATES,
                 action_probs=(0.6, 0.4),
                 ranking=ranking,
-            )
+            ),
+            {} if said is None else {"query": said},
         )
         if rng.random() >= told:
             continue

@@ -44,6 +44,11 @@ from router_ml.errors import ConfigError
 def monitor(config: MonitorTrialsConfig) -> None:
     """How often a monitor of quiet traffic cries wolf, and how soon it sees what changes."""
     from pipelines.benchmarks import monitor as benchmark
+    from pipelines.benchmarks.monitored import CHANGES
+
+    named = config.changes.split(",") if config.changes else CHANGES
+    if unknown := sorted(set(named) - set(CHANGES)):
+        raise ConfigError(f"changes must be of {', '.join(CHANGES)}, got {unknown}")
 
     benchmark.run(
         _data(config.data),
@@ -53,6 +58,8 @@ def monitor(config: MonitorTrialsConfig) -> None:
         n_worlds=config.worlds,
         n_quiet=config.quiet,
         n_changed=config.changed,
+        changes=[change for change in CHANGES if change in named],
+        segments=[kind for kind in config.segments.split(",") if kind],
         progress=_steps,
     )
     print_benchmark(config.out)

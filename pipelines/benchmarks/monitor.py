@@ -39,12 +39,12 @@ REQUESTS: Final = 8_000
 BEFORE: Final = 20_000
 """Before a change."""
 _WATCHED: Final[Mapping[Change, int]] = {
-    "collapse": 1_000, "five_points": 10_000, "slide": 6_000, "one_task": 2_500, "slower": 1_000,
-    "repriced": 500,
+    "collapse": 1_000, "five_points": 10_000, "slide": 6_000, "one_task": 2_500,
+    "one_kind": 4_000, "slower": 1_000, "repriced": 500,
 }  # fmt: skip
 """Requests after the change that are waited for."""
 _BATCH: Final = 1_000
-_CLOSE: Final = {"five_points": 400, "slide": 200, "one_task": 50}
+_CLOSE: Final = {"five_points": 400, "slide": 200, "one_task": 50, "one_kind": 50}
 """Requests between two looks after a change, 20 by default."""
 _ORACLE: Final = ("collapse", "five_points")
 _WINDOW, _LOOKS = 200, 100
@@ -58,7 +58,8 @@ class Found:
 
     Parameters
     ----------
-    labels : outcomes of the candidate until the alarm, infinite where none came; of one task, of it
+    labels : outcomes of the candidate until the alarm, infinite where none came; of one task or
+        kind, of it
     requests : until the alarm, of all candidates
     right : whether the first alarm names the candidate, and the signal
     held : whether its interval holds the moment of the change
@@ -93,6 +94,8 @@ def run(
     n_worlds: int,
     n_quiet: int,
     n_changed: int,
+    changes: Sequence[Change] = CHANGES,
+    segments: Sequence[str] = (TASK,),
     progress: Progress = lambda steps, _: steps,
 ) -> Path:
     """Measure and write ``workloads.<workload>.methods.<method>.<metric>`` as JSON.
@@ -103,7 +106,8 @@ def run(
     out : JSON file; other workloads that it already holds are kept, and so are the runs of each
         router, in the folder beside it of the same name
     n_worlds : routers that are trained: on synthetic worlds, or on halves of mix
-    n_quiet, n_changed : runs of each router, without a change and with each of :data:`CHANGES`
+    n_quiet, n_changed : runs of each router, without a change and with each of ``changes``
+    segments : kinds that the monitor is told of each request, of task and cluster
     """
     results: dict[str, Any] = json.loads(out.read_bytes()) if out.exists() else {}
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -113,7 +117,9 @@ def run(
             part = out.with_suffix("") / f"{name}-{seed}.json"
             if not part.is_file():
                 source = None if name == "synthetic" else data / name
-                trials = _world_trials(source, seed, cache, n_quiet, n_changed, progress)
+                trials = _world_trials(
+                    source, seed, cache, n_quiet, n_changed, changes, segments, progress
+                )
                 part.parent.mkdir(exist_ok=True)
                 part.write_text(json.dumps(asdict(trials)), encoding="utf-8")
             parts.append(json.loads(part.read_text(encoding="utf-8")))
@@ -123,7 +129,14 @@ def run(
 
 
 def _world_trials(
-    source: Path | None, seed: int, cache: Path, n_quiet: int, n_changed: int, progress: Progress
+    source: Path | None,
+    seed: int,
+    cache: Path,
+    n_quiet: int,
+    n_changed: int,
+    changes: Sequence[Change],
+    segments: Sequence[str],
+    progress: Progress,
 ) -> Trials:
     """All runs of one router."""
     trials = Trials()
@@ -132,7 +145,8 @@ def _world_trials(
     model = _oracle(world)
     for number in progress(range(n_quiet), f"world {seed}"):
         rng = np.random.default_rng([seed, number])
-        trial(world, model, trials, rng, change=number < n_changed)
+        wanted = changes if number < n_changed else ()
+        trial(world, model, trials, rng, changes=wanted, segments=segments)
     return trials
 
 
@@ -157,27 +171,28 @@ def trial(
     trials: Trials,
     rng: np.random.Generator,
     *,
-    change: bool,
+    changes: Sequence[Change],
+    segments: Sequence[str] = (TASK,),
 ) -> None:
-    """One run without a change, and, if ``change``, what may follow upon it.
+    """One run without a change, and each of ``changes`` upon it.
 
     Parameters
     ----------
     model : true log-odds of the relied candidate by recalibrated prediction, shape (N,)
     """
     shares = dict(zip(world.names, world.probs.mean(axis=0).tolist(), strict=True))
-    monitor = Monitor(candidates=shares, kinds=(TASK,))
-    before = play(world, BEFORE if change else REQUESTS, rng)
+    monitor = Monitor(candidates=shares, kinds=segments)
+    before = play(world, BEFORE if changes else REQUESTS, rng)
     alarms = _feed(monitor, world, before, _BATCH)[0]
     trials.quiet.append(bool(alarms))
     y, m = _of_relied(world, before, model)
     trials.window_quiet.append(bool(np.isfinite(_window(y - m))))
     for kind in _ORACLE:
         trials.cusum_quiet[kind].append(float(_cusum(y, m, _kept(world, kind)).max()))
-    if not change:
+    if not changes:
         return
     trials.before.append(float(len(y)))
-    for kind in CHANGES:
+    for kind in changes:
         after = play(world, _WATCHED[kind], rng, change=kind, first=BEFORE)
         if not alarms:
             _changed(copy.deepcopy(monitor), world, after, kind, trials.found[kind])
@@ -196,6 +211,8 @@ def _changed(
     mine = after.told & (after.action == world.relied)
     if kind == "one_task":
         mine &= np.array(world.task)[after.query] == world.bad_task
+    elif kind == "one_kind":
+        mine &= np.array(world.kind)[after.query] == world.bad_kind
     first = alarms[0] if alarms else None
     found.labels.append(float(mine[:at].sum()) if first else np.inf)
     found.requests.append(float(at) if first else np.inf)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 import numpy as np
+import pyarrow.parquet as pq
 
 from pipelines.config import ExportConfig, JoinConfig, TrainConfig
 from pipelines.simulation.world import default_cost_weight
@@ -14,21 +15,28 @@ from pipelines.stages import export, join, train
 from pipelines.truth import read_truth
 from router_ml.data.full_information import FullInformation, unseen
 from router_ml.data.synthetic_log import write_world
+from router_ml.errors import DataError
 from router_ml.evaluation.columns import action_probs
 from router_ml.evaluation.segmentation import tasks
 from router_ml.features.query import Query
 from router_ml.monitoring.signals import Observations
+from router_ml.monitoring.traffic import TrafficReference
 from router_ml.runtime.runtime import Runtime
 from router_ml.types.arrays import FloatArray, IntArray
 from router_ml.types.predictions import Predictions
 
-Change = Literal["none", "collapse", "five_points", "slide", "one_task", "slower", "repriced"]
+Change = Literal[
+    "none", "collapse", "five_points", "slide", "one_task", "one_kind", "slower", "repriced"
+]
 CHANGES: Final[tuple[Change, ...]] = (
-    "collapse", "five_points", "slide", "one_task", "slower", "repriced"
+    "collapse", "five_points", "slide", "one_task", "one_kind", "slower", "repriced"
 )  # fmt: skip
+"""``one_kind`` is of what the data's own source calls a request, which nobody tells a monitor."""
 COLLAPSED: Final = 0.4
 SLIDE_REQUESTS: Final = 5_000
 TASK: Final = "task"
+CLUSTER: Final = "cluster"
+_LEAST_KIND: Final = 0.05
 _START: Final = np.datetime64("2026-03-02T08:00:00", "us")
 _GAP_US: Final = 10_000_000
 
@@ -41,7 +49,9 @@ class MonitoredWorld:
     ----------
     predictions, probs : of N prompts and K candidates: what the bundle predicts, and with which
         probability its policy chooses
-    task : of each prompt, N
+    task : of each prompt, N, by its words
+    cluster : of each prompt, N, by the bundle's reference
+    kind : of each prompt, N, by its source: of mix a benchmark, elsewhere the task
     relied : candidate that most requests go to, which is the one that changes
     """
 
@@ -49,6 +59,8 @@ class MonitoredWorld:
     predictions: Predictions
     probs: FloatArray
     task: tuple[str, ...]
+    cluster: tuple[str, ...]
+    kind: tuple[str, ...]
     relied: int
 
     @property
@@ -59,10 +71,19 @@ class MonitoredWorld:
     @property
     def bad_task(self) -> str:
         """The most frequent task of those that the relied candidate serves."""
-        served = self.probs[:, self.relied]
-        kinds = sorted(set(self.task))
-        mass = [served[np.array(self.task) == kind].sum() for kind in kinds]
-        return kinds[int(np.argmax(mass))]
+        shares = self._shares(self.task)
+        return max(shares, key=shares.__getitem__)
+
+    @property
+    def bad_kind(self) -> str:
+        """The least frequent kind of those that are a twentieth of what that candidate serves."""
+        shares = {k: s for k, s in self._shares(self.kind).items() if s >= _LEAST_KIND}
+        return min(shares, key=shares.__getitem__)
+
+    def _shares(self, of: tuple[str, ...]) -> dict[str, float]:
+        served = self.probs[:, self.relied] / self.probs[:, self.relied].sum()
+        values = np.array(of)
+        return {value: float(served[values == value].sum()) for value in sorted(set(of))}
 
 
 def make_world(
@@ -112,9 +133,26 @@ def make_world(
         *(getattr(predictions, part)[:, order]
           for part in ("quality", "input_tokens", "output_tokens", "latency_ms"))
     )  # fmt: skip
+    task = tuple(tasks(truth.queries))
+    embedding = runtime.embeddings(truth.queries)
+    if embedding is None:
+        raise DataError("the bundle has no embeddings, by which its clusters are named")
     return MonitoredWorld(
-        truth, ordered, probs, tuple(tasks(truth.queries)), int(probs.mean(axis=0).argmax())
+        truth=truth,
+        predictions=ordered,
+        probs=probs,
+        task=task,
+        cluster=tuple(TrafficReference(runtime.manifest.reference).clusters(embedding)),
+        kind=task if data is None else _sources(data, truth),
+        relied=int(probs.mean(axis=0).argmax()),
     )
+
+
+def _sources(data: Path, truth: FullInformation) -> tuple[str, ...]:
+    """The benchmark that each prompt of mix comes from."""
+    columns = pq.read_table(data / "matrix.parquet", columns=["query_id", TASK]).to_pydict()
+    family = {q: task.partition("-")[0] for q, task in zip(*columns.values(), strict=True)}
+    return tuple(family[q] for q in truth.query_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +203,8 @@ def play(
         kept = np.where(mine, 1.0 - 0.1 / usual * grown, 1.0)
     elif change == "one_task":
         kept[mine & (np.array(world.task)[query] == world.bad_task)] = COLLAPSED
+    elif change == "one_kind":
+        kept[mine & (np.array(world.kind)[query] == world.bad_kind)] = COLLAPSED
     elif change == "slower":
         latency = np.where(mine, 2.0, 1.0) * latency
     return Played(
@@ -186,7 +226,7 @@ def observations(world: MonitoredWorld, played: Played, rows: IntArray) -> list[
     query, action = played.query[rows], played.action[rows]
     names = np.array(world.names)[action].tolist()
     guess, half = world.predictions, np.full(len(rows), 0.5)
-    segments = {TASK: [world.task[q] for q in query]}
+    segments = {TASK: [world.task[q] for q in query], CLUSTER: [world.cluster[q] for q in query]}
     predicted = {
         "quality": guess.quality[query, action],
         "errors": half,

@@ -33,6 +33,8 @@ class EvaluateConfig:
     loggers : versions that served the log, as ``policy_version`` names them, to their bundle
         folders; what others would have chosen is estimated
     n_resamples : bootstrap samples, on a matrix
+    streaming : read the log in one pass and bounded memory, for logs of many millions of requests:
+        the router beside today, without constants, tails and segments
     """
 
     bundle: Path
@@ -46,10 +48,16 @@ class EvaluateConfig:
     max_unsupported: float = 0.05
     loggers: Mapping[str, Path] = field(default_factory=dict)
     n_resamples: int = 2_000
+    streaming: bool = False
 
     def __post_init__(self) -> None:
         check_fields(self)
         check_range(self, ("margin",), 0.0, 1.0)
+        if self.streaming and (self.joined is None or self.matrix or self.trained or self.loggers):
+            raise ConfigError(
+                "streaming reads the test split of a joined log: name joined, and none of matrix, "
+                "trained and loggers"
+            )
         if self.cost_weight < 0.0:
             raise ConfigError(f"cost_weight must be >= 0, got {self.cost_weight}")
         if not 0.0 <= self.max_unsupported <= 1.0:

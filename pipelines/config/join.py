@@ -84,6 +84,9 @@ class JoinConfig:
     label_combine : ``priority``: weighted mean inside the most trusted source that has a label;
         ``mean``: weighted mean over all of them
     label_names : labels to use; empty = all
+    label_settled : share of labels by whose delay requests must have waited for theirs; labels of
+        younger ones are left out, where fewer of those have one by now, since what is missing may
+        depend on the outcome; 0 = all labels count
     label_ranges : name -> (worst, best) value, scaled to quality 0 and 1; others are in [0, 1]
     label_values : word -> its value, such as ``{good: 1, bad: 0}``
     status_values : word of the log's status -> ``success`` or ``failure``
@@ -122,6 +125,7 @@ class JoinConfig:
     label_sources: tuple[str, ...] = ("checker", "human", "judge", "user")
     label_combine: Literal["priority", "mean"] = "priority"
     label_names: tuple[str, ...] = ()
+    label_settled: float = 0.95
     label_ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     label_values: Mapping[str, float] = field(default_factory=dict)
     status_values: Mapping[str, str] = field(default_factory=dict)
@@ -147,7 +151,8 @@ class JoinConfig:
         check_reading(self.time_zone, self.csv_encoding)
         if not self.requests and not self.decisions:
             raise ConfigError("missing key requests (or decisions): name a log to join")
-        for name, most in (("tolerance", 1.0), ("test_share", 0.99), ("failure_quality", 1.0)):
+        for name, most in (("tolerance", 1.0), ("test_share", 0.99),
+                           ("failure_quality", 1.0), ("label_settled", 1.0)):  # fmt: skip
             value = getattr(self, name)
             if value is not None and not 0.0 <= value <= most:
                 raise ConfigError(f"{name} must be in [0, {most:g}], got {value}")

@@ -25,8 +25,8 @@ class MonitorConfig:
         prices are learned, traffic is not watched
     prices : that bills are held against: the bundle's, or learned from the first bills
     alpha : probability of an alarm, ever, where nothing changes
-    segments : kinds of segments of a candidate: task, language, tools, length, cluster; any other
-        is the name of a request's tag
+    segments : kinds of segments of a candidate: cluster (of queries, as the bundle's training found
+        them), language, tools, length; any other is the name of a request's tag, as task is
     sources : of labels that count; thumbs of users are not missing at random
     actions : by signal (quality, errors, price, latency_ms, input_tokens, output_tokens, traffic),
         what an alarm asks for: mask, explore, retrain, notify
@@ -45,7 +45,7 @@ class MonitorConfig:
     bundle: Path | None = None
     prices: Literal["bundle", "learned"] = "bundle"
     alpha: float = 0.05
-    segments: tuple[str, ...] = ("task", "language", "tools")
+    segments: tuple[str, ...] = ("task", "cluster", "language", "tools")
     sources: tuple[str, ...] = ("checker", "human", "judge")
     actions: Mapping[str, str] = field(
         default_factory=lambda: {

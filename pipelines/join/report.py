@@ -61,6 +61,7 @@ def _label_sections(report: Mapping[str, Any]) -> list[str]:
         parts.append(_agreement(report["agreement"]))
     if report.get("label_delay"):
         parts.append(_delays(report["label_delay"], report.get("ages", ())))
+    parts += [_settling(row) for row in report.get("settling", ())]
     return parts
 
 
@@ -173,6 +174,35 @@ def _delays(delays: Sequence[Mapping[str, Any]], ages: Sequence[Mapping[str, Any
         _section("How long labels took", header, rows),
         _section(title, ("age", "requests", "labelled"), recent),
     ))  # fmt: skip
+
+
+def _settling(row: Mapping[str, Any]) -> str:
+    """Whether young requests wait for labels, and what was done about it."""
+    if row["reach"] is None:
+        return (
+            "How long labels take cannot be told: the log is too short for it. All of them count, "
+            "and those that are still to come may differ."
+        )
+    young, old = row["young"], row["requests"] - row["young"]
+    if not young or not old:
+        return "Labels came within so short a time that no request waits for its own."
+    shares = (row["young_labelled"] / young, (row["labelled"] - row["young_labelled"]) / old)
+    said = (
+        f"Labels come within {row['reach']}, but for a few. Of {young:,} requests that are younger "
+        f"{shares[0]:.1%} have one, of others {shares[1]:.1%}"
+    )
+    if row["cutoff"] is not None:
+        return (
+            f"{said}: what is missing may depend on the outcome, so requests from "
+            f"{row['cutoff']:%Y-%m-%d %H:%M} on count as unlabelled (`label_settled: 0` lets their "
+            f"{row['young_labelled']:,} labels count)."
+        )
+    if row["young_labelled"] * 4 > row["labelled"] and shares[0] < shares[1]:
+        return (
+            f"{said}. That is more than a quarter of the labels, so none is left out: labels that "
+            "come late may differ from those that are there."
+        )
+    return f"{said}: none is left out."
 
 
 def _preferences(pairs: Sequence[Mapping[str, Any]]) -> str:

@@ -20,6 +20,7 @@ _MOST_PENDING: Final = 50_000
 """Decisions whose outcome is waited for; the oldest are given up."""
 _MOST_ORPHANS: Final = 20_000
 """Feedback whose decision was not read yet, as that of another worker."""
+NO_CLUSTERS: Final[Mapping[str, str]] = {}
 AMOUNTS: Final = ("latency_ms", "input_tokens", "output_tokens")
 
 
@@ -117,13 +118,20 @@ class LogReader:
             rows = [line.row for line in lines if line.row is not None]
         return rows
 
-    def outcomes(self, rows: Sequence[Mapping[str, Any]]) -> list[Outcome]:
-        """What the rows say; each thing once a decision."""
+    def outcomes(
+        self, rows: Sequence[Mapping[str, Any]], clusters: Mapping[str, str] = NO_CLUSTERS
+    ) -> list[Outcome]:
+        """What the rows say; each thing once a decision.
+
+        Parameters
+        ----------
+        clusters : of decisions, by their ids
+        """
         found: list[Outcome] = []
         orphans, self._orphans = self._orphans, []
         for row in rows:
             if row["kind"] == "decision":
-                self._decided(row)
+                self._decided(row, clusters.get(str(row["decision_id"])))
         for row in [*orphans, *rows]:
             if row["kind"] == "feedback":
                 found += self._told(row)
@@ -146,7 +154,7 @@ class LogReader:
                 time = time if row is None else str(row.get("time", time))
                 yield _Line(time, name, end, row)
 
-    def _decided(self, row: Mapping[str, Any]) -> None:
+    def _decided(self, row: Mapping[str, Any], cluster: str | None) -> None:
         bundle = str(row["bundle_id"])
         if bundle not in self.versions:
             self.versions[bundle] = str(row["router_version"])
@@ -164,7 +172,7 @@ class LogReader:
             },
             tokens=None if None in tokens else (float(tokens[0]), float(tokens[1])),  # type: ignore[arg-type]
             key=row.get("key"),
-            segments=self.segmenter.segments(row),
+            segments=self.segmenter.segments(row, cluster),
         )
         self.n_decisions += 1
         if len(self._pending) > _MOST_PENDING:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from router_ml.errors import RouterError
 from router_ml.evaluation.segmentation import languages, length
 from router_ml.features.query import Query, parse_query
 
-_OF_TEXT = frozenset({"language", "length", "tools"})
+CLUSTER: Final = "cluster"
+_OF_TEXT: Final = frozenset({"language", "length", "tools"})
 
 
 class Segmenter:
@@ -17,7 +18,8 @@ class Segmenter:
 
     Parameters
     ----------
-    kinds : language, length and tools, which need text; any other is a tag's name
+    kinds : language, length and tools, which need text; cluster, which whoever has the bundle
+        names; any other is a tag's name
 
     Examples
     --------
@@ -30,12 +32,14 @@ class Segmenter:
         self.kinds = tuple(kinds)
         self._of_text = _OF_TEXT.intersection(kinds)
 
-    def segments(self, row: Mapping[str, Any]) -> dict[str, str]:
+    def segments(self, row: Mapping[str, Any], cluster: str | None = None) -> dict[str, str]:
         """Kind to value, of those that are known."""
         tags = row.get("tags")
         found = {}
         if isinstance(tags, Mapping):
             found = {k: str(tags[k]) for k in self.kinds if tags.get(k) is not None}
+        if cluster is not None and CLUSTER in self.kinds:
+            found.setdefault(CLUSTER, cluster)
         query = query_of(row) if self._of_text else None
         if query is not None:
             if "language" in self.kinds and "language" not in found:

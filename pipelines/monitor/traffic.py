@@ -16,7 +16,6 @@ from router_ml.monitoring.alarm import Alarm
 from router_ml.monitoring.monitor import Monitor
 from router_ml.monitoring.stream import Times
 from router_ml.monitoring.traffic import TrafficReference
-from router_ml.runtime.runtime import Runtime
 
 _SESSIONS: Final = 20_000
 """Sessions that are remembered: of each the first request counts, for its turns are alike."""
@@ -27,29 +26,39 @@ class TrafficWatch:
 
     Parameters
     ----------
-    runtime : of the bundle whose reference is held against the requests
+    bundle : id of the bundle whose reference is held against the requests
+    reference : that reference
     """
 
-    def __init__(self, runtime: Runtime) -> None:
-        self.runtime = runtime
-        self.bundle = runtime.manifest.bundle_id
-        self.reference = TrafficReference(runtime.manifest.reference)
+    def __init__(self, bundle: str, reference: TrafficReference) -> None:
+        self.bundle = bundle
+        self.reference = reference
         self._sessions: deque[str] = deque(maxlen=_SESSIONS)
         self._known: set[str] = set()
 
-    def take(self, monitor: Monitor, rows: Sequence[Mapping[str, Any]]) -> list[Alarm]:
-        """Rows of decisions, in their order; requests without text say nothing."""
-        queries, times = [], []
+    def take(
+        self, monitor: Monitor, rows: Sequence[Mapping[str, Any]], clusters: Mapping[str, str]
+    ) -> list[Alarm]:
+        """Rows of decisions, in their order; requests without text say nothing.
+
+        Parameters
+        ----------
+        clusters : of the decisions, by their ids
+        """
+        queries, times, kinds = [], [], []
         for row in rows:
             query = query_of(row)
             if query is not None and self._is_first(row.get("session_id")):
                 queries.append(query)
                 times.append(str(row["time"]).removesuffix("Z"))
+                kinds.append(clusters.get(str(row["decision_id"]), ""))
         if not queries:
             return []
-        return self._tell(monitor, queries, np.array(times, dtype="datetime64[us]"))
+        return self._tell(monitor, queries, np.array(times, dtype="datetime64[us]"), kinds)
 
-    def _tell(self, monitor: Monitor, queries: list[Query], time: Times) -> list[Alarm]:
+    def _tell(
+        self, monitor: Monitor, queries: list[Query], time: Times, clusters: list[str]
+    ) -> list[Alarm]:
         reference = self.reference
         shares = {}
         for kind in reference.kinds:
@@ -61,8 +70,8 @@ class TrafficWatch:
             elif kind == "tools":
                 names = [[str(tool.get("name", "")) for tool in q.tools] for q in queries]
                 shares[kind] = reference.of_tools(names)
-            elif (embedding := self.runtime.embeddings(queries)) is not None:
-                shares[kind] = reference.of_clusters(reference.clusters(embedding))
+            elif all(clusters):
+                shares[kind] = reference.of_clusters(clusters)
         found: list[Alarm] = []
         for kind, of_kind in shares.items():
             found += monitor.traffic(kind, time, of_kind, len(shares))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from pipelines.artifacts import check_own
 from pipelines.config.monitor import MonitorConfig
+from pipelines.monitor.clusters import QueryClusters
 from pipelines.monitor.log import LogReader, Outcome
 from pipelines.monitor.measures import take_measures
 from pipelines.monitor.prices import PriceCheck
@@ -49,7 +50,11 @@ class Watch:
         self.folder = config.output
         self.monitors: dict[str, Monitor] = {}
         runtime = None if config.bundle is None else Runtime.from_folder(config.bundle)
-        self.traffic = None if runtime is None else TrafficWatch(runtime)
+        self.clusters: QueryClusters | None = None
+        self.traffic: TrafficWatch | None = None
+        if runtime is not None:
+            self.clusters = QueryClusters(runtime)
+            self.traffic = TrafficWatch(runtime.manifest.bundle_id, self.clusters.reference)
         self.reader = LogReader(
             log=config.log,
             segmenter=Segmenter(kinds=config.segments),
@@ -72,8 +77,9 @@ class Watch:
             found: list[Alarm] = []
             for begin in range(0, len(rows), _ROWS):
                 some = rows[begin : begin + _ROWS]
-                found += self._test(self.reader.outcomes(some))
-                found += self._traffic(some)
+                clusters = self.clusters.of(some) if self.clusters else {}
+                found += self._test(self.reader.outcomes(some, clusters))
+                found += self._traffic(some, clusters)
             new += append_alarms(self.folder / ALARMS, found)
             if self.config.measures is not None:
                 # All that were found: a monitor that was killed before this does it now.
@@ -93,13 +99,13 @@ class Watch:
             found += self._monitor(bundle).update(observations(some, self.config.segments))
         return found
 
-    def _traffic(self, rows: Sequence[dict[str, Any]]) -> list[Alarm]:
+    def _traffic(self, rows: Sequence[dict[str, Any]], clusters: Mapping[str, str]) -> list[Alarm]:
         """Requests that the bundle decided whose reference is known."""
         watch = self.traffic
         if watch is None:
             return []
         mine = [r for r in rows if r["kind"] == "decision" and r["bundle_id"] == watch.bundle]
-        return watch.take(self._monitor(watch.bundle), mine) if mine else []
+        return watch.take(self._monitor(watch.bundle), mine, clusters) if mine else []
 
     def _monitor(self, bundle: str) -> Monitor:
         if bundle not in self.monitors:

@@ -67,6 +67,11 @@ def write_report(path: Path, sources: ReportSources) -> Path:
             f"expected an evaluation in {sources.evaluation}, found none; run `router-ml evaluate`"
         )
     summary = _read(found)
+    if summary["kind"] == "streamed":
+        raise ConfigError(
+            f"the evaluation in {sources.evaluation} was streamed, so it has no segments; for a "
+            "page evaluate a part of the log without --streaming"
+        )
     if "segments" not in summary:
         raise ConfigError(
             f"the evaluation in {sources.evaluation} is of an earlier version; evaluate again"

@@ -19,6 +19,7 @@ from pipelines.registry.loggers import open_loggers
 from pipelines.stages import breakdown
 from pipelines.stages.evaluate_log import POLICY, evaluate_log, score, shares, trained_budgets
 from pipelines.stages.evaluate_pairs import evaluate_pairs
+from pipelines.stages.evaluate_stream import evaluate_stream
 from router_ml.bundle.files import Bundle, read_bundle
 from router_ml.cascade import shipped as cascade_evaluation
 from router_ml.data.full_information import FullInformation, read_matrix, unseen
@@ -63,7 +64,8 @@ def run(config: EvaluateConfig) -> Path:
     """Evaluate ``config.bundle`` and write tables, rows and figures to ``config.output``.
 
     With ``matrix`` every candidate's outcome is known; without it the test split of the joined log
-    is used, off policy (:mod:`pipelines.stages.evaluate_log`).
+    is used, off policy (:mod:`pipelines.stages.evaluate_log`, and
+    :mod:`pipelines.stages.evaluate_stream` of logs that do not fit in memory).
 
     Raises
     ------
@@ -78,6 +80,8 @@ def run(config: EvaluateConfig) -> Path:
         return _on_matrix(config, bundle, runtime, truth)
     if config.joined is None:
         raise DataError("evaluate needs a matrix or a joined log; name one in its config")
+    if config.streaming:
+        return evaluate_stream(config, runtime, config.joined)
     outcomes = read_outcomes(config.joined)
     names = runtime.candidates.names
     compared = evaluate_pairs(runtime, config.joined)

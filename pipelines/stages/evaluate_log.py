@@ -12,6 +12,7 @@ import numpy as np
 from pipelines.config import EvaluateConfig
 from pipelines.console import console, print_table, progress
 from pipelines.stages import breakdown
+from pipelines.stages.beside_today import beside_today, estimate_text, sentence
 from router_ml.bundle.manifest import Manifest
 from router_ml.data.outcomes import TrainingTable
 from router_ml.errors import OverlapError
@@ -86,9 +87,10 @@ def evaluate_log(
     _print(len(table), which, found, unsupported)
     _print_tails(tails)
     beside = _beside_today(log, probs[POLICY], found, config.margin)
-    sentence = unsupported.get(POLICY, "") and f"The router is not judged: {unsupported[POLICY]}"
-    sentence = sentence or _sentence(beside, found)
-    console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+    said = unsupported.get(POLICY, "") and f"The router is not judged: {unsupported[POLICY]}"
+    today = {part: found[TODAY][part].estimates["DR"].value for part in ("quality", "cost_usd")}
+    said = said or sentence(beside, **today)
+    console.print(said, markup=False, highlight=False, soft_wrap=True)
     segments = [] if POLICY in unsupported else breakdown.on_log(log, probs[POLICY])
     if segments:
         breakdown.print_segments(segments, POLICY, TODAY)
@@ -122,7 +124,7 @@ def evaluate_log(
             names, log.predictions.quality, log.table.Y[:, :k]
         ),
         "segments": {"against": TODAY, "rows": [segment.as_dict() for segment in segments]},
-        "verdict": sentence,
+        "verdict": said,
     }
 
 
@@ -256,26 +258,7 @@ def _beside_today(
     """The router's difference to today, with 95 % bounds, and what it shows."""
     quality, cost = log.against_today(probs)
     report = Gate(margin=margin).judge(quality, cost, group_id=log.quality.group_id)
-    now = found[TODAY]["cost_usd"].estimates["DR"].value
-    return {
-        "quality_difference": report.checks[0].estimate.as_dict(),
-        "cost_difference": report.checks[1].estimate.as_dict(),
-        "cost_ratio": 1.0 + report.checks[1].estimate.value / now if now > 0.0 else None,
-        "verdict": report.verdict,
-    }
-
-
-def _sentence(beside: Mapping[str, Any], found: Mapping[str, Mapping[str, Assessment]]) -> str:
-    """What a manager wants to know: today, and the router beside it."""
-    today = {part: found[TODAY][part].estimates["DR"].value for part in ("quality", "cost_usd")}
-    change = beside["quality_difference"]
-    ratio = beside["cost_ratio"]
-    at = "" if ratio is None else f" at {ratio:.0%} of its cost"
-    return (
-        f"Today: quality {today['quality']:.3f} at ${today['cost_usd'] * 1e3:.3f} per 1,000 "
-        f"requests. The router: {change['value'] * 100:+.1f} points ({change['low'] * 100:+.1f} to "
-        f"{change['high'] * 100:+.1f}){at}: {beside['verdict']}."
-    )
+    return beside_today(report, cost_usd=found[TODAY]["cost_usd"].estimates["DR"].value)
 
 
 def shares(names: tuple[str, ...], probs: Mapping[str, FloatArray]) -> dict[str, dict[str, float]]:
@@ -299,10 +282,10 @@ def _print(
         rows.append(
             (
                 name,
-                _text(quality.estimates["SNIPS"]),
-                _text(quality.estimates["DR"]),
+                estimate_text(quality.estimates["SNIPS"]),
+                estimate_text(quality.estimates["DR"]),
                 f"{quality.sensitivity.low:.3f} to {quality.sensitivity.high:.3f}",
-                _text(cost.estimates["DR"], 1e3),
+                estimate_text(cost.estimates["DR"], 1e3),
                 f"{quality.overlap.effective_sample_size:.0f}",
             )
         )
@@ -315,8 +298,3 @@ def _print(
         console.print(f"not judged, {name}: {reason}", markup=False, highlight=False)
     for warning in found[POLICY]["quality"].warnings if POLICY in found else ():
         console.print(f"{POLICY}: {warning}", markup=False, highlight=False)
-
-
-def _text(estimate: Estimate, scale: float = 1.0) -> str:
-    low, high = estimate.low * scale, estimate.high * scale
-    return f"{estimate.value * scale:.3f} [{low:.3f}, {high:.3f}]"

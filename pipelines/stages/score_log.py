@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -21,19 +22,20 @@ from router_ml.types.arrays import FloatArray
 
 CHUNK: Final = 20_000
 """Requests held at once, with their texts."""
+_CANDIDATES: Final = b"candidates"
 
 
 def write_scored(
     joined: Path,
     challenger: Runtime,
-    opponent: Runtime,
+    opponent: Runtime | None,
     output: Path,
     *,
     split: str = "test",
     chunk: int = CHUNK,
     progress: Callable[[int], None] | None = None,
 ) -> Path:
-    """Score a split of a joined log by two routers, chunk by chunk, into one Parquet file.
+    """Score a split of a joined log by one router or two, chunk by chunk, into one Parquet file.
 
     Labels are taken to be missing at random given who served: a row's label probability is the
     share of its candidate's requests that are labelled. The challenger's predictions are the
@@ -42,6 +44,7 @@ def write_scored(
     Parameters
     ----------
     joined : folder that ``join`` wrote
+    opponent : ``None`` = today, what the log's own policy did
     split : what neither router was trained on
     progress : called with the requests of every chunk
 
@@ -54,20 +57,27 @@ def write_scored(
     labelled, logged = _shares(file, split)
     if not logged:
         raise DataError(f"{joined} has no request in its {split} split; name another split")
-    names = union(challenger.candidates.names, opponent.candidates.names, sorted(logged))
+    others = () if opponent is None else opponent.candidates.names
+    names = union(challenger.candidates.names, others, sorted(logged))
     writer: pq.ParquetWriter | None = None
     try:
         for frame in _frames(file, split, chunk):
             rows = _scored(to_matrices(frame, names), challenger, opponent, labelled)
             if writer is None:
-                writer = pq.ParquetWriter(output, rows.schema)
-            writer.write_table(rows)
+                schema = rows.schema.with_metadata({_CANDIDATES: json.dumps(names)})
+                writer = pq.ParquetWriter(output, schema)
+            writer.write_table(rows.cast(writer.schema))
             if progress is not None:
                 progress(len(frame))
     finally:
         if writer is not None:
             writer.close()
     return output
+
+
+def candidates_of(scored: Path) -> tuple[str, ...]:
+    """Names of the candidates in the lists of a file that :func:`write_scored` wrote."""
+    return tuple(json.loads(pq.read_schema(scored).metadata[_CANDIDATES]))
 
 
 def _shares(file: pq.ParquetFile, split: str) -> tuple[dict[str, float], set[str]]:
@@ -96,7 +106,7 @@ def _frames(file: pq.ParquetFile, split: str, chunk: int) -> Iterator[pd.DataFra
 
 
 def _scored(
-    table: TrainingTable, challenger: Runtime, opponent: Runtime, labelled: dict[str, float]
+    table: TrainingTable, challenger: Runtime, opponent: Runtime | None, labelled: dict[str, float]
 ) -> pa.Table:
     for name, values in (("propensity", table.propensity), ("cost_usd", table.cost_usd)):
         missing = np.flatnonzero(~np.isfinite(values))
@@ -109,7 +119,7 @@ def _scored(
     queries = tuple(table.queries[i] for i in first)
     names = table.candidates
     probs, quality, cost = [], np.zeros(table.Y.shape), np.zeros(table.Y.shape)
-    for router in (opponent, challenger):
+    for router in (challenger,) if opponent is None else (opponent, challenger):
         predictions = router.predict(queries).take(code)
         probs.append(action_probs(router, predictions, names))
         own = [names.index(name) for name in router.candidates.names]
@@ -123,8 +133,8 @@ def _scored(
         "label_prob": np.array([labelled[names[k]] for k in table.chosen]),
         "quality": pa.array(table.quality, from_pandas=True),
         "cost_usd": table.cost_usd,
-        "new_probs": _lists(probs[1]),
-        "old_probs": _lists(probs[0]),
+        "new_probs": _lists(probs[-1]),
+        **({} if opponent is None else {"old_probs": _lists(probs[0])}),
         "predicted_quality": _lists(quality),
         "predicted_cost_usd": _lists(cost),
     })  # fmt: skip

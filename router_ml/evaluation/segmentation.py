@@ -21,6 +21,8 @@ _ROWS_A_TASK: Final = 60
 _FIT_ROWS: Final = 20_000
 _TERMS: Final = 3
 _MIN_DOCUMENTS: Final = 2
+_NAMED: Final = 100
+"""A word that names a group stands in one of so many queries, so that it is nobody's own."""
 
 
 def segmentations(queries: Sequence[Query], *, random_state: int = 0) -> dict[str, list[str]]:
@@ -94,17 +96,8 @@ def tasks(queries: Sequence[Query], *, random_state: int = 0) -> list[str]:
     if n_tasks < 2:
         return ["all"] * len(queries)
     from sklearn.cluster import KMeans
-    from sklearn.feature_extraction.text import TfidfVectorizer
 
-    vectorizer = TfidfVectorizer(
-        sublinear_tf=True,
-        stop_words="english",
-        min_df=_MIN_DOCUMENTS,
-        max_df=0.5,
-        max_features=20_000,
-        token_pattern=r"(?u)\b[^\W\d_]\w+\b",
-        dtype=np.float32,
-    )
+    vectorizer = _vectorizer(_MIN_DOCUMENTS)
     try:
         X = vectorizer.fit_transform([query.text for query in queries])
     except ValueError:  # no word occurs twice
@@ -116,6 +109,44 @@ def tasks(queries: Sequence[Query], *, random_state: int = 0) -> list[str]:
     code: IntArray = model.predict(X)
     names = _names(model.cluster_centers_, vectorizer.get_feature_names_out())
     return [names[k] for k in code]
+
+
+def group_names(queries: Sequence[Query], code: IntArray, n_groups: int) -> list[str]:
+    """Of every group of queries the words that tell it apart; of a hundredth of them at least.
+
+    Parameters
+    ----------
+    code : group of each of the n queries, 0 to ``n_groups`` - 1
+
+    Examples
+    --------
+    >>> asks = ["integrate the polynomial"] * 3 + ["translate this letter"] * 3
+    >>> group_names([Query(ask) for ask in asks], np.repeat([0, 1], 3), 2)
+    ['integrate, polynomial', 'letter, translate']
+    """
+    vectorizer = _vectorizer(max(_MIN_DOCUMENTS, len(queries) // _NAMED))
+    try:
+        X = vectorizer.fit_transform([query.text for query in queries])
+    except ValueError:  # no word is that frequent
+        return [f"cluster {k + 1}" for k in range(n_groups)]
+    centres = np.zeros((n_groups, X.shape[1]))
+    for k in np.unique(code):
+        centres[k] = X[code == k].mean(axis=0)
+    return _names(centres, vectorizer.get_feature_names_out())
+
+
+def _vectorizer(min_documents: int) -> Any:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    return TfidfVectorizer(
+        sublinear_tf=True,
+        stop_words="english",
+        min_df=min_documents,
+        max_df=0.5,
+        max_features=20_000,
+        token_pattern=r"(?u)\b[^\W\d_]\w+\b",
+        dtype=np.float32,
+    )
 
 
 def _distinct(X: Any) -> int:

@@ -23,7 +23,9 @@ from router_ml.evaluation.gate.gate import Gate, GateReport
 from router_ml.evaluation.intervals import Estimate, cluster_mean
 from router_ml.evaluation.off_policy.estimators import RowValues, direct_method, doubly_robust
 from router_ml.evaluation.off_policy.feedback import LoggedFeedback
+from router_ml.evaluation.off_policy.overlap import Overlap, OverlapSums
 from router_ml.evaluation.off_policy.shrinkage import kept_share
+from router_ml.evaluation.off_policy.today import on_policy, today_probs
 from router_ml.evaluation.off_policy.units import N_UNITS, UnitSums, unit_of
 from router_ml.types.arrays import FloatArray, IntArray
 
@@ -31,9 +33,11 @@ CHUNK: Final = 100_000
 """Rows held at once."""
 PLAYERS: Final = ("new", "old")
 SCALARS: Final = ("group_id", "action", "propensity", "label_prob", "quality", "cost_usd")
-LISTS: Final = ("new_probs", "old_probs", "predicted_quality", "predicted_cost_usd")
+LISTS: Final = ("new_probs", "predicted_quality", "predicted_cost_usd")
+OPPONENT: Final = "old_probs"
 """Columns of a scored log: one row a request; ``action`` is a position in its K candidates, lists
-have K entries; ``quality`` and ``cost_usd`` are null where not known."""
+have K entries; ``quality`` and ``cost_usd`` are null where not known. Without ``old_probs`` the
+opponent is today: what the log's own policy did, which needs no propensity."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,7 @@ class ScoredRows:
     quality, cost_usd : what the log shows of n requests
     unit : int array, shape (n,), bucket of every row's group
     probs : action probabilities of ``new`` and ``old``, shape (n, K) each
+    is_today : whether ``old`` is what the log's own policy did
     predicted_quality, predicted_cost : float arrays, shape (n, K)
     """
 
@@ -54,6 +59,7 @@ class ScoredRows:
     probs: dict[str, FloatArray]
     predicted_quality: FloatArray
     predicted_cost: FloatArray
+    is_today: bool = False
 
 
 def read_scored(
@@ -72,12 +78,13 @@ def read_scored(
             f"a scored log needs the columns {', '.join((*SCALARS, *LISTS))}; {paths} lacks "
             f"{', '.join(missing)}"
         )
+    lists = [name for name in (*LISTS, OPPONENT) if name in data.schema.names]
     batches = data.to_batches(
-        columns=[*SCALARS, *LISTS], batch_size=chunk, batch_readahead=1, fragment_readahead=1
+        columns=[*SCALARS, *lists], batch_size=chunk, batch_readahead=1, fragment_readahead=1
     )
     for batch in batches:
         if batch.num_rows:
-            yield _rows(batch, n_units)
+            yield _rows(batch, lists, n_units)
 
 
 def _dataset(paths: Path | Sequence[Path]) -> ds.Dataset:
@@ -86,11 +93,11 @@ def _dataset(paths: Path | Sequence[Path]) -> ds.Dataset:
     return ds.dataset([str(file) for file in files], format="parquet")
 
 
-def _rows(batch: pa.RecordBatch, n_units: int) -> ScoredRows:
+def _rows(batch: pa.RecordBatch, names: Sequence[str], n_units: int) -> ScoredRows:
     values = {name: batch.column(name).to_numpy(zero_copy_only=False) for name in SCALARS}
     n = batch.num_rows
     lists = {
-        name: np.asarray(batch.column(name).flatten(), dtype=float).reshape(n, -1) for name in LISTS
+        name: np.asarray(batch.column(name).flatten(), dtype=float).reshape(n, -1) for name in names
     }
     unit = unit_of(values["group_id"], n_units)
     quality = LoggedFeedback(
@@ -106,11 +113,15 @@ def _rows(batch: pa.RecordBatch, n_units: int) -> ScoredRows:
         raise DataError(
             f"{int((~known).sum())} rows of a chunk have no cost_usd; fill it or drop them"
         )
+    is_today = OPPONENT not in lists
+    if is_today:
+        lists[OPPONENT] = today_probs(quality, lists["new_probs"].shape[1])
     return ScoredRows(
         quality=quality,
         cost_usd=cost,
         unit=unit,
         probs={player: lists[f"{player}_probs"] for player in PLAYERS},
+        is_today=is_today,
         predicted_quality=lists["predicted_quality"],
         predicted_cost=lists["predicted_cost_usd"],
     )
@@ -133,6 +144,7 @@ class StreamedComparison:
     _sums: UnitSums = field(init=False)
     _squares: dict[str, float] = field(init=False)
     _largest: dict[str, float] = field(init=False)
+    _support: OverlapSums = field(init=False, default_factory=OverlapSums)
 
     def __post_init__(self) -> None:
         parts = ("dm", "ipw", "weight", "correction", "clipped", "clipped_correction", "cost")
@@ -151,10 +163,13 @@ class StreamedComparison:
         columns: dict[str, FloatArray] = {}
         clip = np.sqrt(self.n_rows) / 2.0
         for player, probs in rows.probs.items():
-            direct = direct_method(rows.quality, probs, rows.predicted_quality)
-            full = doubly_robust(rows.quality, probs, rows.predicted_quality)
-            clipped = doubly_robust(rows.quality, probs, rows.predicted_quality, clip=clip)
-            cost = doubly_robust(rows.cost_usd, probs, rows.predicted_cost)
+            quality, cost_usd = rows.quality, rows.cost_usd
+            if rows.is_today and player == "old":
+                quality, cost_usd = on_policy(quality), on_policy(cost_usd)
+            direct = direct_method(quality, probs, rows.predicted_quality)
+            full = doubly_robust(quality, probs, rows.predicted_quality)
+            clipped = doubly_robust(quality, probs, rows.predicted_quality, clip=clip)
+            cost = doubly_robust(cost_usd, probs, rows.predicted_cost)
             weights = full.weights
             parts = {
                 "dm": direct.numerator,
@@ -170,6 +185,21 @@ class StreamedComparison:
             self._largest[player] = max(self._largest[player], float(weights.max(initial=0.0)))
         self._sums.add(columns, rows.unit)
         self.labelled_rows += int(rows.quality.labelled.sum())
+        self._support.add(rows.quality, rows.probs["new"])
+
+    def overlap(self, candidates: Sequence[str]) -> Overlap:
+        """How well the log supports the challenger, by candidate, over all queries together.
+
+        Parameters
+        ----------
+        candidates : K names
+        """
+        return self._support.overlap(
+            candidates,
+            n=self.n,
+            effective_sample_size=self.effective_sample_size(),
+            largest_weight=self.largest_weight(),
+        )
 
     def merge(self, other: StreamedComparison) -> None:
         """Take in what another process has read."""
@@ -178,6 +208,7 @@ class StreamedComparison:
             self._squares[player] += other._squares[player]
             self._largest[player] = max(self._largest[player], other._largest[player])
         self.labelled_rows += other.labelled_rows
+        self._support.merge(other._support)
 
     def values(self, player: str = "new") -> dict[str, RowValues]:
         """Estimators of one policy's quality, as :func:`assess` has them; their rows are units.
@@ -220,6 +251,17 @@ class StreamedComparison:
             for name, rows in self.values(player).items()
         }
         return {name: replace(one, n=self.n) for name, one in found.items()}
+
+    def cost_usd(
+        self, player: str = "new", *, n_resamples: int = 1_000, random_state: int = 0
+    ) -> Estimate:
+        """Doubly robust mean cost of one policy, with its interval over units."""
+        sums, count = self._sums, self._sums.count
+        rows = RowValues(
+            sums[f"{player}_cost"], count, sums[f"{player}_weight"], np.arange(len(count))
+        )
+        found = rows.bootstrap(n_resamples=n_resamples, random_state=random_state)
+        return replace(found, n=self.n)
 
     def effective_sample_size(self, player: str = "new") -> float:
         """Kish's, of the weights of all rows."""

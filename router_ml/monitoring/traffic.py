@@ -81,6 +81,8 @@ class TrafficReference:
         clusters = reference.get("clusters", {})
         self.centres = np.array(clusters.get("centres", []), dtype=float)
         self.shares = np.array(clusters.get("shares", []), dtype=float)
+        numbers = [str(k) for k in range(len(self.shares))]
+        self.cluster_names: list[str] = clusters.get("names", numbers)
         sizes = {
             "lexical": len(self.high),
             "language": len(self.languages),
@@ -90,18 +92,20 @@ class TrafficReference:
         self.kinds = tuple(kind for kind, size in sizes.items() if size)
 
     def clusters(self, embedding: FloatArray) -> list[str]:
-        """Nearest centre of each query, ``"0"`` and on.
+        """Name of the nearest centre of each query; of an older bundle its number, from ``"0"``.
 
         Parameters
         ----------
         embedding : shape (n, d)
         """
         distance = (self.centres**2).sum(axis=1) - 2.0 * embedding @ self.centres.T
-        return [str(k) for k in distance.argmin(axis=1)]
+        return [self.cluster_names[k] for k in distance.argmin(axis=1)]
 
     def of_clusters(self, values: Sequence[str]) -> dict[str, tuple[float, FloatArray]]:
         """Share and zeros and ones of each cluster."""
-        return self._shares(values, {str(k): s for k, s in enumerate(self.shares.tolist())})
+        return self._shares(
+            values, dict(zip(self.cluster_names, self.shares.tolist(), strict=True))
+        )
 
     def of_languages(self, values: Sequence[str]) -> dict[str, tuple[float, FloatArray]]:
         """Share and zeros and ones of each language that training saw, and of all others."""

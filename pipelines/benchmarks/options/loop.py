@@ -54,6 +54,8 @@ class MonitorTrialsConfig:
     workloads : comma-separated, of synthetic, mix
     worlds : routers that are trained on each
     quiet, changed : runs of each router without a change, and with each kind of change
+    changes : comma-separated; default: all
+    segments : comma-separated, of task, cluster: what a monitor is told of each request
     """
 
     data: Path | None = None
@@ -63,6 +65,8 @@ class MonitorTrialsConfig:
     worlds: int = 2
     quiet: int = 100
     changed: int = 25
+    changes: str = ""
+    segments: str = "task"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,6 +31,9 @@ from router_ml.errors import SchemaError
 from router_ml.types.failures import CLIENT_ERRORS
 
 COST_SCALES: Final = {"usd": 1.0, "cents": 0.01, "micros": 1e-6}
+REACHES: Final = ("1 minute", "10 minutes", "1 hour", "3 hours", "12 hours", "1 day", "2 days",
+                  "4 days", "7 days", "14 days", "30 days", "60 days")  # fmt: skip
+"""Delays that labels are told by, as ``label_ages`` in the SQL has them."""
 _COST_ROWS: Final = 100_000
 """Requests that costs are checked on, about."""
 _AFTER_FILES: Final = 2**60
@@ -173,6 +176,7 @@ def _add_settings(engine: Engine, config: JoinConfig, n_requests: int) -> None:
         "failure_quality": (config.failure_quality, pa.float64()),
         "max_tokens": (config.max_tokens, pa.int64()),
         "naive_times_are_utc": (config.naive_times_are_utc, pa.bool_()),
+        "label_settled": (config.label_settled, pa.float64()),
         "label_combine": (config.label_combine, pa.string()),
         "label_names": (list(config.label_names), pa.list_(pa.string())),
         "n_label_names": (len(config.label_names), pa.int64()),
@@ -192,6 +196,8 @@ def _add_settings(engine: Engine, config: JoinConfig, n_requests: int) -> None:
         "best": pa.array([best for _, best in ranges.values()], type=pa.float64()),
     }
     engine.add_rows("label_ranges", pa.table(columns))
+    reaches = {"place": list(range(len(REACHES))), "reach": list(REACHES)}
+    engine.add_rows("delay_reaches", pa.table(reaches))
     sources = config.label_sources
     ranks = {"source": list(sources), "priority": list(range(len(sources)))}
     engine.add_rows("label_ranks", pa.table(ranks))

@@ -290,7 +290,7 @@ SELECT request_id FROM request_fates
 WHERE fate <> 'used' AND request_id IS NOT NULL
 GROUP BY request_id
 
--- step: label_fates, keep
+-- step: matched_labels, keep
 SELECT d.row_id, d.origin, d.copies, d.priority, d.quality, d.weight, d.n_trials, d.label_prob,
        u.row_id AS request_row, u.candidate_served, d.time AS label_time, u.time AS request_time,
        CASE WHEN u.failed OR n.request_id IS NOT NULL THEN 'excluded'
@@ -306,6 +306,112 @@ LEFT JOIN (SELECT row_id, request_id, candidate_served, failed, time
        ON u.request_id = d.request_id
 LEFT JOIN unused_ids n
        ON n.request_id = d.request_id AND u.request_id IS NULL
+
+-- step: first_labels, keep
+SELECT request_row, min(request_time) AS request_time, min(label_time) AS label_time
+FROM matched_labels
+WHERE fate = 'used'
+GROUP BY request_row
+
+-- step: known_until
+-- An export says nothing of what came after it, however late it is joined.
+SELECT least(s.as_of, max(t.time)) AS time
+FROM (SELECT max(time) AS time FROM request_fates WHERE fate = 'used'
+      UNION ALL
+      SELECT max(label_time) FROM first_labels) t
+CROSS JOIN settings s
+GROUP BY s.as_of
+
+-- step: label_ages, keep
+-- Labels by which of delay_reaches their delay is within, and by the largest of which twice has
+-- passed since their request: only of those is it known what share came within it.
+SELECT CASE WHEN f.label_time <= f.request_time + INTERVAL 1 MINUTE THEN 0
+            WHEN f.label_time <= f.request_time + INTERVAL 10 MINUTE THEN 1
+            WHEN f.label_time <= f.request_time + INTERVAL 1 HOUR THEN 2
+            WHEN f.label_time <= f.request_time + INTERVAL 3 HOUR THEN 3
+            WHEN f.label_time <= f.request_time + INTERVAL 12 HOUR THEN 4
+            WHEN f.label_time <= f.request_time + INTERVAL 1 DAY THEN 5
+            WHEN f.label_time <= f.request_time + INTERVAL 2 DAY THEN 6
+            WHEN f.label_time <= f.request_time + INTERVAL 4 DAY THEN 7
+            WHEN f.label_time <= f.request_time + INTERVAL 7 DAY THEN 8
+            WHEN f.label_time <= f.request_time + INTERVAL 14 DAY THEN 9
+            WHEN f.label_time <= f.request_time + INTERVAL 30 DAY THEN 10
+            WHEN f.label_time <= f.request_time + INTERVAL 60 DAY THEN 11
+            ELSE 12 END AS delay,
+       CASE WHEN f.request_time <= n.time - INTERVAL 120 DAY THEN 11
+            WHEN f.request_time <= n.time - INTERVAL 60 DAY THEN 10
+            WHEN f.request_time <= n.time - INTERVAL 28 DAY THEN 9
+            WHEN f.request_time <= n.time - INTERVAL 14 DAY THEN 8
+            WHEN f.request_time <= n.time - INTERVAL 8 DAY THEN 7
+            WHEN f.request_time <= n.time - INTERVAL 4 DAY THEN 6
+            WHEN f.request_time <= n.time - INTERVAL 2 DAY THEN 5
+            WHEN f.request_time <= n.time - INTERVAL 24 HOUR THEN 4
+            WHEN f.request_time <= n.time - INTERVAL 6 HOUR THEN 3
+            WHEN f.request_time <= n.time - INTERVAL 2 HOUR THEN 2
+            WHEN f.request_time <= n.time - INTERVAL 20 MINUTE THEN 1
+            WHEN f.request_time <= n.time - INTERVAL 2 MINUTE THEN 0
+            ELSE -1 END AS age,
+       count(*) AS labels
+FROM first_labels f
+CROSS JOIN known_until n
+GROUP BY 1, 2
+
+-- step: label_reach
+-- The shortest delay within which the share label_settled of labels came.
+SELECT min(d.place) AS place
+FROM (SELECT g.place, sum(a.labels) AS labels,
+             sum(CASE WHEN a.delay <= g.place THEN a.labels ELSE 0 END) AS settled
+      FROM delay_reaches g
+      JOIN label_ages a ON a.age >= g.place
+      GROUP BY g.place) d
+CROSS JOIN settings s
+WHERE s.label_settled > 0 AND d.labels >= 50 AND d.settled >= s.label_settled * d.labels
+
+-- step: label_youth, keep
+SELECT min(c.place) AS place, min(c.time) AS time,
+       CAST(sum(CASE WHEN r.time > c.time THEN 1 ELSE 0 END) AS BIGINT) AS young,
+       CAST(sum(CASE WHEN r.time > c.time AND f.request_row IS NOT NULL THEN 1 ELSE 0 END)
+            AS BIGINT) AS young_labelled,
+       count(*) AS requests, count(f.request_row) AS labelled
+FROM request_fates r
+CROSS JOIN (SELECT p.place, CASE p.place WHEN 0 THEN n.time - INTERVAL 1 MINUTE
+            WHEN 1 THEN n.time - INTERVAL 10 MINUTE
+            WHEN 2 THEN n.time - INTERVAL 1 HOUR
+            WHEN 3 THEN n.time - INTERVAL 3 HOUR
+            WHEN 4 THEN n.time - INTERVAL 12 HOUR
+            WHEN 5 THEN n.time - INTERVAL 1 DAY
+            WHEN 6 THEN n.time - INTERVAL 2 DAY
+            WHEN 7 THEN n.time - INTERVAL 4 DAY
+            WHEN 8 THEN n.time - INTERVAL 7 DAY
+            WHEN 9 THEN n.time - INTERVAL 14 DAY
+            WHEN 10 THEN n.time - INTERVAL 30 DAY
+            WHEN 11 THEN n.time - INTERVAL 60 DAY END AS time
+            FROM label_reach p CROSS JOIN known_until n) c
+LEFT JOIN first_labels f ON f.request_row = r.row_id
+WHERE r.fate = 'used' AND NOT r.failed
+
+-- step: label_cutoff, keep
+-- Requests younger than that wait for labels: fewer of them have one (z > 1.96), and what they lack
+-- may depend on the outcome. Where more than a quarter of labels would go, nothing is left out.
+SELECT y.*, CASE WHEN y.young_labelled * 4 <= y.labelled
+                  AND p.share_old - p.share_young
+                      > 1.96 * sqrt(p.share_old * (1 - p.share_old) * (1e0 / p.young + 1e0 / p.old))
+                 THEN y.time END AS cutoff
+FROM label_youth y
+CROSS JOIN (SELECT (labelled - young_labelled) * 1e0 / nullif(requests - young, 0) AS share_old,
+                   young_labelled * 1e0 / nullif(young, 0) AS share_young,
+                   nullif(young, 0) AS young, nullif(requests - young, 0) AS old
+            FROM label_youth) p
+
+-- step: label_fates, keep
+SELECT m.row_id, m.origin, m.copies, m.priority, m.quality, m.weight, m.n_trials, m.label_prob,
+       m.request_row, m.candidate_served, m.label_time, m.request_time,
+       CASE WHEN m.fate = 'used' AND m.request_time > c.cutoff THEN 'excluded'
+            ELSE m.fate END AS fate,
+       CASE WHEN m.fate = 'used' AND m.request_time > c.cutoff THEN 'not_settled'
+            ELSE m.reason END AS reason
+FROM matched_labels m
+CROSS JOIN label_cutoff c
 
 -- step: label_quality_by_source, keep
 SELECT request_row, priority,
@@ -409,20 +515,20 @@ SELECT c.request_id, c.decision_id, c.time, c.query_id, c.group_id, c.session_id
        coalesce(c.logged_cost_usd, c.priced_usd) AS cost_usd,
        c.latency_ms, c.ttft_ms, coalesce(c.status, 'success') AS status, c.error_class,
        c.finish_reason, c.cache_hit,
-       CASE WHEN c.failed THEN s.failure_quality
+       CASE WHEN c.failed AND coalesce(c.time <= y.cutoff, TRUE) THEN s.failure_quality
             WHEN s.label_combine = 'mean' THEN q.mean_quality
             ELSE q.first_quality END AS quality,
        coalesce(q.n_labels, 0) AS n_labels,
-       CASE WHEN c.failed THEN 'failure'
+       CASE WHEN c.failed AND coalesce(c.time <= y.cutoff, TRUE) THEN 'failure'
             WHEN s.label_combine = 'mean' AND q.n_sources > 1 THEN 'mean'
             ELSE k.source END AS label_source,
-       CASE WHEN c.failed THEN 1
+       CASE WHEN c.failed AND coalesce(c.time <= y.cutoff, TRUE) THEN 1
             WHEN s.label_combine = 'mean' THEN q.total_weight
             ELSE q.first_weight END AS label_weight,
-       CASE WHEN c.failed THEN 1
+       CASE WHEN c.failed AND coalesce(c.time <= y.cutoff, TRUE) THEN 1
             WHEN s.label_combine = 'mean' THEN q.total_trials
             ELSE q.first_trials END AS n_trials,
-       CASE WHEN c.failed THEN s.failure_quality
+       CASE WHEN c.failed AND coalesce(c.time <= y.cutoff, TRUE) THEN s.failure_quality
             WHEN s.label_combine = 'mean' THEN q.total_success
             ELSE q.first_success END AS n_success,
        CASE WHEN NOT c.failed THEN q.label_prob END AS label_prob,
@@ -434,6 +540,7 @@ SELECT c.request_id, c.decision_id, c.time, c.query_id, c.group_id, c.session_id
             ELSE 'train' END AS split
 FROM request_checks c
 CROSS JOIN settings s
+CROSS JOIN label_cutoff y
 LEFT JOIN test_begin b ON s.split_by = 'time'
 LEFT JOIN (SELECT row_id FROM request_fates WHERE fate <> 'used') l ON l.row_id = c.row_id
 LEFT JOIN label_quality q ON q.request_row = c.row_id
@@ -473,11 +580,17 @@ SELECT k.source, k.priority, count(*) AS labels,
             AS BIGINT) AS within_week,
        CAST(sum(CASE WHEN f.label_time <= f.request_time + INTERVAL 30 DAY THEN 1 ELSE 0 END)
             AS BIGINT) AS within_month
-FROM label_fates f
+FROM matched_labels f
 JOIN label_ranks k ON k.priority = f.priority
 WHERE f.fate = 'used'
 GROUP BY k.source, k.priority
 ORDER BY k.priority
+
+-- step: report_settling
+SELECT g.reach, y.young, y.young_labelled, y.requests, y.labelled, y.cutoff
+FROM label_cutoff y
+JOIN settings s ON s.label_settled > 0
+LEFT JOIN delay_reaches g ON g.place = y.place
 
 -- step: report_ages
 -- Requests by how long before the last one they were made, and how many of them have a quality.

@@ -17,6 +17,9 @@ MIN_ROWS: Final = 10.0
 """Effective labelled rows below which a log cannot speak about a candidate."""
 
 
+_LEAST_MASS: Final = 1e-3
+
+
 @dataclass(frozen=True, slots=True)
 class Overlap:
     """How well a log supports an evaluation policy.
@@ -104,15 +107,77 @@ def overlap(
         effective_rows=effective,
         effective_sample_size=effective_sample_size(weights),
         largest_weight=float(weights.max()) / sum_of_weights if sum_of_weights > 0 else 1.0,
-        unsupported=(mass > 1e-3) & (effective < min_rows),
+        unsupported=(mass > _LEAST_MASS) & (effective < min_rows),
     )
+
+
+class OverlapSums:
+    """The same by candidate, over all queries together, of a log that comes in chunks."""
+
+    def __init__(self) -> None:
+        self._sums: FloatArray = np.zeros((6, 0))
+
+    def add(self, log: LoggedFeedback, action_probs: FloatArray) -> None:
+        """Take in a chunk; ``action_probs`` of the evaluation policy, shape (n, K)."""
+        known = log.labelled / (log.propensity * log.label_prob)
+        weights = log.weights(action_probs)
+        columns = (log.labelled, known, known**2, weights, weights**2)
+        k = action_probs.shape[1]
+        sums = [np.bincount(log.action, column, minlength=k) for column in columns]
+        self._add(np.stack([action_probs.sum(axis=0), *sums]))
+
+    def merge(self, other: OverlapSums) -> None:
+        """Take in what another process has read."""
+        if other._sums.size:
+            self._add(other._sums)
+
+    def _add(self, sums: FloatArray) -> None:
+        self._sums = self._sums + sums if self._sums.size else sums
+
+    def overlap(
+        self,
+        candidates: Sequence[str],
+        *,
+        n: int,
+        effective_sample_size: float,
+        largest_weight: float,
+        min_rows: float = MIN_ROWS,
+    ) -> Overlap:
+        """The diagnosis.
+
+        Parameters
+        ----------
+        candidates : K names
+        n : rows so far
+        effective_sample_size, largest_weight : of all rows' weights
+        """
+        mass, labelled, known, known_squared, weight, weight_squared = self._sums
+        effective = np.minimum(
+            _effective_of(known, known_squared), _effective_of(weight, weight_squared)
+        )[None]
+        total = float(weight.sum())
+        return Overlap(
+            candidates=tuple(candidates),
+            regions=("all queries",),
+            policy_mass=mass[None] / n,
+            labelled_rows=labelled[None].astype(np.int64),
+            effective_rows=effective,
+            effective_sample_size=effective_sample_size,
+            largest_weight=largest_weight / total if total > 0.0 else 1.0,
+            unsupported=(mass[None] / n > _LEAST_MASS) & (effective < min_rows),
+        )
 
 
 def _effective(cell: IntArray, weights: FloatArray, n_cells: int) -> FloatArray:
     """Effective sample size of the weights in every cell, shape (n_cells,)."""
-    total = np.bincount(cell, weights, minlength=n_cells)
-    square = np.bincount(cell, weights**2, minlength=n_cells)
-    return np.divide(total**2, square, out=np.zeros(n_cells), where=square > 0)
+    total = np.bincount(cell, weights, minlength=n_cells).astype(float)
+    square = np.bincount(cell, weights**2, minlength=n_cells).astype(float)
+    return _effective_of(total, square)
+
+
+def _effective_of(total: FloatArray, square: FloatArray) -> FloatArray:
+    """Effective sample size from sums of weights and of their squares; 0 where there are none."""
+    return np.divide(total**2, square, out=np.zeros(total.shape), where=square > 0)
 
 
 def require_overlap(diagnosis: Overlap, *, max_unsupported: float = 0.05) -> None:

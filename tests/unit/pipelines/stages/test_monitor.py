@@ -6,6 +6,7 @@ import html
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipelines.config import MonitorConfig
@@ -13,7 +14,11 @@ from pipelines.monitor.watch import ALARMS, STATE, Watch, read_alarms
 from pipelines.registry.tracking import load_mlflow
 from pipelines.stages import monitor
 from router_ml.errors import ConfigError
-from tests.decision_rows import write_decisions
+from router_ml.features.query import Query
+from router_ml.monitoring.traffic import TrafficReference, cluster_reference
+from router_ml.runtime.runtime import Runtime
+from tests.bundles import make_bundle
+from tests.decision_rows import CANDIDATES, write_decisions
 
 
 def collapsed(i: int, candidate: str) -> float:
@@ -124,6 +129,31 @@ def test_one_task_that_fails_is_named(tmp_path: Path) -> None:
     (alarm, *_) = [a for a in read_alarms(output / ALARMS) if a.signal == "quality"]
     assert (alarm.candidate, alarm.segment) == ("large", ("task", "sql"))
     assert alarm.action == "retrain"  # a mask would take all tasks from it
+
+
+def test_a_kind_of_query_that_nobody_named_is_found(tmp_path: Path) -> None:
+    said = [("solve the integral", "translate the poem")[i % 2] for i in range(900)]
+    make_bundle(tmp_path / "first", names=CANDIDATES, reference={})
+    embedding = Runtime.from_folder(tmp_path / "first").embeddings([Query(text) for text in said])
+    assert embedding is not None
+    clusters = cluster_reference(embedding, np.ones(len(said)), n_clusters=2)
+    (of_first,) = map(int, TrafficReference({"clusters": clusters}).clusters(embedding[:1]))
+    clusters["names"] = ["poems", "poems"]
+    clusters["names"][of_first] = "integrals"
+    manifest = make_bundle(tmp_path / "b", names=CANDIDATES, reference={"clusters": clusters})
+
+    def right(i: int, candidate: str) -> float:
+        return 0.25 if candidate == "large" and i >= 600 and i % 2 == 0 else 0.85
+
+    log = write_decisions(
+        tmp_path / "log", 900, right=right, bundle_id=manifest.bundle_id, query=said.__getitem__,
+        task=lambda i: None,
+    )  # fmt: skip
+    config = MonitorConfig(log=(log,), output=tmp_path / "out", bundle=tmp_path / "b")
+    alarms = read_alarms(monitor.run(config) / ALARMS)
+    (alarm, *_) = [a for a in alarms if a.signal == "quality"]
+    assert (alarm.candidate, alarm.segment) == ("large", ("cluster", "integrals"))
+    assert "quality of large on cluster integrals changed" in alarm.text
 
 
 def test_alarms_become_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
