@@ -53,7 +53,7 @@ def write_log(
     Parameters
     ----------
     says : what every request says besides numbers
-    changes : further columns of the decisions
+    changes : further columns of the decisions, or functions of a decision's number
     """
     rng = np.random.default_rng([random_state, begin])
     start = datetime.now(UTC).replace(tzinfo=None) - timedelta(hours=hours_ago)
@@ -78,7 +78,7 @@ def write_log(
                 for c in CANDIDATES
             ],
             query=f"{i:05d} {words}{says}",
-            **changes,
+            **{k: value(i) if callable(value) else value for k, value in changes.items()},
         )
         told = feedback(
             i,

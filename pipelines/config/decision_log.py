@@ -59,6 +59,8 @@ class ExperimentConfig:
     log : folders or files of the service's decision log
     joined : folder that join wrote of that log
     name : of the experiment; default: the latest
+    version : of the challenger: decisions since its first one, without other challengers; default:
+        whichever served
     cost_weight : quality per US dollar in utility; default: the champion's
     alpha : probability that an interval of one metric is ever wrong, however often it is looked at
     planned_units : sessions at which intervals are to be tightest; choose it before looking
@@ -68,6 +70,7 @@ class ExperimentConfig:
     log: tuple[Path, ...]
     joined: Path
     name: str = ""
+    version: str = ""
     cost_weight: float | None = None
     alpha: float = 0.05
     planned_units: int = 1_000

@@ -40,6 +40,10 @@ class LoopConfig:
         experiment's arm, before it is promoted; 0 = none
     shadow_hours : hours after which one that has not is given up
     max_shadow_errors : share of them in which it may have failed
+    needs_experiment : whether a challenger must also pass an experiment of the service, as an arm
+        with a share of the traffic: in mode ``superior`` of ``promote`` utility must be shown to
+        be higher, else not lower by ``margin`` (in mode ``save`` quality)
+    experiment_units : sessions at which its intervals are to be tightest; choose it beforehand
     rollback : give the alias back when the champion is shown to be worse than its predecessor
     watch_alpha : probability with which one that is not is ever rolled back, at any of the looks
     because : retrain now, for this reason, such as a candidate that was added
@@ -72,6 +76,8 @@ class LoopConfig:
     shadow_requests: int = 0
     shadow_hours: float = 72.0
     max_shadow_errors: float = 0.01
+    needs_experiment: bool = False
+    experiment_units: int = 1_000
     rollback: bool = True
     watch_alpha: float = 0.025
     because: str = ""
@@ -90,7 +96,7 @@ class LoopConfig:
     def __post_init__(self) -> None:
         check_fields(self)
         for name in ("lease_s", "every_s", "retrain_labels", "retrain_hours", "min_labels",
-                     "shadow_hours", "keep_cycles"):  # fmt: skip
+                     "shadow_hours", "experiment_units", "keep_cycles"):  # fmt: skip
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} must be > 0, got {getattr(self, name)}")
         if not 0.0 <= self.trial <= 1.0:

@@ -11,7 +11,7 @@ import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -28,7 +28,7 @@ from pipelines.config import (
     load_config,
 )
 from pipelines.console import shares
-from pipelines.loop import due, shadow, watch
+from pipelines.loop import due, waiting, watch
 from pipelines.loop.config import LoopConfig
 from pipelines.loop.cycle import ended, watched
 from pipelines.loop.partitions import Taken, take
@@ -239,27 +239,18 @@ class Steps:
         if not judged.report.accepted:
             said = f"version {state.version} is refused: {judged.report.gate.verdict}"
             return ended(state, "refused", said)
-        if self.config.shadow_requests and judged.champion is not None:
+        waits = self.config.shadow_requests or self.config.needs_experiment
+        if waits and judged.champion is not None:
             since = state.shadow_since or self.now().isoformat()
             return replace(state, step="shadow", shadow_since=since)
         return replace(state, step="promote")
 
     def shadow(self, state: LoopState) -> LoopState:
-        """Wait until it has decided enough requests that nobody was served by.
+        """Wait until it has decided enough requests, and has passed an experiment if one is needed.
 
         The cycle ends; those that follow join, monitor and watch, and come back here.
         """
-        config = self.config
-        seen = shadow.look(config.decisions, state.version)
-        waited = self.now() - datetime.fromisoformat(state.shadow_since)
-        text = f"version {state.version} decided {seen.requests:,} requests in the shadow"
-        if seen.requests < config.shadow_requests:
-            if waited < timedelta(hours=config.shadow_hours):
-                return ended(state, "waiting", f"{text}, of {config.shadow_requests:,}")
-            return ended(state, "refused", f"{text} within {config.shadow_hours:g} hours: too few")
-        if seen.errors > config.max_shadow_errors * seen.requests:
-            return ended(state, "refused", f"{text} and failed in {seen.errors:,}: {seen.error}")
-        return replace(state, step="promote", said=text)
+        return waiting.look(self.config, state, self._question(state), now=self.now())
 
     def promote(self, state: LoopState) -> LoopState:
         """Move the alias, unless another is champion by now than was judged against."""

@@ -28,9 +28,12 @@ def run(config: ExperimentConfig) -> tuple[str, ExperimentReport]:
         If the log has no such experiment, or no outcome belongs to it.
     """
     decisions = [*_decisions(config.log, config.name)]
+    if config.version:
+        decisions = _since_first(decisions, config.version)
     if not decisions:
+        of = f" with version {config.version}" if config.version else ""
         raise DataError(
-            f"the log has no decision of {config.name or 'an experiment'}: set CHALLENGER and "
+            f"the log has no decision of {config.name or 'an experiment'}{of}: set CHALLENGER and "
             "CHALLENGER_SHARE of the service"
         )
     name = config.name or str(decisions[-1]["experiment"])
@@ -70,6 +73,21 @@ def _decisions(log: tuple[Path, ...], name: str) -> Iterator[dict[str, Any]]:
             served = row.get("kind") == "decision" and row.get("challenger_share")
             if served and row.get("experiment") and name in ("", row["experiment"]):
                 yield row
+
+
+def _since_first(decisions: list[dict[str, Any]], version: str) -> list[dict[str, Any]]:
+    """Decisions of both arms since the first of a challenger's version, without other ones."""
+
+    def is_other(row: dict[str, Any]) -> bool:
+        return row["arm"] == "challenger" and str(row["router_version"]) != version
+
+    first = min(
+        (row["time"] for row in decisions if row["arm"] == "challenger" and not is_other(row)),
+        default=None,
+    )
+    if first is None:
+        return []
+    return [row for row in decisions if row["time"] >= first and not is_other(row)]
 
 
 def _cost_weight(decisions: list[dict[str, Any]]) -> float:

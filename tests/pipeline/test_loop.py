@@ -7,6 +7,7 @@ import os
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -28,7 +29,7 @@ from pipelines.stages import promote, register
 from router_ml.bundle.files import read_bundle
 from router_ml.errors import ChampionMovedError, ConfigError
 from tests.loop_killed import killed_loop
-from tests.loop_world import CANDIDATES, PROMOTE, loop_config, write_log
+from tests.loop_world import CANDIDATES, GOOD, PROMOTE, loop_config, write_log
 from tests.promotion_world import MLFLOW_WARNINGS, exported, sqlite_store
 
 mlflow = pytest.importorskip("mlflow")
@@ -191,6 +192,46 @@ def test_a_challenger_waits_in_the_shadow_until_it_has_decided_enough(root: Path
     tags = registry_client().get_model_version("router", "2").tags
     assert "600 new labels" in tags["retrained_because"]
     assert "alarm" in tags["retrained_because"]
+
+
+def test_a_challenger_needs_an_experiment_where_that_is_asked_for(root: Path) -> None:
+    log = write_log(root / "decisions" / "decisions-a.jsonl", 0, 300)
+    promote.move(
+        "router",
+        register.run(RegisterConfig(bundle=exported(root / "former", "candidate-0"))),
+        expected=None,
+    )
+    config = named_like_bundles(
+        loop_config(
+            root,
+            needs_experiment=True,
+            experiment_units=300,
+            retrain_labels=10_000,
+            detailed_exit_code=True,
+            promote={**PROMOTE, "override_by": "a person", "override_reason": "a trial"},
+        )
+    )
+    rename(log)
+    assert run(replace(config, because="a trial")) == 12
+    assert "no decision of an experiment with version 2" in state_of(config).said
+    worse, better = (dict.fromkeys(GOOD, q) for q in (0.3, 0.8))
+    tried: dict[str, Any] = {
+        "experiment": "e",
+        "unit": str,
+        "challenger_share": 0.5,
+        "hours_ago": 1.0,
+    }
+    rename(write_log(log.with_name("decisions-b.jsonl"), 1_000, 200, good=better, arm="challenger",
+                     version="2", **tried))  # fmt: skip
+    assert run(config) == 12
+    assert "inf" in state_of(config).said  # the other arm is not known yet
+    rename(
+        write_log(
+            log.with_name("decisions-c.jsonl"), 2_000, 200, good=worse, arm="champion", **tried
+        )
+    )
+    assert run(config) == 10
+    assert champion_version("router") == "2"
 
 
 def test_a_champion_collapses_while_a_challenger_waits_in_the_shadow(root: Path) -> None:
