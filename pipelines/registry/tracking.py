@@ -132,11 +132,11 @@ def log_training_run(config: RegisterConfig) -> LoggedBundle:
             mlflow.log_params(_params(config))
             _log_files(mlflow, config)
             _log_datasets(mlflow, config)
-            mlflow.log_metrics(_metrics(config))
             info = _log_model(mlflow, config.bundle)
+            # On the model, too, by which versions are compared. After it: of every metric that a
+            # run has already, MLflow would ask for the history.
+            mlflow.log_metrics(_metrics(config), model_id=info.model_id)
             if evaluation is not None:
-                # On the model, too, by which versions are compared.
-                mlflow.log_metrics(headline_metrics(evaluation), model_id=info.model_id)
                 _log_report(mlflow, config, evaluation)
             if config.wandb_project:
                 log_run(
