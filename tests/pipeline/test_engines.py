@@ -20,6 +20,7 @@ from router_ml.errors import JoinError
 from tests.dirty_log import AS_OF, write_dirty_log
 
 DATA = os.environ.get("ROUTER_ML_DATA")
+CODEGEN = "spark.sql.codegen.factoryMode"
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(shutil.which("java") is None, reason="Spark needs Java"),
@@ -40,11 +41,22 @@ def spark() -> Iterator[Any]:
         .config("spark.driver.host", "127.0.0.1")
         .config("spark.driver.bindAddress", "127.0.0.1")
         .config("spark.driver.memory", "1g")
+        # Tables are small: to compile the JVM's code and queries costs more than to run them.
+        .config("spark.driver.extraJavaOptions", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+        .config(CODEGEN, "NO_CODEGEN")
         .config("spark.sql.shuffle.partitions", "2")
         .getOrCreate()
     )
     yield session
     session.stop()
+
+
+@pytest.fixture
+def compiled(spark: Any) -> Iterator[None]:
+    """Queries are compiled, as Spark does by itself."""
+    spark.conf.set(CODEGEN, "FALLBACK")
+    yield
+    spark.conf.set(CODEGEN, "NO_CODEGEN")
 
 
 def by_both(config: JoinConfig, folder: Path) -> tuple[Path, Path]:
@@ -131,6 +143,7 @@ def test_a_real_log(tmp_path: Path) -> None:
     assert_same(*by_both(load_config(JoinConfig, overrides=overrides), tmp_path))
 
 
+@pytest.mark.usefixtures("compiled")
 def test_partitions_of_parquet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipelines.benchmarks.join.PART_ROWS", 2_000)
     config = replace(write_log(tmp_path, n=5_000), split_by="time")
