@@ -60,6 +60,8 @@ _UNITS: Final[Mapping[str, str]] = {
     "n_resamples": "samples",
     "n_trials": "trials",
     "outer_folds": "folds",
+    "experiment_units": "sessions",
+    "label_settled": "share, 0 to 1",
     "planned_units": "sessions",
     "port": "TCP port",
     "precision": "share, 0 to 1",
