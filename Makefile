@@ -1,9 +1,9 @@
 # The two commands a newcomer needs: `make demo` and `make test`.
 #   make demo [DATA=folder]   learn a router, print what it saves, serve three requests
-#   make test                 every test; ROUTER_ML_DATA=folder adds those on real data
+#   make test                 tests of seconds; ROUTER_ML_DATA=folder adds those on real data
+#   make test-slow            tests of minutes: pages, clusters, notebooks, other systems
 #   make notebooks            the notebooks at their whole size
 #   make test-litellm         tests against LiteLLM's proxy, in an environment of its own
-#   make test-fast            without the slow ones
 #   make lint                 format check, lint, types, import contracts
 #   make docs                 site/, strict; its pictures of pages are taken anew where Chromium is
 #   make fuzz                 10,000 cases of schemathesis against the service
@@ -16,7 +16,7 @@ DATA ?=
 export MLFLOW_DISABLE_TELEMETRY := true
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: setup setup-litellm setup-peers demo test notebooks test-litellm test-fast lint docs fuzz bench client clean
+.PHONY: setup setup-litellm setup-peers demo test test-slow notebooks test-litellm lint docs fuzz bench client clean
 setup: $(VENV)/.installed
 
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -34,7 +34,10 @@ demo: setup
 SIDE_BY_SIDE := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4
 
 test: setup
-	$(SIDE_BY_SIDE) --dist loadscope --no-loadscope-reorder -m 'not whole'
+	$(SIDE_BY_SIDE) --dist loadscope -m 'not slow and not whole'
+
+test-slow: setup
+	$(SIDE_BY_SIDE) --dist loadscope -m 'slow and not whole'
 
 notebooks: setup
 	$(SIDE_BY_SIDE) --dist worksteal tests/pipeline/test_notebooks.py -m whole
@@ -57,9 +60,6 @@ setup-peers: .venv-peers/.installed
 	$(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/python -m pip install --quiet --no-compile --no-deps -r constraints-peers.txt
 	@touch $@
-
-test-fast: setup
-	$(SIDE_BY_SIDE) --dist loadscope --no-loadscope-reorder -m 'not slow and not whole'
 
 lint: setup
 	$(BIN)/ruff format --check .

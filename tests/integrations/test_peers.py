@@ -11,6 +11,7 @@ import pytest
 from tests.bundles import make_bundle
 from tests.serving.conftest import serve
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 PEERS = ROOT / "tests" / "peers"
 

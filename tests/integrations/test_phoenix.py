@@ -21,6 +21,7 @@ from tests.integrations.test_peers import ROOT, python_of
 from tests.litellm.conftest import free_port
 from tests.serving.conftest import serve
 
+pytestmark = pytest.mark.slow
 PAGE = ROOT / "docs" / "integrations" / "phoenix.md"
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 SECRET = "the maiden name is Byron"

@@ -250,7 +250,12 @@ def test_decisions_and_steps_are_spans_in_the_callers_trace(proxy: Proxy) -> Non
 def test_rows_of_the_log_are_read_with_candidates_and_propensities(proxy: Proxy) -> None:
     answer = proxy.chat("auto", "Read this back.")
     decision_id = answer.headers["x-router-decision-id"]
-    [row] = proxy.rows(lambda row: decision_of(row).get("decision_id") == decision_id)
+    # A candidate that failed, and gave way to another, has a row of its own.
+    [row] = proxy.rows(
+        lambda row: (
+            decision_of(row).get("decision_id") == decision_id and row["status"] == "success"
+        )
+    )
     [read] = request_rows([Record(1, None, row)], LITELLM, Path("log"))
     assert read["decision_id"] == decision_id
     assert read["propensity"] == pytest.approx(float(answer.headers["x-router-propensity"]))

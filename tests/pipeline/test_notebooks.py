@@ -24,6 +24,7 @@ def test_no_outputs_are_committed(path: Path) -> None:
     assert not any(cell.outputs or cell.execution_count for cell in code)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings(
     # jupyter_client and zmq set up their own event loop and sockets.
     "ignore::DeprecationWarning",
