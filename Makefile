@@ -31,7 +31,7 @@ demo: setup
 	$(BIN)/router-ml demo $(if $(DATA),--data $(DATA))
 
 # A process for each core; threads of their own would only wait for each other.
-SIDE_BY_SIDE := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4
+SIDE_BY_SIDE := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4
 
 test: setup
 	$(SIDE_BY_SIDE) --dist loadscope -m 'not slow and not whole'
