@@ -40,11 +40,11 @@ BEFORE: Final = 20_000
 """Before a change."""
 _WATCHED: Final[Mapping[Change, int]] = {
     "collapse": 1_000, "five_points": 10_000, "slide": 6_000, "one_task": 2_500,
-    "one_kind": 4_000, "slower": 1_000, "repriced": 500,
+    "one_kind": 10_000, "slower": 1_000, "repriced": 500,
 }  # fmt: skip
 """Requests after the change that are waited for."""
 _BATCH: Final = 1_000
-_CLOSE: Final = {"five_points": 400, "slide": 200, "one_task": 50, "one_kind": 50}
+_CLOSE: Final = {"five_points": 400, "slide": 200, "one_task": 50, "one_kind": 100}
 """Requests between two looks after a change, 20 by default."""
 _ORACLE: Final = ("collapse", "five_points")
 _WINDOW, _LOOKS = 200, 100
