@@ -112,6 +112,15 @@ def _asked(*names: str) -> tuple[str, ...]:
     return (*names, *(f"{place}.{name}" for name in names for place in _REQUEST))
 
 
+_BESIDE: Final[Fields] = {
+    "cost_usd": ("cost_usd", "cost"),
+    "latency_ms": ("latency_ms", "duration_ms"),
+    "latency_s": ("latency_s", "response_time", "duration_s"),
+    "propensity": ("metadata.router.propensity", "propensity"),
+    "error_class": ("error.type", "error.code"),
+    "error_text": ("error.message",),
+}
+"""What a logger writes beside request and response."""
 _OPENAI: Final[Fields] = {
     "request_id": ("request_id", *_under("id")),
     "session_id": ("session_id", "conversation_id", "metadata.session_id"),
@@ -139,12 +148,7 @@ _OPENAI: Final[Fields] = {
     "audio_output_tokens": _under("usage.completion_tokens_details.audio_tokens"),
     "service_tier": _under("service_tier"),
     "finish_reason": _under("choices.0.finish_reason"),
-    "cost_usd": ("cost_usd", "cost"),
-    "latency_ms": ("latency_ms", "duration_ms"),
-    "latency_s": ("latency_s", "response_time", "duration_s"),
-    "propensity": ("metadata.router.propensity", "propensity"),
-    "error_class": ("error.type", "error.code"),
-    "error_text": ("error.message",),
+    **_BESIDE,
 }
 _ANTHROPIC: Final[Fields] = {
     "request_id": ("request_id", *_under("id")),
@@ -161,12 +165,7 @@ _ANTHROPIC: Final[Fields] = {
     "cache_write_tokens": _under("usage.cache_creation_input_tokens"),
     "service_tier": _under("usage.service_tier"),
     "finish_reason": _under("stop_reason"),
-    "cost_usd": ("cost_usd", "cost"),
-    "latency_ms": ("latency_ms", "duration_ms"),
-    "latency_s": ("latency_s", "response_time", "duration_s"),
-    "propensity": ("metadata.router.propensity", "propensity"),
-    "error_class": ("error.type", "error.code"),
-    "error_text": ("error.message",),
+    **_BESIDE,
 }
 
 _SPAN: Final[Fields] = {
