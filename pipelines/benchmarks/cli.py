@@ -35,7 +35,7 @@ from pipelines.benchmarks.options.scale import (
     ScaleEvaluationConfig,
     ServeTrialsConfig,
 )
-from pipelines.benchmarks.results import write_results
+from pipelines.benchmarks.results import print_results, write_results
 from pipelines.cli import Command
 from pipelines.console import console, print_table, progress
 from router_ml.errors import ConfigError
@@ -62,7 +62,7 @@ def monitor(config: MonitorTrialsConfig) -> None:
         segments=[kind for kind in config.segments.split(",") if kind],
         progress=_steps,
     )
-    print_benchmark(config.out)
+    print_results(config.out)
 
 
 def experiment(config: ExperimentTrialsConfig) -> None:
@@ -71,7 +71,7 @@ def experiment(config: ExperimentTrialsConfig) -> None:
 
     results = benchmark.run(n_trials=config.trials, n_units=config.units, looks=config.looks)
     write_results(config.out, results)
-    print_benchmark(config.out)
+    print_results(config.out)
 
 
 def serve(config: ServeTrialsConfig) -> None:
@@ -99,7 +99,7 @@ def serve(config: ServeTrialsConfig) -> None:
         )
     results["machine"] = machine()
     write_results(config.out, results)
-    print_benchmark(config.out)
+    print_results(config.out)
 
 
 def platform(config: PlatformConfig) -> None:
@@ -128,7 +128,7 @@ def quality(config: QualityConfig) -> None:
         ablation=config.ablation,
         cascades=config.cascades,
     )
-    print_benchmark(config.out)
+    print_results(config.out)
 
 
 def cascade(config: CascadeBenchmarkConfig) -> None:
@@ -144,7 +144,7 @@ def cascade(config: CascadeBenchmarkConfig) -> None:
         cache=config.cache,
         plots=config.plots,
     )
-    print_benchmark(config.out)
+    print_results(config.out)
 
 
 def off_policy(config: OffPolicyConfig) -> None:
@@ -162,7 +162,7 @@ def newcomers(config: NewcomersConfig) -> None:
     from pipelines.benchmarks import newcomers as benchmark
 
     benchmark.run(_data(config.data), config.out, cache=config.cache, folds=config.folds)
-    print_benchmark(config.out)
+    print_results(config.out)
 
 
 def labelling(config: LabellingConfig) -> None:
@@ -173,7 +173,7 @@ def labelling(config: LabellingConfig) -> None:
         _data(config.data), config.out, cache=config.cache, requests=config.requests,
         draws=config.draws,
     )  # fmt: skip
-    print_benchmark(config.out)
+    print_results(config.out)
 
 
 def onboarding(config: OnboardingConfig) -> None:
@@ -184,7 +184,7 @@ def onboarding(config: OnboardingConfig) -> None:
         _data(config.data), config.out, cache=config.cache, requests=config.requests,
         labels=config.labels, endpoints=config.endpoints,
     )  # fmt: skip
-    print_benchmark(config.out)
+    print_results(config.out)
 
 
 def cold_start(config: ColdStartConfig) -> None:
@@ -194,7 +194,7 @@ def cold_start(config: ColdStartConfig) -> None:
     plan = benchmark.Plan(rounds=config.rounds, requests=config.requests)
     seeds = tuple(range(config.seeds))
     benchmark.run(_data(config.data), config.out, cache=config.cache, seeds=seeds, plan=plan)
-    print_benchmark(config.out)
+    print_results(config.out)
 
 
 def loop(config: LoopTrialsConfig) -> None:
@@ -209,7 +209,7 @@ def loop(config: LoopTrialsConfig) -> None:
         cache=config.cache,
         progress=_steps,
     )
-    print_benchmark(config.out)
+    print_results(config.out)
 
 
 def rollback(config: RollbackTrialsConfig) -> None:
@@ -217,7 +217,7 @@ def rollback(config: RollbackTrialsConfig) -> None:
     from pipelines.benchmarks import rollback_trials as benchmark
 
     benchmark.run(config.out, n_trials=config.trials)
-    print_benchmark(config.out)
+    print_results(config.out)
 
 
 def sessions(config: SessionsConfig) -> None:
@@ -227,7 +227,7 @@ def sessions(config: SessionsConfig) -> None:
     benchmark.run(
         _data(config.data), config.out, cache=config.cache, conversations=config.conversations
     )
-    print_benchmark(config.out)
+    print_results(config.out)
 
 
 def unlogged(config: UnloggedConfig) -> None:
@@ -243,7 +243,7 @@ def unlogged(config: UnloggedConfig) -> None:
         populations=config.populations.split(","),
         progress=_steps,
     )
-    print_benchmark(config.out)
+    print_results(config.out)
 
 
 def several_loggers(config: SeveralLoggersConfig) -> None:
@@ -259,7 +259,7 @@ def several_loggers(config: SeveralLoggersConfig) -> None:
         populations=config.populations.split(","),
         progress=_steps,
     )
-    print_benchmark(config.out)
+    print_results(config.out)
 
 
 def scale(config: ScaleConfig) -> None:
@@ -275,7 +275,7 @@ def scale(config: ScaleConfig) -> None:
         folder=config.folder,
         say=console.print,
     )
-    print_benchmark(config.out)
+    print_results(config.out)
 
 
 def scale_evaluation(config: ScaleEvaluationConfig) -> None:
@@ -283,7 +283,7 @@ def scale_evaluation(config: ScaleEvaluationConfig) -> None:
     from pipelines.benchmarks import scale_evaluation as benchmark
 
     benchmark.run(config.out, sizes=config.sizes, folder=config.folder, say=console.print)
-    print_benchmark(config.out)
+    print_results(config.out)
 
 
 def subsample(config: SubsampleConfig) -> None:
@@ -299,7 +299,7 @@ def subsample(config: SubsampleConfig) -> None:
         estimator=config.estimator,
         say=console.print,
     )
-    print_benchmark(config.out)
+    print_results(config.out)
 
 
 COMMANDS: Final[Mapping[str, Command]] = {
@@ -323,29 +323,6 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "onboarding": Command(onboarding),
     "subsample": Command(subsample),
 }
-
-
-def print_benchmark(out: Path) -> None:
-    """One table a workload of a file in the benchmark schema: value and interval."""
-    results = json.loads(out.read_text(encoding="utf-8"))
-    for workload, content in results["workloads"].items():
-        rows = [
-            (
-                method,
-                metric,
-                _number(cell["value"]),
-                f"[{_number(cell['low'])}, {_number(cell['high'])}]",
-            )
-            for method, metrics in content["methods"].items()
-            for metric, cell in metrics.items()
-        ]
-        print_table(workload, ("method", "metric", "value", "95 % interval"), rows)
-    console.print(f"written to {out}", highlight=False)
-
-
-def _number(value: float | None) -> str:
-    """Four digits; what did not come to an end is without a number."""
-    return "none" if value is None else f"{value:.4g}"
 
 
 def _steps(steps: Iterable[int], label: str) -> Iterator[int]:
