@@ -307,13 +307,14 @@ def check_parity_report(parity: Mapping[str, Any] | None, bundle_id: str) -> Con
         reason = f"the parity report is of bundle {parity.get('bundle_id')}, not of {bundle_id}"
         return Condition("parity", False, reason)
     worst = max(*parity["max_error"].values(), parity["batch_error"])
-    equal = parity["equal_decisions"]
-    return Condition(
-        "parity",
-        bool(worst <= TOLERANCE and equal >= MIN_EQUAL_DECISIONS),
+    equal, moved = parity["equal_decisions"], parity.get("moved", 0.0)
+    reason = (
         f"parity on {parity['n']:,} queries: largest error {worst:.1e} (limit {TOLERANCE:.0e}), "
-        f"{equal:.2%} of decisions equal (at least {MIN_EQUAL_DECISIONS:.1%})",
+        f"{equal:.2%} of decisions equal (at least {MIN_EQUAL_DECISIONS:.1%})"
     )
+    if moved:
+        reason += f"; {moved:.2%} fell into another leaf by their embedding's last bits"
+    return Condition("parity", bool(worst <= TOLERANCE and equal >= MIN_EQUAL_DECISIONS), reason)
 
 
 def check_latency(runtime: Runtime, queries: Sequence[Query], config: PromoteConfig) -> Condition:

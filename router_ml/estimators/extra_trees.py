@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Final
+from dataclasses import replace
+from typing import Any, ClassVar, Final, Self
 
 import numpy as np
 
 from router_ml.errors import ConfigError
+from router_ml.estimators.base import State
 from router_ml.estimators.effects import Effects
 from router_ml.estimators.quality import QualityEstimator
 from router_ml.estimators.trees import float_below, tree_features
@@ -14,6 +16,7 @@ from router_ml.types.arrays import FloatArray, IntArray
 from router_ml.types.queries import QueryBatch
 
 _MAX_DEPTH: Final = 24
+_NO_AXES: Final = np.zeros((0, 0), dtype=np.float32)
 
 
 class ExtraTreesEstimator(QualityEstimator):
@@ -43,7 +46,11 @@ class ExtraTreesEstimator(QualityEstimator):
     max_features : float, default=0.3
         Share of columns of which the best random cut is taken, in (0, 1].
     n_dims : int, default=32
-        Leading embedding dimensions given to the trees, beside all lexical columns.
+        Dimensions of the embedding given to the trees, beside all lexical columns.
+    principal : bool, default=False
+        Whether these are the principal components of the training queries' embeddings, and not
+        the leading dimensions: of a static embedding the leading ones are as good, a sentence
+        encoder's come in no order.
     random_state : int, default=0
 
     References
@@ -73,6 +80,7 @@ class ExtraTreesEstimator(QualityEstimator):
         "right_",
         "root_",
         "value_",
+        "basis_",
     )
 
     def __init__(
@@ -83,6 +91,7 @@ class ExtraTreesEstimator(QualityEstimator):
         prior: float = 5.0,
         max_features: float = 0.3,
         n_dims: int = 32,
+        principal: bool = False,
         random_state: int = 0,
     ) -> None:
         self.n_trees = n_trees
@@ -90,6 +99,7 @@ class ExtraTreesEstimator(QualityEstimator):
         self.prior = prior
         self.max_features = max_features
         self.n_dims = n_dims
+        self.principal = principal
         self.random_state = random_state
 
     def fit_effects(self, queries: QueryBatch, effects: Effects) -> None:
@@ -100,7 +110,10 @@ class ExtraTreesEstimator(QualityEstimator):
             raise ConfigError(
                 f"prior and n_trees must be above 0 and max_features in (0, 1], got {self!r}"
             )
-        X = tree_features(queries, self.n_dims).astype(np.float32)
+        self.basis_: FloatArray = (
+            principal_axes(queries.embedding, self.n_dims) if self.principal else _NO_AXES
+        )
+        X = self._columns(queries)
         forest = ExtraTreesRegressor(
             self.n_trees,
             min_samples_leaf=self.min_leaf,
@@ -123,6 +136,12 @@ class ExtraTreesEstimator(QualityEstimator):
         ]
         self.value_: FloatArray = (np.concatenate(values) / self.n_trees).astype(np.float32)
 
+    @classmethod
+    def from_state(cls, state: State) -> Self:
+        """See :meth:`router_ml.estimators.base.Estimator.from_state`."""
+        # Trees that were kept before there were axes split on leading dimensions.
+        return super().from_state(replace(state, arrays={"basis_": _NO_AXES, **state.arrays}))
+
     def _nodes(self, tree: Any, root: int) -> tuple[IntArray, FloatArray, IntArray, IntArray]:
         """Column, threshold and children of every node; a leaf is its own child."""
         inner = tree.children_left >= 0
@@ -135,8 +154,17 @@ class ExtraTreesEstimator(QualityEstimator):
             np.where(inner, tree.children_right + root, here),
         )
 
+    def _columns(self, queries: QueryBatch) -> FloatArray:
+        """What the trees split on, float32, shape (n, d)."""
+        if not self.principal:
+            return tree_features(queries, self.n_dims).astype(np.float32)
+        # In double precision: single floats, rounded once, are the graph's to the last bit.
+        components = queries.embedding.astype(np.float64) @ self.basis_.astype(np.float64)
+        columns: FloatArray = np.hstack([queries.lexical, components]).astype(np.float32)
+        return columns
+
     def _effects(self, queries: QueryBatch) -> FloatArray:
-        X = tree_features(queries, self.n_dims).astype(np.float32)
+        X = self._columns(queries)
         effects = np.zeros((len(X), self.value_.shape[1]))
         for root in self.root_:
             effects += self.value_[self._leaf(X, int(root))]
@@ -153,6 +181,29 @@ class ExtraTreesEstimator(QualityEstimator):
                 break
             at = after
         return at
+
+
+def principal_axes(embedding: FloatArray, n_axes: int) -> FloatArray:
+    """Directions in which embeddings, shape (n, d), vary most, as float32 columns, shape (d, m).
+
+    m is ``n_axes``, or less where there are fewer rows or dimensions. Trees do not mind a shift, so
+    nothing is centred when they are applied.
+
+    Examples
+    --------
+    >>> points = np.array([[0.0, 0.0], [1.0, 2.0], [2.0, 4.0]])
+    >>> principal_axes(points, 1).round(3).ravel().tolist()
+    [0.447, 0.894]
+    """
+    x = embedding.astype(np.float64)
+    x -= x.mean(axis=0)
+    values, vectors = np.linalg.eigh(x.T @ x)
+    largest = np.argsort(-values, kind="stable")[: min(n_axes, len(x))]
+    axes: FloatArray = vectors[:, largest]
+    # The sign of an axis means nothing; fixing it keeps a fit the same on any machine.
+    signs = np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])
+    signed: FloatArray = (axes * signs).astype(np.float32)
+    return signed
 
 
 def shrunken_values(

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from router_ml.estimators.stacked import DEFAULT_MEMBERS
+
 TierName = Literal["fast", "balanced", "best"]
 
 
@@ -23,9 +25,14 @@ class Tier:
     quality: Mapping[str, Any]
 
 
+_PRINCIPAL: Final[Mapping[str, Any]] = {"name": "extra_trees", "principal": True, "n_dims": 48}
+
 TIERS: Final[Mapping[TierName, Tier]] = {
     "fast": Tier("static", {"name": "stacked"}),
-    "balanced": Tier("sentence", {"name": "stacked"}),
+    "balanced": Tier(
+        "sentence",
+        {"name": "stacked", "members": {**DEFAULT_MEMBERS, "extra_trees": _PRINCIPAL}},
+    ),
     "best": Tier(
         "static",
         {

@@ -23,8 +23,8 @@ class SentenceEncoder:
 
     .. math:: e = \tfrac{1}{\sqrt 2} [e^{\mathrm{static}}, e^{\mathrm{sentence}}]
 
-    The static part comes first, so that trees, which are given leading dimensions alone, split on
-    the same exact floats as without a sentence encoder. The sentence encoder reads the tokens of
+    The static part comes first, so that trees that are given leading dimensions alone split on the
+    same exact floats as without a sentence encoder. The sentence encoder reads the tokens of
     the static one, so a query is tokenised once.
 
     Parameters

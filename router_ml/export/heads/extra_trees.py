@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import onnx
 
 from router_ml.estimators.extra_trees import ExtraTreesEstimator
 from router_ml.export.graph import FeatureTensors, GraphBuilder
@@ -14,13 +15,22 @@ from router_ml.export.heads.quality import AXIS_1, clip_quality, per_candidate
 
 @add_head.register
 def _(estimator: ExtraTreesEstimator, graph: GraphBuilder, features: FeatureTensors) -> str:
-    # A slice, not a gather: an encoder may have fewer dimensions than are asked for.
-    start, stop = graph.constant(np.array([0])), graph.constant(np.array([estimator.n_dims]))
-    leading = graph.op("Slice", features.embedding, start, stop, graph.constant(AXIS_1))
-    x = graph.op("Concat", features.lexical, leading, axis=1)
+    seen = _components(estimator, graph, features.embedding)
+    x = graph.op("Concat", features.lexical, seen, axis=1)
     left = graph.op("TreeEnsembleRegressor", x, domain="ai.onnx.ml", **attributes(estimator))
     level = graph.constant(estimator.level_, np.float32)
     return clip_quality(graph, graph.op("Add", left, level))
+
+
+def _components(estimator: ExtraTreesEstimator, graph: GraphBuilder, embedding: str) -> str:
+    if estimator.principal:
+        double, single = int(onnx.TensorProto.DOUBLE), int(onnx.TensorProto.FLOAT)
+        axes = graph.op("Cast", graph.constant(estimator.basis_), to=double)
+        product = graph.op("MatMul", graph.op("Cast", embedding, to=double), axes)
+        return graph.op("Cast", product, to=single)
+    # A slice, not a gather: an encoder may have fewer dimensions than are asked for.
+    start, stop = graph.constant(np.array([0])), graph.constant(np.array([estimator.n_dims]))
+    return graph.op("Slice", embedding, start, stop, graph.constant(AXIS_1))
 
 
 def attributes(estimator: ExtraTreesEstimator) -> dict[str, Any]:

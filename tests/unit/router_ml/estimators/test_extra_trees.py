@@ -1,10 +1,13 @@
 """Extra trees: leaves that shrink, one split for all candidates."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from router_ml.checks.examples import example_batch, example_candidates, example_labels
 from router_ml.errors import ConfigError
+from router_ml.estimators.base import load_estimator
 from router_ml.estimators.effects import Effects
 from router_ml.estimators.extra_trees import ExtraTreesEstimator, shrunken_values
 
@@ -39,6 +42,40 @@ def test_a_larger_prior_says_less() -> None:
         for prior in (1.0, 30.0, 1000.0)
     ]
     assert spread[0] > spread[1] > spread[2]
+
+
+def test_principal_trees_see_a_direction_that_no_leading_dimension_has() -> None:
+    rng = np.random.default_rng(0)
+    direction = np.zeros(40)
+    direction[20:] = rng.standard_normal(20)
+    direction /= np.linalg.norm(direction)
+    queries, table = example_batch(600, n_dims=40), example_candidates(2)
+    along = rng.standard_normal(600)
+    noise = 0.1 * rng.standard_normal((600, 40))
+    embedding = (along[:, None] * direction + noise).astype(np.float32)
+    queries = replace(queries, embedding=embedding)
+    Y = np.column_stack([np.where(along > 0, 0.9, 0.1), np.full(600, 0.5)])
+    error = {}
+    for principal in (False, True):
+        trees = ExtraTreesEstimator(n_trees=20, n_dims=4, principal=principal)
+        trees.fit(queries, Y, candidates=table)
+        kept = load_estimator(trees.get_state())
+        predicted = kept.predict(queries, table)
+        assert np.array_equal(predicted, trees.predict(queries, table))
+        error[principal] = float(np.mean((predicted - Y) ** 2))
+    assert error[True] < 0.5 * error[False]
+
+
+def test_trees_that_were_kept_before_there_were_axes_still_predict() -> None:
+    queries, table = example_batch(60), example_candidates(2)
+    trees = ExtraTreesEstimator(n_trees=5).fit(
+        queries, example_labels(queries, 2), candidates=table
+    )
+    state = trees.get_state()
+    params = {key: value for key, value in state.params.items() if key != "principal"}
+    arrays = {key: value for key, value in state.arrays.items() if key != "basis_"}
+    older = load_estimator(replace(state, params=params, arrays=arrays))
+    assert np.array_equal(older.predict(queries, table), trees.predict(queries, table))
 
 
 @pytest.mark.parametrize(
