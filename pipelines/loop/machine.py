@@ -136,12 +136,14 @@ def holding(store: Store) -> Iterator[None]:
             try:
                 store.renew()
             except LeaseError:
-                if not done.is_set():
-                    lost.set()
-                    signal.pthread_kill(main, signal.SIGINT)
-                return
+                lost.set()
+                break
             except sa.exc.SQLAlchemyError:
                 continue  # a database that is away for a moment; the next beat tries again
+        # Again if need be: an interrupt that meets a finaliser is swallowed there.
+        while lost.is_set() and not done.is_set():
+            signal.pthread_kill(main, signal.SIGINT)
+            done.wait(store.ttl_s)
 
     thread = threading.Thread(target=beat, name="lease", daemon=True)
     thread.start()

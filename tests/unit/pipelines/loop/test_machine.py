@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import time
 from pathlib import Path
 
@@ -25,6 +26,24 @@ def test_a_lease_that_is_lost_breaks_off_what_is_under_way(tmp_path: Path) -> No
     held = other.lease()
     assert held is not None
     assert (held.owner, held.token) == (other.owner, 2)
+
+
+def test_an_interrupt_that_a_finaliser_swallows_comes_again(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'loop.db'}"
+    mine = Store(url, name="router", ttl_s=0.3)
+    other = Store(url, name="router", clock=lambda: time.time() + 3_600.0)
+
+    def work() -> None:
+        with holding(mine):
+            other.acquire()
+            with contextlib.suppress(KeyboardInterrupt):
+                time.sleep(30.0)
+            time.sleep(30.0)
+
+    begin = time.monotonic()
+    with pytest.raises(LeaseError, match="was lost while a step was under way"):
+        work()
+    assert time.monotonic() - begin < 30.0
 
 
 def test_a_lease_is_given_back_after_an_error(tmp_path: Path) -> None:
