@@ -28,6 +28,9 @@ def shrunken_doubly_robust(
     the estimate is consistent wherever DR is; it is the general scheme of [1]_ with a common factor
     in the place of a function of the weight, and the truncation of [2]_.
 
+    Where all that the policy would get is known, as the cost of what is served today, nothing is
+    corrected: the estimate is its mean.
+
     The interval takes no credit for any of it: it is that of the unshrunken DR, made longer where
     it does not hold the estimate.
 
@@ -54,6 +57,8 @@ def shrunken_doubly_robust(
     [0.78, 0.79]
     """
     full = doubly_robust(log, action_probs, predicted, self_normalised=True)
+    if (full.weights == 1.0).all():
+        return full
     clip = np.sqrt(len(log)) / 2.0
     corrected = doubly_robust(log, action_probs, predicted, self_normalised=True, clip=clip)
     direct = direct_method(log, action_probs, predicted).numerator

@@ -15,6 +15,7 @@ from router_ml.evaluation.off_policy.nuisance import (
     outcome_model,
 )
 from router_ml.evaluation.off_policy.overlap import overlap, require_overlap
+from router_ml.evaluation.off_policy.shrinkage import shrunken_doubly_robust
 from router_ml.types.arrays import FloatArray, IntArray
 
 
@@ -161,3 +162,12 @@ def test_bad_logs_are_refused() -> None:
         doubly_robust(log, np.eye(2), np.eye(2), clip=1.0, switch=1.0)
     with pytest.raises(SchemaError, match="must both be"):
         direct_method(log, np.eye(2), np.ones((2, 3)))
+
+
+def test_what_is_known_of_every_row_is_not_shrunken_towards_predictions() -> None:
+    rng = np.random.default_rng(0)
+    paid = rng.exponential(2.0, 400)
+    log = LoggedFeedback(np.zeros(400, dtype=int), np.ones(400), paid)
+    today, predicted = np.tile([1.0, 0.0], (400, 1)), np.full((400, 2), 2.0)
+    found = shrunken_doubly_robust(log, today, predicted)
+    assert found.value == pytest.approx(paid.mean(), rel=1e-12)
