@@ -367,28 +367,39 @@ FROM (SELECT g.place, sum(a.labels) AS labels,
 CROSS JOIN settings s
 WHERE s.label_settled > 0 AND d.labels >= 50 AND d.settled >= s.label_settled * d.labels
 
+-- step: label_edge
+SELECT p.place, CASE p.place WHEN 0 THEN n.time - INTERVAL 1 MINUTE
+       WHEN 1 THEN n.time - INTERVAL 10 MINUTE
+       WHEN 2 THEN n.time - INTERVAL 1 HOUR
+       WHEN 3 THEN n.time - INTERVAL 3 HOUR
+       WHEN 4 THEN n.time - INTERVAL 12 HOUR
+       WHEN 5 THEN n.time - INTERVAL 1 DAY
+       WHEN 6 THEN n.time - INTERVAL 2 DAY
+       WHEN 7 THEN n.time - INTERVAL 4 DAY
+       WHEN 8 THEN n.time - INTERVAL 7 DAY
+       WHEN 9 THEN n.time - INTERVAL 14 DAY
+       WHEN 10 THEN n.time - INTERVAL 30 DAY
+       WHEN 11 THEN n.time - INTERVAL 60 DAY END AS time
+FROM label_reach p CROSS JOIN known_until n
+
 -- step: label_youth, keep
+-- Requests and labels are counted apart: joining them would take longer than all the rest of this.
 SELECT min(c.place) AS place, min(c.time) AS time,
-       CAST(sum(CASE WHEN r.time > c.time THEN 1 ELSE 0 END) AS BIGINT) AS young,
-       CAST(sum(CASE WHEN r.time > c.time AND f.request_row IS NOT NULL THEN 1 ELSE 0 END)
-            AS BIGINT) AS young_labelled,
-       count(*) AS requests, count(f.request_row) AS labelled
-FROM request_fates r
-CROSS JOIN (SELECT p.place, CASE p.place WHEN 0 THEN n.time - INTERVAL 1 MINUTE
-            WHEN 1 THEN n.time - INTERVAL 10 MINUTE
-            WHEN 2 THEN n.time - INTERVAL 1 HOUR
-            WHEN 3 THEN n.time - INTERVAL 3 HOUR
-            WHEN 4 THEN n.time - INTERVAL 12 HOUR
-            WHEN 5 THEN n.time - INTERVAL 1 DAY
-            WHEN 6 THEN n.time - INTERVAL 2 DAY
-            WHEN 7 THEN n.time - INTERVAL 4 DAY
-            WHEN 8 THEN n.time - INTERVAL 7 DAY
-            WHEN 9 THEN n.time - INTERVAL 14 DAY
-            WHEN 10 THEN n.time - INTERVAL 30 DAY
-            WHEN 11 THEN n.time - INTERVAL 60 DAY END AS time
-            FROM label_reach p CROSS JOIN known_until n) c
-LEFT JOIN first_labels f ON f.request_row = r.row_id
-WHERE r.fate = 'used' AND NOT r.failed
+       CAST(coalesce(sum(c.young), 0) AS BIGINT) AS young,
+       CAST(coalesce(sum(c.young_labelled), 0) AS BIGINT) AS young_labelled,
+       CAST(coalesce(sum(c.requests), 0) AS BIGINT) AS requests,
+       CAST(coalesce(sum(c.labelled), 0) AS BIGINT) AS labelled
+FROM (SELECT min(e.place) AS place, min(e.time) AS time,
+             sum(CASE WHEN r.time > e.time THEN 1 ELSE 0 END) AS young, 0 AS young_labelled,
+             count(*) AS requests, 0 AS labelled
+      FROM request_fates r
+      CROSS JOIN label_edge e
+      WHERE r.fate = 'used' AND NOT r.failed
+      UNION ALL
+      SELECT min(e.place), min(e.time), 0,
+             sum(CASE WHEN f.request_time > e.time THEN 1 ELSE 0 END), 0, count(*)
+      FROM first_labels f
+      CROSS JOIN label_edge e) c
 
 -- step: label_cutoff, keep
 -- Requests younger than that wait for labels: fewer of them have one (z > 1.96), and what they lack
@@ -403,7 +414,7 @@ CROSS JOIN (SELECT (labelled - young_labelled) * 1e0 / nullif(requests - young, 
                    nullif(young, 0) AS young, nullif(requests - young, 0) AS old
             FROM label_youth) p
 
--- step: label_fates, keep
+-- step: label_fates
 SELECT m.row_id, m.origin, m.copies, m.priority, m.quality, m.weight, m.n_trials, m.label_prob,
        m.request_row, m.candidate_served, m.label_time, m.request_time,
        CASE WHEN m.fate = 'used' AND m.request_time > c.cutoff THEN 'excluded'
