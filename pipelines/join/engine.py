@@ -12,21 +12,35 @@ from typing import Any, Final, Protocol, Self, TypeVar
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from router_ml.errors import ConfigError
 
 PARQUET: Final = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, DICTIONARY_SIZE_LIMIT 1000"
 _PATTERN_SIGN: Final = re.compile(r"[*?\[]")
-_STEP: Final = re.compile(r"^-- step: (\w+)(, keep)?\s*$", re.MULTILINE)
+_ROW_GROUP: Final = 122_880
+PART_ROWS: Final = 8_000_000
+"""Requests that one pass of a step by parts takes, of whole files."""
+_PARTED: Final = {"requests": "row_id", "label_quality_by_source": "request_row"}
+"""What a step by parts sees a part of, and by which column."""
+_STEP: Final = re.compile(r"^-- step: (\w+)(, keep)?(, by parts)?\s*$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One SELECT of a SQL file; ``keep`` asks for it to be written out once."""
+    """One SELECT of a SQL file.
+
+    Parameters
+    ----------
+    keep : it is written out once
+    by_parts : it may be written for some files of requests after the others; joining their wide
+        rows with the labels of all would spill both
+    """
 
     name: str
     sql: str
     keep: bool
+    by_parts: bool = False
 
 
 def parse_steps(text: str) -> tuple[Step, ...]:
@@ -35,12 +49,12 @@ def parse_steps(text: str) -> tuple[Step, ...]:
     Examples
     --------
     >>> parse_steps("-- step: one, keep\nSELECT 1 AS x\n")
-    (Step(name='one', sql='SELECT 1 AS x', keep=True),)
+    (Step(name='one', sql='SELECT 1 AS x', keep=True, by_parts=False),)
     """
     parts = _STEP.split(text)[1:]
     return tuple(
-        Step(name, sql.strip(), keep is not None)
-        for name, keep, sql in zip(parts[::3], parts[1::3], parts[2::3], strict=True)
+        Step(name, sql.strip(), keep is not None, by_parts is not None)
+        for name, keep, by_parts, sql in zip(*(parts[i::4] for i in range(4)), strict=True)
     )
 
 
@@ -130,6 +144,7 @@ class DuckDBEngine:
     def __init__(self, *, work: Path, threads: int = 2, memory_limit_mb: int = 2_000) -> None:
         self.work = work
         self._protocols: set[str] = set()
+        self._views: dict[str, str] = {}
         self._connection = duckdb.connect(
             config={
                 "threads": threads,
@@ -184,6 +199,8 @@ class DuckDBEngine:
     def add_view(self, name: str, sql: str) -> None:
         """Make a query known under ``name``."""
         self._connection.execute(f"CREATE VIEW {name} AS {sql}")
+        if name in _PARTED:
+            self._views[name] = sql
 
     def add_step(self, step: Step, target: Path | None = None) -> None:
         """Make a step known under its name, written to ``target`` or to ``work`` if it is kept."""
@@ -191,12 +208,60 @@ class DuckDBEngine:
             self.add_view(step.name, step.sql)
             return
         path = target or self.work / f"{step.name}.parquet"
-        self.write(step.sql, path)
+        parts = self._request_parts() if step.by_parts else []
+        if len(parts) > 1:
+            self._write_parts(step.sql, path, parts)
+        else:
+            self.write(step.sql, path)
         self.add_view(step.name, f"SELECT * FROM {scan(path)}")
 
     def write(self, sql: str, path: Path) -> None:
         """Write a query's rows to one Parquet file."""
         self._connection.execute(f"COPY (\n{sql}\n) TO {quote(path)} ({PARQUET})")
+
+    def _request_parts(self) -> list[tuple[list[str], int, int]]:
+        """Names of files of some :data:`PART_ROWS` requests, their first and their last row."""
+        files = self.rows(
+            "SELECT source_file, min(row_id) AS first, max(row_id) AS last, count(*) AS n "
+            "FROM requests GROUP BY source_file ORDER BY first"
+        )
+        parts: list[tuple[list[str], int, int]] = []
+        room = 0
+        if any(file["source_file"] is None for file in files):
+            return parts  # whose rows no part would have
+        for file in files:
+            if file["n"] > room or not parts:
+                parts.append(([], file["first"], file["last"]))
+                room = PART_ROWS
+            names, first, last = parts[-1]
+            names.append(file["source_file"])
+            parts[-1] = (names, first, max(last, file["last"]))
+            room -= file["n"]
+        return parts
+
+    def _write_parts(self, sql: str, path: Path, parts: list[tuple[list[str], int, int]]) -> None:
+        """Write a query's rows to one Parquet file, those of one part after those of another."""
+        writer: pq.ParquetWriter | None = None
+        try:
+            for names, first, last in parts:
+                files = ", ".join(quote(name) for name in names)
+                for name, column in _PARTED.items():
+                    where = f"{column} BETWEEN {first} AND {last}"
+                    if name == "requests":
+                        where += f" AND source_file IN ({files})"
+                    part = f"SELECT * FROM ({self._views[name]}) WHERE {where}"
+                    self._connection.execute(f"CREATE OR REPLACE VIEW {name} AS {part}")
+                batches = self._connection.sql(sql).to_arrow_reader(_ROW_GROUP)
+                writer = writer or pq.ParquetWriter(
+                    path, batches.schema, compression="zstd", compression_level=1
+                )
+                for batch in batches:
+                    writer.write_batch(batch, row_group_size=_ROW_GROUP)
+        finally:
+            if writer is not None:
+                writer.close()
+            for name in _PARTED:
+                self._connection.execute(f"CREATE OR REPLACE VIEW {name} AS {self._views[name]}")
 
     def rows(self, sql: str) -> list[dict[str, Any]]:
         """Rows of a small result."""

@@ -511,7 +511,7 @@ FROM request_rows
 WHERE cost_ratio > 0 AND fate = 'used' AND NOT failed
 GROUP BY candidate_served
 
--- step: outcomes, keep
+-- step: outcomes, keep, by parts
 SELECT c.request_id, c.decision_id, c.time, c.query_id, c.group_id, c.session_id, c.user_id,
        c.tenant, coalesce(c.candidate_chosen, c.candidate_served) AS candidate_chosen,
        c.candidate_served, c.eligible, c.propensity, c.action_probs, c.policy_version,
