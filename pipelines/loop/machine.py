@@ -6,7 +6,7 @@ import contextlib
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from types import FrameType
@@ -129,37 +129,61 @@ def holding(store: Store) -> Iterator[None]:
     """
     store.acquire()
     done, lost = threading.Event(), threading.Event()
-    main = threading.main_thread().ident or 0
+    with _interruptible(done) as interrupt:
 
-    def beat() -> None:
-        while not done.wait(store.ttl_s / _BEATS):
-            try:
-                store.renew()
-            except LeaseError:
-                lost.set()
-                break
-            except sa.exc.SQLAlchemyError:
-                continue  # a database that is away for a moment; the next beat tries again
-        # Again if need be: an interrupt that meets a finaliser is swallowed there.
-        while lost.is_set() and not done.is_set():
-            signal.pthread_kill(main, signal.SIGINT)
-            done.wait(store.ttl_s)
+        def beat() -> None:
+            while not done.wait(store.ttl_s / _BEATS):
+                try:
+                    store.renew()
+                except LeaseError:
+                    lost.set()
+                    break
+                except sa.exc.SQLAlchemyError:
+                    continue  # a database that is away for a moment; the next beat tries again
+            # Again if need be: an interrupt that meets a finaliser is swallowed there.
+            while lost.is_set() and not done.is_set():
+                interrupt()
+                done.wait(store.ttl_s)
 
-    thread = threading.Thread(target=beat, name="lease", daemon=True)
-    thread.start()
+        thread = threading.Thread(target=beat, name="lease", daemon=True)
+        thread.start()
+        try:
+            yield
+        except KeyboardInterrupt as error:
+            if lost.is_set():
+                raise LeaseError(
+                    f"the lease of {store.name} was lost while a step was under way; it is broken "
+                    "off"
+                ) from error
+            raise
+        finally:
+            done.set()
+            thread.join()
+            with contextlib.suppress(sa.exc.SQLAlchemyError):
+                store.release()
+
+
+@contextmanager
+def _interruptible(done: threading.Event) -> Iterator[Callable[[], None]]:
+    """Give what breaks off the main thread until ``done``, by a signal of its own.
+
+    Somebody may ignore SIGINT, or do something else on it. In another thread nothing can be broken
+    off, and the check before every effect has to do.
+    """
+    main = threading.main_thread()
+    if threading.current_thread() is not main:
+        yield lambda: None
+        return
+
+    def break_off(number: int, frame: FrameType | None) -> None:
+        if not done.is_set():
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGUSR1, break_off)
     try:
-        yield
-    except KeyboardInterrupt as error:
-        if lost.is_set():
-            raise LeaseError(
-                f"the lease of {store.name} was lost while a step was under way; it is broken off"
-            ) from error
-        raise
+        yield lambda: signal.pthread_kill(main.ident or 0, signal.SIGUSR1)
     finally:
-        done.set()
-        thread.join()
-        with contextlib.suppress(sa.exc.SQLAlchemyError):
-            store.release()
+        signal.signal(signal.SIGUSR1, before or signal.SIG_DFL)
 
 
 @contextmanager

@@ -192,7 +192,7 @@ def principal_axes(embedding: FloatArray, n_axes: int) -> FloatArray:
     Examples
     --------
     >>> points = np.array([[0.0, 0.0], [1.0, 2.0], [2.0, 4.0]])
-    >>> principal_axes(points, 1).round(3).ravel().tolist()
+    >>> [round(float(x), 3) for x in principal_axes(points, 1).ravel()]
     [0.447, 0.894]
     """
     x = embedding.astype(np.float64)

@@ -45,7 +45,7 @@ def test_new_lexical_columns_do_not_orphan_old_bundles(monkeypatch: pytest.Monke
     """A later release computes more columns, and not in the same order."""
     values = lexical.lexical_values
     monkeypatch.setattr(lexical, "NAMES", ("new", *lexical.NAMES[::-1]))
-    later = "router_ml.runtime.runtime"
+    later = "router_ml.runtime.scorer"
     monkeypatch.setattr(f"{later}.lexical_values", lambda query: (9.0, *values(query)[::-1]))
     monkeypatch.setattr(
         f"{later}.lexical_features",

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import time
 from pathlib import Path
 
@@ -44,6 +45,24 @@ def test_an_interrupt_that_a_finaliser_swallows_comes_again(tmp_path: Path) -> N
     with pytest.raises(LeaseError, match="was lost while a step was under way"):
         work()
     assert time.monotonic() - begin < 30.0
+
+
+def test_whoever_ignores_sigint_is_broken_off_all_the_same(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'loop.db'}"
+    mine = Store(url, name="router", ttl_s=0.3)
+    other = Store(url, name="router", clock=lambda: time.time() + 3_600.0)
+
+    def work() -> None:
+        with holding(mine):
+            other.acquire()
+            time.sleep(30.0)
+
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with pytest.raises(LeaseError, match="was lost while a step was under way"):
+            work()
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_a_lease_is_given_back_after_an_error(tmp_path: Path) -> None:
