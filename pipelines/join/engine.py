@@ -242,6 +242,8 @@ class DuckDBEngine:
     def _write_parts(self, sql: str, path: Path, parts: list[tuple[list[str], int, int]]) -> None:
         """Write a query's rows to one Parquet file, those of one part after those of another."""
         writer: pq.ParquetWriter | None = None
+        # As with COPY: there is a file when it is whole.
+        partial = path.with_name(f"{path.name}.partial")
         try:
             for names, first, last in parts:
                 files = ", ".join(quote(name) for name in names)
@@ -253,7 +255,7 @@ class DuckDBEngine:
                     self._connection.execute(f"CREATE OR REPLACE VIEW {name} AS {part}")
                 batches = self._connection.sql(sql).to_arrow_reader(_ROW_GROUP)
                 writer = writer or pq.ParquetWriter(
-                    path, batches.schema, compression="zstd", compression_level=1
+                    partial, batches.schema, compression="zstd", compression_level=1
                 )
                 for batch in batches:
                     writer.write_batch(batch, row_group_size=_ROW_GROUP)
@@ -262,6 +264,7 @@ class DuckDBEngine:
                 writer.close()
             for name in _PARTED:
                 self._connection.execute(f"CREATE OR REPLACE VIEW {name} AS {self._views[name]}")
+        partial.replace(path)
 
     def rows(self, sql: str) -> list[dict[str, Any]]:
         """Rows of a small result."""

@@ -12,10 +12,17 @@ from pipelines.loop.store import Store
 from router_ml.errors import LeaseError
 
 
+def rivals(folder: Path) -> tuple[Store, Store]:
+    """A loop whose lease is short, and one an hour ahead that takes it."""
+    url = f"sqlite:///{folder / 'loop.db'}"
+    return (
+        Store(url, name="router", ttl_s=0.3),
+        Store(url, name="router", clock=lambda: time.time() + 3_600.0),
+    )
+
+
 def test_a_lease_that_is_lost_breaks_off_what_is_under_way(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'loop.db'}"
-    mine = Store(url, name="router", ttl_s=0.3)
-    other = Store(url, name="router", clock=lambda: time.time() + 3_600.0)
+    mine, other = rivals(tmp_path)
 
     def work() -> None:
         with holding(mine):
@@ -30,9 +37,7 @@ def test_a_lease_that_is_lost_breaks_off_what_is_under_way(tmp_path: Path) -> No
 
 
 def test_an_interrupt_that_a_finaliser_swallows_comes_again(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'loop.db'}"
-    mine = Store(url, name="router", ttl_s=0.3)
-    other = Store(url, name="router", clock=lambda: time.time() + 3_600.0)
+    mine, other = rivals(tmp_path)
 
     def work() -> None:
         with holding(mine):
@@ -48,9 +53,7 @@ def test_an_interrupt_that_a_finaliser_swallows_comes_again(tmp_path: Path) -> N
 
 
 def test_whoever_ignores_sigint_is_broken_off_all_the_same(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'loop.db'}"
-    mine = Store(url, name="router", ttl_s=0.3)
-    other = Store(url, name="router", clock=lambda: time.time() + 3_600.0)
+    mine, other = rivals(tmp_path)
 
     def work() -> None:
         with holding(mine):
