@@ -19,12 +19,14 @@ from pipelines.benchmarks.trials import mean_of_trials, share_of_trials
 from pipelines.simulation import simulate
 from pipelines.simulation.config import SimulateConfig
 from router_ml.evaluation.intervals import Estimate
+from router_ml.types.arrays import FloatArray
 
 Progress = Callable[[Iterable[int], str], Iterable[int]]
 METHOD: Final = "loop"
 SOON: Final = (500, 1_000)
 """Requests within which recoveries are counted."""
-_SHARES: Final = ("recovered", "returned", *(f"recovered_within_{n}" for n in SOON))
+_PREFIXES: Final = ("", "utility_")
+_SHARES: Final = ("returned", *(f"{prefix}recovered" for prefix in _PREFIXES))
 
 
 def run(
@@ -68,23 +70,34 @@ def run(
     return out
 
 
-def play(data: Path | None, seed: int, *, cache: Path) -> dict[str, float]:
+def play(data: Path | None, seed: int, *, cache: Path) -> dict[str, float | None]:
     """Numbers of one simulation; see :meth:`pipelines.simulation.ledger.Ledger.summary`."""
     with tempfile.TemporaryDirectory(prefix="loop-") as folder:
         config = SimulateConfig(data=data, output=Path(folder) / "run", cache=cache)
         output = simulate.run(replace(config, random_state=seed))
-        found: dict[str, float] = orjson.loads((output / simulate.RESULT).read_bytes())["summary"]
+        found: dict[str, float | None] = orjson.loads((output / simulate.RESULT).read_bytes())["summary"]
     return found
 
 
-def summarise(rows: Sequence[Mapping[str, float]]) -> dict[str, Estimate]:
-    """Means over seeds with t intervals; of recoveries and returns, the share of seeds."""
-    values = {metric: np.array([row[metric] for row in rows]) for metric in rows[0]}
-    if "recovery_requests" in values:
-        for n in SOON:
-            soon = (values["recovered"] == 1.0) & (values["recovery_requests"] <= n)
-            values[f"recovered_within_{n}"] = soon.astype(float)
-    return {
-        metric: share_of_trials(found == 1.0) if metric in _SHARES else mean_of_trials(found)
-        for metric, found in values.items()
+def summarise(rows: Sequence[Mapping[str, float | None]]) -> dict[str, Estimate]:
+    """Means over seeds with t intervals; of recoveries and returns, the share of seeds.
+
+    A seed counts where its number is defined: no recovery is where nothing was lost.
+    """
+    found = {metric: _defined(rows, metric) for metric in dict.fromkeys(m for r in rows for m in r)}
+    estimates = {
+        metric: share_of_trials(values == 1.0) if metric in _SHARES else mean_of_trials(values)
+        for metric, values in found.items()
+        if len(values)
     }
+    for prefix in _PREFIXES:
+        recovered = found.get(f"{prefix}recovered", np.empty(0))
+        requests = found.get(f"{prefix}recovery_requests", np.empty(0))
+        for n in SOON if len(recovered) else ():
+            soon = (recovered == 1.0) & (requests <= n)
+            estimates[f"{prefix}recovered_within_{n}"] = share_of_trials(soon)
+    return estimates
+
+
+def _defined(rows: Sequence[Mapping[str, float | None]], metric: str) -> FloatArray:
+    return np.array([value for row in rows if (value := row.get(metric)) is not None])

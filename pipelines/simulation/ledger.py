@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 
@@ -16,10 +16,11 @@ LOOP: Final = "loop"
 NEVER: Final = "never_retraining"
 ORACLE: Final = "oracle"
 PLAYERS: Final = (LOOP, NEVER, ORACLE)
+Measure = Literal["quality", "utility"]
 REGAINED: Final = 0.8
 """Share of the quality lost in a degradation that counts as recovered when it is back."""
 TOLERANCE: Final = 0.02
-"""Quality by which a router may stay below where it was, and be back."""
+"""Quality, or utility, by which a router may stay below where it was, and be back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,13 +127,15 @@ class Ledger:
         total: FloatArray = np.cumsum([row[player]["regret"] * row["n"] for row in rows])
         return total
 
-    def summary(self) -> dict[str, float]:
+    def summary(self) -> dict[str, float | None]:
         """The numbers to quote.
 
         ``recovery_requests``: served from the degradation until the first version in service whose
         expected quality has regained :data:`REGAINED` of what was lost; as many as were left where
-        that never came, and then ``recovered`` is 0. ``return_requests`` and ``returned``: the
-        same for :data:`TOLERANCE` below what it was, less what the oracle lost too.
+        that never came, and then ``recovered`` is 0; both ``None`` where no more than
+        :data:`TOLERANCE` was lost. ``utility_recovery_requests`` and ``utility_recovered``: the
+        same for utility, which is what the policy maximises. ``return_requests`` and ``returned``:
+        for quality :data:`TOLERANCE` below what it was, less what the oracle lost too.
         ``quality_regained`` and ``utility_regained``: shares, of the last version before another
         event or the end.
         """
@@ -141,16 +144,20 @@ class Ledger:
         after = [self.cumulative_regret(p, begin=begin)[-1] for p in (LOOP, NEVER)]
         before, degraded = self._around(begin)
         lost = before.quality - degraded.quality
-        count, recovered = self._until(begin, degraded.quality + REGAINED * lost)
-        returned = self._until(begin, before.quality - self._oracle_loss(begin) - TOLERANCE)
+        recovery = self._recovery(begin, "quality")
+        utility_recovery = self._recovery(begin, "utility")
+        near = before.quality - self._oracle_loss(begin) - TOLERANCE
+        returned = self._until(begin, "quality", near)
         settled = self._settled(begin)
         last = self.rounds[-1]
         gated = [row for row in self.retrainings if not row["overridden"]]
         return {
-            "recovery_requests": float(count),
-            "recovered": float(recovered),
-            "return_requests": float(returned[0]),
-            "returned": float(returned[1]),
+            "recovery_requests": recovery[0],
+            "recovered": recovery[1],
+            "utility_recovery_requests": utility_recovery[0],
+            "utility_recovered": utility_recovery[1],
+            "return_requests": returned[0],
+            "returned": returned[1],
             "quality_regained": _share(settled.quality - degraded.quality, lost),
             "utility_regained": _share(
                 settled.utility - degraded.utility, before.utility - degraded.utility
@@ -209,13 +216,21 @@ class Ledger:
         ]
         return quality[0] - quality[1]
 
-    def _until(self, begin: int, target: float) -> tuple[int, bool]:
-        """Requests from the degradation to the first version that reaches a quality; if it came."""
+    def _recovery(self, begin: int, name: Measure) -> tuple[float | None, float | None]:
+        """Requests until enough is regained and whether it was, where there is enough to regain."""
+        before, degraded = (getattr(row, name) for row in self._around(begin))
+        lost = before - degraded
+        if lost <= TOLERANCE:
+            return None, None
+        return self._until(begin, name, degraded + REGAINED * lost)
+
+    def _until(self, begin: int, name: Measure, target: float) -> tuple[float, float]:
+        """Requests from the degradation to the first version that is worth so much; if it came."""
         served = self._at(begin)
         for row in self.standings:
-            if row.requests >= served and row.round >= begin and row.quality >= target:
-                return row.requests - served, True
-        return self.requests - served, False
+            if row.requests >= served and row.round >= begin and getattr(row, name) >= target:
+                return float(row.requests - served), 1.0
+        return float(self.requests - served), 0.0
 
 
 def _share(part: float, whole: float) -> float:

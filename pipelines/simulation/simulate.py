@@ -284,11 +284,11 @@ def _print(ledger: Ledger) -> None:
                "oracle", "regret so far: loop", "first kept", "versions")  # fmt: skip
     print_table(f"utility = quality - {ledger.cost_weight:.3g} $", columns, rows)
     summary = ledger.summary()
-    count, recovered = summary["recovery_requests"], summary["recovered"]
-    share = summary["regret_share_of_never_retraining"]
+    count, share = summary["recovery_requests"], summary["regret_share_of_never_retraining"]
+    recovered = "recovered" if summary["recovered"] else "had not recovered"
+    said = "nothing was lost" if count is None else f"quality {recovered} within {count:,.0f} requests"
     console.print(
-        f"quality {'recovered' if recovered else 'had not recovered'} within {count:,.0f} requests "
-        f"of the degradation; cumulative regret is {share:.0%} of never retraining's",
+        f"the degradation: {said}; cumulative regret is {share:.0%} of never retraining's",
         highlight=False,
     )
 
