@@ -75,7 +75,9 @@ def play(data: Path | None, seed: int, *, cache: Path) -> dict[str, float | None
     with tempfile.TemporaryDirectory(prefix="loop-") as folder:
         config = SimulateConfig(data=data, output=Path(folder) / "run", cache=cache)
         output = simulate.run(replace(config, random_state=seed))
-        found: dict[str, float | None] = orjson.loads((output / simulate.RESULT).read_bytes())["summary"]
+        found: dict[str, float | None] = orjson.loads((output / simulate.RESULT).read_bytes())[
+            "summary"
+        ]
     return found
 
 

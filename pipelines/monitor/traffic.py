@@ -15,7 +15,7 @@ from router_ml.features.query import Query
 from router_ml.monitoring.alarm import Alarm
 from router_ml.monitoring.monitor import Monitor
 from router_ml.monitoring.stream import Times
-from router_ml.monitoring.traffic import TrafficReference
+from router_ml.monitoring.traffic import TrafficReference, tool_names
 
 _SESSIONS: Final = 20_000
 """Sessions that are remembered: of each the first request counts, for its turns are alike."""
@@ -68,8 +68,7 @@ class TrafficWatch:
             elif kind == "language":
                 shares[kind] = reference.of_languages(languages(queries))
             elif kind == "tools":
-                names = [[str(tool.get("name", "")) for tool in q.tools] for q in queries]
-                shares[kind] = reference.of_tools(names)
+                shares[kind] = reference.of_tools([tool_names(query) for query in queries])
             elif all(clusters):
                 shares[kind] = reference.of_clusters(clusters)
         found: list[Alarm] = []

@@ -285,8 +285,10 @@ def _print(ledger: Ledger) -> None:
     print_table(f"utility = quality - {ledger.cost_weight:.3g} $", columns, rows)
     summary = ledger.summary()
     count, share = summary["recovery_requests"], summary["regret_share_of_never_retraining"]
-    recovered = "recovered" if summary["recovered"] else "had not recovered"
-    said = "nothing was lost" if count is None else f"quality {recovered} within {count:,.0f} requests"
+    said = "took next to nothing"
+    if count is not None:
+        recovered = "recovered" if summary["recovered"] else "had not recovered"
+        said = f"quality {recovered} within {count:,.0f} requests"
     console.print(
         f"the degradation: {said}; cumulative regret is {share:.0%} of never retraining's",
         highlight=False,

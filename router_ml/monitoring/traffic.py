@@ -1,7 +1,7 @@
 """Who asks what: requests against what training saw of them.
 
 Every property of a request that training knows a share of (a language, a cluster of queries, a
-lexical count above the nine tenths of training, a tool that training never saw) is a stream of
+lexical count above the nine tenths of training, a tool that training did not see) is a stream of
 zeros and ones, with that share as the prediction.
 """
 
@@ -12,13 +12,15 @@ from typing import Any, Final
 
 import numpy as np
 
+from router_ml.features.query import Query
 from router_ml.types.arrays import FloatArray
 
 OTHERS: Final = "others"
 UNSEEN: Final = "unseen"
-_HIGH: Final = 0.9
+HIGH: Final = 0.9
+"""Quantile above which a lexical column is watched."""
 _LEAST: Final = 0.002
-"""Share that is taken of what training never saw."""
+"""Least share that is taken of what training did not see."""
 
 
 def cluster_reference(
@@ -58,6 +60,11 @@ def shares_of(values: Sequence[str], weight: FloatArray, *, most: int = 12) -> d
     return {value: round(total[value] / float(weight.sum()), 4) for value in order}
 
 
+def tool_names(query: Query) -> list[str]:
+    """Names of the tools that a query offers."""
+    return [str(tool.get("name", "")) for tool in query.tools]
+
+
 class TrafficReference:
     """What training saw of requests, as the manifest has it.
 
@@ -72,12 +79,14 @@ class TrafficReference:
 
     def __init__(self, reference: Mapping[str, Any]) -> None:
         levels = reference.get("quantile_levels", [])
-        at = levels.index(_HIGH) if _HIGH in levels else None
+        at = levels.index(HIGH) if HIGH in levels else None
         lexical = reference.get("lexical", {}) if at is not None else {}
         # A column of which a tenth is at the top by ties has no meaningful upper tenth.
         self.high = {name: float(q[at]) for name, q in lexical.items() if at and q[at] < q[-1]}
+        self.above: dict[str, float] = dict(reference.get("lexical_above", {}))
         self.languages: dict[str, float] = dict(reference.get("languages", {}))
-        self.tools = frozenset(reference.get("tools", ()))
+        self.new_tools = reference.get("tools_unseen")
+        self.tools = frozenset(() if self.new_tools is None else reference.get("tools", ()))
         clusters = reference.get("clusters", {})
         self.centres = np.array(clusters.get("centres", []), dtype=float)
         self.shares = np.array(clusters.get("shares", []), dtype=float)
@@ -114,22 +123,23 @@ class TrafficReference:
     def of_lexical(
         self, names: Sequence[str], values: FloatArray
     ) -> dict[str, tuple[float, FloatArray]]:
-        """A tenth, and who is above the upper tenth of training, by column.
+        """Share of requests above the upper tenth of training's queries, and who is, by column.
 
         Parameters
         ----------
         names : of the columns of ``values``, shape (n, d)
         """
         return {
-            name: (1.0 - _HIGH, (values[:, i] > self.high[name]).astype(float))
+            name: (self.above.get(name, 1.0 - HIGH), (values[:, i] > self.high[name]).astype(float))
             for i, name in enumerate(names)
             if name in self.high
         }
 
     def of_tools(self, offered: Sequence[Sequence[str]]) -> dict[str, tuple[float, FloatArray]]:
-        """Whether a request offers a tool that training never saw."""
+        """Share of requests that offer a tool which training did not see, and which do."""
         unseen = [any(name not in self.tools for name in names) for names in offered]
-        return {UNSEEN: (_LEAST, np.array(unseen, dtype=float))}
+        share = max(_LEAST, float(self.new_tools or 0.0))
+        return {UNSEEN: (share, np.array(unseen, dtype=float))}
 
     def _shares(
         self, values: Sequence[str], shares: Mapping[str, float]

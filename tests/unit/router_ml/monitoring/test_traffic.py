@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
+from router_ml.learning.reference import known_tools
 from router_ml.monitoring.monitor import Monitor
 from router_ml.monitoring.traffic import OTHERS, UNSEEN, TrafficReference, cluster_reference
 
@@ -13,6 +15,7 @@ REFERENCE = {
     "lexical": {"log_words": [1.0, 4.0, 5.0], "log_tools": [0.0, 0.0, 0.0]},
     "languages": {"en": 0.9, "de": 0.08},
     "tools": ["search"],
+    "tools_unseen": 0.0,
 }
 
 
@@ -45,6 +48,32 @@ def test_an_unseen_tool_is_told_from_known_ones() -> None:
     share, who = reference.of_tools([["search"], [], ["search", "pay"]])[UNSEEN]
     assert who.tolist() == [0.0, 0.0, 1.0]
     assert share < 0.01
+
+
+def test_a_reference_without_a_rate_of_new_tools_watches_none() -> None:
+    assert "tools" not in TrafficReference(REFERENCE | {"tools_unseen": None}).kinds
+
+
+def test_tools_that_are_new_as_often_as_ever_are_no_change() -> None:
+    rng, monitor = np.random.default_rng(0), Monitor(candidates={"a": 1.0})
+    drawn = rng.zipf(1.5, 4_000)
+    offered = [[f"tool-{number}"] for number in drawn.tolist()]
+    tools, share = known_tools(offered[:2_000], np.ones(2_000), most=100)
+    reference = TrafficReference({"tools": tools, "tools_unseen": share})
+    found = reference.of_tools(offered[2_000:])
+    observed = found[UNSEEN][1]
+    assert observed.mean() == pytest.approx(share, abs=0.03)
+    assert share > 0.1
+    assert monitor.traffic("tools", times(2_000), found, 1) == []
+    newer = {UNSEEN: (share, np.r_[observed, np.ones(60)])}
+    assert monitor.traffic("tools", times(2_060, 2_000), newer, 1)
+
+
+def test_a_column_of_ties_is_held_against_its_own_share() -> None:
+    above = {"lexical_above": {"log_words": 0.02}}
+    reference = TrafficReference(REFERENCE | above)
+    share, _ = reference.of_lexical(["log_words"], np.zeros((3, 1)))["log_words"]
+    assert share == 0.02
 
 
 def test_queries_fall_to_the_cluster_they_came_from() -> None:
