@@ -63,7 +63,7 @@ def test_tools_that_are_new_as_often_as_ever_are_no_change() -> None:
     found = reference.of_tools(offered[2_000:])
     observed = found[UNSEEN][1]
     assert observed.mean() == pytest.approx(share, abs=0.03)
-    assert share > 0.1
+    assert share > 0.05
     assert monitor.traffic("tools", times(2_000), found, 1) == []
     newer = {UNSEEN: (share, np.r_[observed, np.ones(60)])}
     assert monitor.traffic("tools", times(2_060, 2_000), newer, 1)
