@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -126,6 +128,17 @@ class JoinedFolder:
     def report(self) -> Path:
         """Accounts of every source."""
         return self.root / "report.json"
+
+    def settled_until(self) -> datetime | None:
+        """Until when requests are settled (naive UTC): of later ones no label counts.
+
+        ``None`` where all labels count.
+        """
+        if not self.report.is_file():  # outcomes that were made otherwise
+            return None
+        rows = json.loads(self.report.read_text(encoding="utf-8")).get("settling") or [{}]
+        cutoff = rows[0].get("cutoff")
+        return None if cutoff is None else datetime.fromisoformat(cutoff).replace(tzinfo=None)
 
     @property
     def summary(self) -> Path:

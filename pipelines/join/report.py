@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 FEW_LABELS: Final = 10
+DELAYS_NEEDED: Final = 50
+"""First labels from which the share that came within a delay is told, as the join's SQL has it."""
 
 
 def render(report: Mapping[str, Any]) -> str:
@@ -61,7 +63,7 @@ def _label_sections(report: Mapping[str, Any]) -> list[str]:
         parts.append(_agreement(report["agreement"]))
     if report.get("label_delay"):
         parts.append(_delays(report["label_delay"], report.get("ages", ())))
-    parts += [_settling(row) for row in report.get("settling", ())]
+    parts += [_settling(row) for row in report.get("settling", ()) if row["labels"]]
     return parts
 
 
@@ -180,8 +182,8 @@ def _settling(row: Mapping[str, Any]) -> str:
     """Whether young requests wait for labels, and what was done about it."""
     if row["reach"] is None:
         return (
-            "How long labels take cannot be told: the log is too short for it. All of them count, "
-            "and those that are still to come may differ."
+            f"How long labels take cannot be told: {_untold(row)}. All of them count, and those "
+            "that are still to come may differ."
         )
     young, old = row["young"], row["requests"] - row["young"]
     if not young or not old:
@@ -194,7 +196,7 @@ def _settling(row: Mapping[str, Any]) -> str:
     if row["cutoff"] is not None:
         return (
             f"{said}: what is missing may depend on the outcome, so requests from "
-            f"{row['cutoff']:%Y-%m-%d %H:%M} on count as unlabelled (`label_settled: 0` lets their "
+            f"{_minute(row['cutoff'])} on count as unlabelled (`label_settled: 0` lets their "
             f"{row['young_labelled']:,} labels count)."
         )
     if row["young_labelled"] * 4 > row["labelled"] and shares[0] < shares[1]:
@@ -203,6 +205,20 @@ def _settling(row: Mapping[str, Any]) -> str:
             "come late may differ from those that are there."
         )
     return f"{said}: none is left out."
+
+
+def _untold(row: Mapping[str, Any]) -> str:
+    """Why no delay is known."""
+    if row["labels"] < DELAYS_NEEDED:
+        return f"{row['labels']:,} requests have a label, at least {DELAYS_NEEDED} are needed"
+    if row["first_label"] == row["last_label"]:
+        return f"all labels carry one time, {_minute(row['last_label'])}, as of an export"
+    return "the log is too short for it"
+
+
+def _minute(time: Any) -> str:
+    """Of a datetime, or of what JSON made of it."""
+    return str(time)[:16].replace("T", " ")
 
 
 def _preferences(pairs: Sequence[Mapping[str, Any]]) -> str:

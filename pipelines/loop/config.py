@@ -38,7 +38,8 @@ class LoopConfig:
     min_labels : fewest new labels for which it pays, whatever the reason
     shadow_requests : requests that a challenger must have decided in the shadow, or as an
         experiment's arm, before it is promoted; 0 = none
-    shadow_hours : hours after which one that has not is given up
+    shadow_hours : hours after which one that has not is given up; of an experiment hours of
+        requests that are old enough for their labels to count
     max_shadow_errors : share of them in which it may have failed
     needs_experiment : whether a challenger must also pass an experiment of the service, as an arm
         with a share of the traffic: in mode ``superior`` of ``promote`` utility must be shown to

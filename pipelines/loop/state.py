@@ -38,6 +38,7 @@ class LoopState:
     as_of : when the cycle began (naive UTC, ISO 8601); nothing later is joined
     digest, done : of the partitions that the cycle, and the last finished cycle, rests on
     labels : labelled outcomes in the cycle's join
+    label_hours : how old requests are, at the cycle's beginning, once their labels count
     alarms : what the monitor found, as it wrote it
     reasons : why the cycle retrains
     version : of its challenger, or of one that waits in the shadow since an earlier cycle
@@ -59,6 +60,7 @@ class LoopState:
     digest: str = ""
     done: str = ""
     labels: int = 0
+    label_hours: float = 0.0
     alarms: tuple[Mapping[str, Any], ...] = ()
     reasons: tuple[str, ...] = ()
     version: str = ""

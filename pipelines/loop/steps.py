@@ -11,7 +11,7 @@ import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -108,7 +108,10 @@ class Steps:
             joined = join.run(load_config(JoinConfig, overrides=overrides), progress=advance)
         report = json.loads(JoinedFolder(joined).report.read_text(encoding="utf-8"))
         labels = sum(int(row["labelled"]) for row in report["candidates"])
-        return replace(state, step="drift", labels=labels)
+        settled = JoinedFolder(joined).settled_until()
+        wait = timedelta(0) if settled is None else datetime.fromisoformat(state.as_of) - settled
+        hours = wait.total_seconds() / 3600.0
+        return replace(state, step="drift", labels=labels, label_hours=hours)
 
     def drift(self, state: LoopState) -> LoopState:
         """Ask the monitor what has changed."""

@@ -22,9 +22,8 @@ def look(
     question : the gate's, with the cycle's join
     now : naive UTC
     """
-    is_late = now - datetime.fromisoformat(state.shadow_since) >= timedelta(
-        hours=config.shadow_hours
-    )
+    waited = now - datetime.fromisoformat(state.shadow_since)
+    is_late = waited >= timedelta(hours=config.shadow_hours)
     seen = shadow.look(config.decisions, state.version)
     text = f"version {state.version} decided {seen.requests:,} requests in the shadow"
     if seen.requests < config.shadow_requests:
@@ -43,6 +42,8 @@ def look(
         return replace(state, step="promote", said=said)
     if tried.verdict == "refused":
         return ended(state, "refused", said)
-    if is_late:
+    if state.label_hours:
+        said += f"; requests count once their labels are there, after {state.label_hours:.1f} hours"
+    if waited >= timedelta(hours=config.shadow_hours + state.label_hours):
         return ended(state, "refused", f"{said}: not known within {config.shadow_hours:g} hours")
     return ended(state, "waiting", said)

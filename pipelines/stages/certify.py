@@ -15,7 +15,13 @@ from pipelines.stages.evaluate_log import score
 from pipelines.stages.export import rewrite
 from router_ml.bundle.files import read_bundle
 from router_ml.data.full_information import read_matrix, unseen
-from router_ml.data.outcomes import TrainingTable, all_candidates, read_outcomes, to_matrices
+from router_ml.data.outcomes import (
+    UNSETTLED,
+    TrainingTable,
+    all_candidates,
+    read_outcomes,
+    to_matrices,
+)
 from router_ml.errors import ConfigError, DataError
 from router_ml.evaluation.guarantee import Certificate, certify
 from router_ml.evaluation.off_policy.balance import with_behavior
@@ -152,7 +158,9 @@ def _on_matrix(config: CertifyConfig, runtime: Runtime) -> Calibration:
 
 def _on_log(config: CertifyConfig, runtime: Runtime, table: TrainingTable) -> Calibration:
     if len(table) == 0 or not np.isfinite(table.quality).any():
-        raise DataError("the test split has no labelled request; join more log, or name a matrix")
+        raise DataError(
+            f"the test split has no labelled request; join more log, or name a matrix{UNSETTLED}"
+        )
     quality, _ = feedback(table, estimate=True)
     _, first, code = np.unique(np.array(table.query_id), return_index=True, return_inverse=True)
     predictions = score(runtime, tuple(table.queries[i] for i in first)).take(code)

@@ -13,6 +13,7 @@ from pipelines.config import EvaluateConfig
 from pipelines.console import console, print_table, progress
 from pipelines.stages.beside_today import beside_today, estimate_text, sentence
 from pipelines.stages.score_log import candidates_of, write_scored
+from router_ml.data.outcomes import UNSETTLED
 from router_ml.errors import DataError
 from router_ml.evaluation.gate.gate import Gate
 from router_ml.evaluation.intervals import Estimate
@@ -47,7 +48,7 @@ def evaluate_stream(config: EvaluateConfig, runtime: Runtime, joined: Path) -> P
         scored.unlink(missing_ok=True)
     if not found.labelled_rows:
         raise DataError(
-            "the test split has no labelled request; join more log, or raise test_share"
+            f"the test split has no labelled request; join more log, or raise test_share{UNSETTLED}"
         )
     require_overlap(found.overlap(names), max_unsupported=config.max_unsupported)
     summary = _summary(config, found)

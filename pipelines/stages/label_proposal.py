@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from pipelines.artifacts import JoinedFolder
 from router_ml.data.outcomes import (
     TrainingTable,
     all_candidates,
@@ -197,12 +198,16 @@ def label_value(
     answered = np.array([bool(text) for text in table.answer])
     if not answered.any():  # a log without answers: who judges finds them by request_id
         answered[:] = True
+    ready = answered & table.succeeded
+    settled = JoinedFolder(joined).settled_until()
+    if settled is not None:  # a label of a younger one would not count yet
+        ready &= table.time <= np.datetime64(settled)
     value = LabelValue(
         weight=weight,
         spread=label_spread(sides.quality, sides.guess, regions_of(table)),
         labelled=sides.quality.labelled,
         guessed=((new - old) * sides.guess).sum(axis=1),
-        open=~sides.quality.labelled & answered & table.succeeded,
+        open=~sides.quality.labelled & ready,
     )
     cell = regions_of(table)
     shown = np.zeros((int(cell.max()) + 1, len(names)), dtype=bool)

@@ -29,7 +29,7 @@ from router_ml.cascade.spec import CascadeConfig
 from router_ml.cascade.training import TrainedCascade, logged_answers, train_cascade
 from router_ml.data.changes import Change, void_outdated
 from router_ml.data.held_out import HeldOut
-from router_ml.data.outcomes import TrainingTable
+from router_ml.data.outcomes import UNSETTLED, TrainingTable
 from router_ml.data.preferences import Preferences, read_preferences
 from router_ml.errors import SchemaError
 from router_ml.estimators.base import Estimator
@@ -78,6 +78,7 @@ def run(config: TrainConfig) -> Path:
         raise SchemaError(
             f"no labelled request in the training split of {config.joined}; add labels, or start "
             "without: quality: {name: card, card: {candidate: [quality, standard error]}}"
+            + UNSETTLED
         )
     encoder = get_encoder(
         cache=config.cache,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import orjson
@@ -19,6 +19,12 @@ from router_ml.errors import SchemaError
 from router_ml.features.query import Query, parse_query
 from router_ml.types.arrays import BoolArray, FloatArray, IntArray
 from router_ml.types.candidates import CandidateTable
+
+UNSETTLED: Final = (
+    "; labels that the join's report counts as not_settled do not count yet: join again later, or "
+    "with label_settled: 0"
+)
+"""What an error says where no label is there, besides what else would help."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from router_ml.data.groups import distinct_rows
-from router_ml.data.outcomes import TrainingTable
+from router_ml.data.outcomes import UNSETTLED, TrainingTable
 from router_ml.errors import DataError
 from router_ml.evaluation.columns import in_columns
 from router_ml.evaluation.off_policy.assessment import Assessment, assess
@@ -143,7 +143,7 @@ def log_evaluation(
     """
     if len(table) == 0 or not np.isfinite(table.quality).any():
         raise DataError(
-            "the test split has no labelled request; join more log, or raise test_share"
+            f"the test split has no labelled request; join more log, or raise test_share{UNSETTLED}"
         )
     if predictions is None:
         first, code = distinct_rows(table.query_id)

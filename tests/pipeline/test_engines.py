@@ -18,6 +18,7 @@ from pipelines.config import JoinConfig, load_config
 from pipelines.stages.join import run
 from router_ml.errors import JoinError
 from tests.dirty_log import AS_OF, write_dirty_log
+from tests.late_log import write_late_log
 
 DATA = os.environ.get("ROUTER_ML_DATA")
 CODEGEN = "spark.sql.codegen.factoryMode"
@@ -141,6 +142,13 @@ def test_a_real_log(tmp_path: Path) -> None:
     places = {key: str(folder / name) for key, name in names.items()}
     overrides = {**places, "output": tmp_path / "joined", "as_of": "2030-01-01"}
     assert_same(*by_both(load_config(JoinConfig, overrides=overrides), tmp_path))
+
+
+def test_labels_that_come_late_where_time_splits(tmp_path: Path) -> None:
+    config = replace(write_late_log(tmp_path / "log", bad_days=1.0), split_by="time")
+    assert_same(*by_both(config, tmp_path))
+    report = orjson.loads((tmp_path / "spark" / "report.json").read_bytes())
+    assert report["accounting"]["labels"]["excluded"]["not_settled"] > 100
 
 
 @pytest.mark.usefixtures("compiled")

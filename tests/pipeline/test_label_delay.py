@@ -3,62 +3,26 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import orjson
 import pandas as pd
 import pytest
 
 from pipelines.artifacts import JoinedFolder
-from pipelines.config import JoinConfig
-from pipelines.stages import join
+from pipelines.config import CertifyConfig, EvaluateConfig, JoinConfig
+from pipelines.join.report import render
+from pipelines.stages import certify, evaluate, join
+from pipelines.stages.label_proposal import label_value
+from router_ml.bundle.files import read_bundle
 from router_ml.data.outcomes import read_outcomes
-
-START = datetime(2026, 3, 1)
-DAYS, A_DAY, GOOD = 20, 200, 0.6
-NOW = START + timedelta(days=DAYS)
-
-
-def write_late_log(folder: Path, *, bad_days: float) -> JoinConfig:
-    """Good answers are labelled within minutes, bad ones within ``bad_days`` on average."""
-    rng = np.random.default_rng(0)
-    requests, labels = [], []
-    for i in range(DAYS * A_DAY):
-        at = START + timedelta(days=i / A_DAY)
-        failed = bool(rng.random() < 0.05)
-        began = at.replace(tzinfo=UTC).timestamp()
-        requests.append(
-            {
-                "id": f"r{i}", "call_type": "acompletion", "model": "small",
-                "startTime": began, "endTime": began + 1.0,
-                "prompt_tokens": 10, "completion_tokens": 10,
-                "messages": [{"role": "user", "content": f"question {i}"}],
-                "status": "failure" if failed else "success",
-            }
-        )  # fmt: skip
-        right = bool(rng.random() < GOOD)
-        delay = rng.exponential(0.003 if right else bad_days)
-        if not failed and rng.random() < 0.8:
-            labels.append((f"r{i}", float(right), at + timedelta(days=delay)))
-    folder.mkdir()
-    lines = b"".join(orjson.dumps(row) + b"\n" for row in requests)
-    (folder / "requests.jsonl").write_bytes(lines)
-    there = [row for row in labels if row[2] <= NOW]  # the export's end
-    frame = pd.DataFrame(there, columns=["request_id", "value", "time"])
-    frame.assign(name="exact", source="human").to_csv(folder / "labels.csv", index=False)
-    price = {"small": {"input_cost_per_token": 1e-6, "output_cost_per_token": 1e-6}}
-    (folder / "prices.json").write_bytes(orjson.dumps(price))
-    return JoinConfig(
-        requests=(str(folder / "requests.jsonl"),),
-        labels=(str(folder / "labels.csv"),),
-        prices=(str(folder / "prices.json"),),
-        output=folder / "joined",
-        naive_times_are_utc=True,
-        failure_quality=0.0,
-    )
+from router_ml.errors import DataError
+from router_ml.evaluation.gate.pairing import Contender
+from router_ml.runtime.runtime import Runtime
+from tests.bundles import make_bundle
+from tests.late_log import A_DAY, GOOD, NOW, write_late_log
 
 
 def joined(config: JoinConfig) -> tuple[pd.DataFrame, dict[str, Any], str]:
@@ -82,6 +46,8 @@ def test_a_delay_that_depends_on_the_outcome_does_not_flatter_the_newest(tmp_pat
     assert left_out > 100
     assert account["in"] == account["used"] + sum(account["excluded"].values())
     assert "requests from 2026-03-16 23:" in text
+    # as it's written again where comparisons come after
+    assert "requests from 2026-03-16 23:" in render(report)
 
 
 def test_all_labels_count_where_that_is_asked_for(tmp_path: Path) -> None:
@@ -107,6 +73,73 @@ def test_nothing_is_left_out_without_need_or_beyond_reason(
     _, report, text = joined(write_late_log(tmp_path / "log", bad_days=bad_days))
     assert "not_settled" not in report["accounting"]["labels"].get("excluded", {})
     assert said in text
+
+
+def test_a_split_by_time_has_its_share_of_settled_requests_to_test_on(tmp_path: Path) -> None:
+    config = write_late_log(tmp_path / "log", bad_days=1.5, good_days=1.0)
+    by_time = {"split_by": "time", "test_share": 0.2}
+    outcomes, report, _ = joined(JoinConfig(**{**vars_of(config), **by_time}))
+    cutoff = pd.Timestamp(report["settling"][0]["cutoff"]).tz_localize(None)
+    settled = outcomes["time"] <= cutoff
+    test = outcomes["split"] == "test"
+    assert (settled & test).sum() == pytest.approx(0.2 * settled.sum(), abs=1)
+    assert test[~settled].all()  # training would not have them without labels, nor before the test
+    assert outcomes.loc[test, "quality"].notna().sum() > 0.7 * (settled & test).sum()
+    assert outcomes.loc[test, "time"].min() > outcomes.loc[~test, "time"].max()
+    account = report["accounting"]["labels"]
+    assert account["in"] == account["used"] + sum(account["excluded"].values())
+
+
+def test_a_test_split_without_settled_labels_says_why(tmp_path: Path) -> None:
+    config = write_late_log(tmp_path / "log", bad_days=1.0)
+    split = {"split_by": "time", "test_from": NOW - timedelta(days=1)}
+    folder = join.run(JoinConfig(**{**vars_of(config), **split}))
+    make_bundle(tmp_path / "bundle", names=["small"])
+    common: dict[str, Any] = {"bundle": tmp_path / "bundle", "joined": folder}
+    with pytest.raises(
+        DataError, match="do not count yet: join again later, or with label_settled: 0"
+    ):
+        evaluate.run(EvaluateConfig(**common, output=tmp_path / "evaluation"))
+    with pytest.raises(
+        DataError, match="do not count yet: join again later, or with label_settled: 0"
+    ):
+        certify.run(CertifyConfig(**common, output=tmp_path / "certified"))
+
+
+def test_no_request_that_waits_for_its_label_is_proposed_for_one(tmp_path: Path) -> None:
+    folder = join.run(write_late_log(tmp_path / "log", bad_days=1.0))
+    make_bundle(tmp_path / "bundle", names=["small", "large"])
+    router = Contender(Runtime(bundle=read_bundle(tmp_path / "bundle"), random_state=0))
+    value, _, table, _ = label_value(router, None, folder)
+    young = table.time > np.datetime64(NOW - timedelta(days=2))
+    assert young.sum() > 20
+    assert not value.labelled[young].any()
+    assert not value.open[young].any()
+    assert value.open[~young].any()
+
+
+def test_labels_of_prompts_that_training_has_seen_are_accounted_for(tmp_path: Path) -> None:
+    config = write_late_log(tmp_path / "log", bad_days=1.0)
+    path = tmp_path / "log" / "requests.jsonl"
+    text = path.read_bytes().replace(b'"question 39', b'"question 2')  # 3,900 to 3,999: 200 to 299
+    path.write_bytes(text)
+    _, report, _ = joined(JoinConfig(**{**vars_of(config), "split_by": "time"}))
+    requests, labels = (report["accounting"][name] for name in ("requests", "labels"))
+    assert requests["excluded"]["group_seen_earlier"] == 100
+    assert 0 < labels["excluded"]["request_not_used"] < 100
+    assert labels["in"] == labels["used"] + sum(labels["excluded"].values())
+
+
+def test_the_report_says_why_no_delay_is_known(tmp_path: Path) -> None:
+    config = write_late_log(tmp_path / "log", bad_days=0.003)
+    path = tmp_path / "log" / "labels.csv"
+    labels = pd.read_csv(path)
+    labels.assign(time="2026-03-21 09:00").to_csv(path, index=False)
+    assert "all labels carry one time, 2026-03-21 09:00" in joined(config)[2]
+    labels.head(40).to_csv(path, index=False)
+    assert "40 requests have a label, at least 50 are needed" in joined(config)[2]
+    unlabelled = JoinConfig(**{**vars_of(config), "labels": ()})
+    assert "How long labels take" not in joined(unlabelled)[2]
 
 
 def vars_of(config: JoinConfig) -> dict[str, Any]:

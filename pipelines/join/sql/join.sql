@@ -195,43 +195,13 @@ FROM (SELECT row_id, lesser, disagree,
                   JOIN requests q ON q.row_id = u.row_id) rows) ranked) copies
 WHERE copy > 1 OR (disagree AND lesser = 0)
 
--- step: test_begin, keep
--- Where a split by time puts its boundary: given, or after it lie test_share of the requests.
--- Without such a split this is empty, and so is what rests on it.
-SELECT min(t.time) AS time
-FROM (SELECT s.test_from AS time FROM settings s
-      UNION ALL
-      SELECT ordered.time
-      FROM (SELECT r.time, s.test_share,
-                   row_number() OVER (ORDER BY r.time) AS position, count(*) OVER () AS n
-            FROM request_rows r CROSS JOIN settings s
-            WHERE r.fate = 'used' AND s.split_by = 'time' AND s.test_from IS NULL) ordered
-      WHERE ordered.position > ordered.n * (1 - ordered.test_share)) t
-HAVING min(t.time) IS NOT NULL
-
--- step: seen_rows, keep
--- In a split by time, a prompt that training has seen is no test.
-SELECT c.row_id, 'excluded' AS fate, 'group_seen_earlier' AS reason
-FROM test_begin b
-JOIN request_rows c ON c.time >= b.time AND c.fate = 'used'
-JOIN requests q ON q.row_id = c.row_id
-JOIN (SELECT DISTINCT p.group_id
-      FROM test_begin f
-      JOIN request_rows e ON e.time < f.time AND e.fate = 'used'
-      JOIN requests p ON p.row_id = e.row_id) earlier
-  ON earlier.group_id = q.group_id
-LEFT JOIN repeated_rows r ON r.row_id = c.row_id
-WHERE r.row_id IS NULL
-
--- step: later_fates, keep
-SELECT * FROM repeated_rows UNION ALL SELECT * FROM seen_rows
-
--- step: request_fates
+-- step: asked
+-- What became of every request, but for what a split by time leaves out.
 SELECT r.row_id, r.origin, r.request_id, r.candidate_served, r.failed, r.time,
        coalesce(l.fate, r.fate) AS fate,
        coalesce(l.reason, r.reason) AS reason
 FROM request_rows r
-LEFT JOIN later_fates l ON l.row_id = r.row_id
+LEFT JOIN repeated_rows l ON l.row_id = r.row_id
 
 -- step: label_zones
 SELECT coalesce(max(CASE WHEN zoneless THEN 1 ELSE 0 END)
@@ -286,7 +256,7 @@ WHERE rule IS NULL AND reason IS NULL
 GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, n_success
 
 -- step: unused_ids, keep
-SELECT request_id FROM request_fates
+SELECT request_id FROM asked
 WHERE fate <> 'used' AND request_id IS NOT NULL
 GROUP BY request_id
 
@@ -302,7 +272,7 @@ SELECT d.row_id, d.origin, d.copies, d.priority, d.quality, d.weight, d.n_trials
             ELSE 'no_request' END AS reason
 FROM distinct_labels d
 LEFT JOIN (SELECT row_id, request_id, candidate_served, failed, time
-           FROM request_fates WHERE fate = 'used') u
+           FROM asked WHERE fate = 'used') u
        ON u.request_id = d.request_id
 LEFT JOIN unused_ids n
        ON n.request_id = d.request_id AND u.request_id IS NULL
@@ -316,7 +286,7 @@ GROUP BY request_row
 -- step: known_until
 -- An export says nothing of what came after it, however late it is joined.
 SELECT least(s.as_of, max(t.time)) AS time
-FROM (SELECT max(time) AS time FROM request_fates WHERE fate = 'used'
+FROM (SELECT max(time) AS time FROM asked WHERE fate = 'used'
       UNION ALL
       SELECT max(label_time) FROM first_labels) t
 CROSS JOIN settings s
@@ -392,7 +362,7 @@ SELECT min(c.place) AS place, min(c.time) AS time,
 FROM (SELECT min(e.place) AS place, min(e.time) AS time,
              sum(CASE WHEN r.time > e.time THEN 1 ELSE 0 END) AS young, 0 AS young_labelled,
              count(*) AS requests, 0 AS labelled
-      FROM request_fates r
+      FROM asked r
       CROSS JOIN label_edge e
       WHERE r.fate = 'used' AND NOT r.failed
       UNION ALL
@@ -414,15 +384,58 @@ CROSS JOIN (SELECT (labelled - young_labelled) * 1e0 / nullif(requests - young, 
                    nullif(young, 0) AS young, nullif(requests - young, 0) AS old
             FROM label_youth) p
 
+-- step: test_begin, keep
+-- Where a split by time puts its boundary: given, or after it lie test_share of the requests that do
+-- not wait for labels, and all that do: a test needs labels.
+-- Without such a split this is empty, and so is what rests on it.
+SELECT min(t.time) AS time
+FROM (SELECT s.test_from AS time FROM settings s
+      UNION ALL
+      SELECT ordered.time
+      FROM (SELECT r.time, s.test_share,
+                   row_number() OVER (ORDER BY r.time) AS position, count(*) OVER () AS n
+            FROM request_rows r CROSS JOIN settings s CROSS JOIN label_cutoff y
+            WHERE r.fate = 'used' AND s.split_by = 'time' AND s.test_from IS NULL
+              AND coalesce(r.time <= y.cutoff, TRUE)) ordered
+      WHERE ordered.position > ordered.n * (1 - ordered.test_share)) t
+HAVING min(t.time) IS NOT NULL
+
+-- step: seen_rows, keep
+-- In a split by time, a prompt that training has seen is no test.
+SELECT c.row_id, 'excluded' AS fate, 'group_seen_earlier' AS reason
+FROM test_begin b
+JOIN request_rows c ON c.time >= b.time AND c.fate = 'used'
+JOIN requests q ON q.row_id = c.row_id
+JOIN (SELECT DISTINCT p.group_id
+      FROM test_begin f
+      JOIN request_rows e ON e.time < f.time AND e.fate = 'used'
+      JOIN requests p ON p.row_id = e.row_id) earlier
+  ON earlier.group_id = q.group_id
+LEFT JOIN repeated_rows r ON r.row_id = c.row_id
+WHERE r.row_id IS NULL
+
+-- step: later_fates, keep
+SELECT * FROM repeated_rows UNION ALL SELECT * FROM seen_rows
+
+-- step: request_fates
+SELECT r.row_id, r.origin, r.request_id, r.candidate_served, r.failed, r.time,
+       coalesce(l.fate, r.fate) AS fate,
+       coalesce(l.reason, r.reason) AS reason
+FROM request_rows r
+LEFT JOIN later_fates l ON l.row_id = r.row_id
+
 -- step: label_fates
 SELECT m.row_id, m.origin, m.copies, m.priority, m.quality, m.weight, m.n_trials, m.label_prob,
        m.request_row, m.candidate_served, m.label_time, m.request_time,
-       CASE WHEN m.fate = 'used' AND m.request_time > c.cutoff THEN 'excluded'
+       CASE WHEN e.row_id IS NOT NULL THEN 'excluded'
+            WHEN m.fate = 'used' AND m.request_time > c.cutoff THEN 'excluded'
             ELSE m.fate END AS fate,
-       CASE WHEN m.fate = 'used' AND m.request_time > c.cutoff THEN 'not_settled'
+       CASE WHEN e.row_id IS NOT NULL THEN 'request_not_used'
+            WHEN m.fate = 'used' AND m.request_time > c.cutoff THEN 'not_settled'
             ELSE m.reason END AS reason
 FROM matched_labels m
 CROSS JOIN label_cutoff c
+LEFT JOIN seen_rows e ON e.row_id = m.request_row
 
 -- step: label_quality_by_source, keep
 SELECT request_row, priority,
@@ -598,9 +611,13 @@ GROUP BY k.source, k.priority
 ORDER BY k.priority
 
 -- step: report_settling
-SELECT g.reach, y.young, y.young_labelled, y.requests, y.labelled, y.cutoff
+SELECT g.reach, y.young, y.young_labelled, y.requests, y.labelled, y.cutoff,
+       f.labels, f.first_label, f.last_label
 FROM label_cutoff y
 JOIN settings s ON s.label_settled > 0
+CROSS JOIN (SELECT count(*) AS labels, min(label_time) AS first_label,
+                   max(label_time) AS last_label
+            FROM first_labels) f
 LEFT JOIN delay_reaches g ON g.place = y.place
 
 -- step: report_ages

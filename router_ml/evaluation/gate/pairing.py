@@ -13,7 +13,13 @@ from router_ml.data.changes import at_current_prices, changes_from, void_outdate
 from router_ml.data.full_information import FullInformation, read_matrix, unseen
 from router_ml.data.groups import N_FOLDS, distinct_rows, hash_folds
 from router_ml.data.held_out import HeldOut
-from router_ml.data.outcomes import TrainingTable, all_candidates, read_outcomes, to_matrices
+from router_ml.data.outcomes import (
+    UNSETTLED,
+    TrainingTable,
+    all_candidates,
+    read_outcomes,
+    to_matrices,
+)
 from router_ml.errors import DataError
 from router_ml.evaluation.columns import action_probs, union
 from router_ml.evaluation.gate.doubly_robust import LoggedSides, Rival
@@ -269,7 +275,7 @@ def _on_log(
     if not np.isfinite(table.quality).any():
         raise DataError(
             "no labelled request of the log has a prompt that neither router was trained on; join "
-            "more log, register versions with trained=…, or name a matrix"
+            f"more log, register versions with trained=…, or name a matrix{UNSETTLED}"
         )
     scores = [predictions.take(np.flatnonzero(fair)) for predictions, _ in played]
     new = action_probs(routers[0], scores[0], names)

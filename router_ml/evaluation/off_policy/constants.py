@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from router_ml.data.groups import N_FOLDS, hash_folds
-from router_ml.data.outcomes import TrainingTable
+from router_ml.data.outcomes import UNSETTLED, TrainingTable
 from router_ml.errors import DataError, SchemaError
 from router_ml.evaluation.off_policy.estimators import effective_sample_size, snips
 from router_ml.evaluation.off_policy.log_feedback import feedback
@@ -44,6 +44,6 @@ def best_logged(log: TrainingTable) -> int:
     if np.isinf(values[:, 0]).all():
         raise DataError(
             f"no candidate has {MIN_ROWS:g} effective labelled requests, so there is no best "
-            "constant to compare with; join more labels, or name a matrix"
+            f"constant to compare with; join more labels, or name a matrix{UNSETTLED}"
         )
     return int(np.lexsort((values[:, 1], -np.round(values[:, 0], 12)))[0])
