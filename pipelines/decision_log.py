@@ -50,8 +50,8 @@ def experiment(config: ExperimentConfig) -> None:
     """What a challenger adds, with intervals that hold however often one looks: report."""
     from pipelines.stages import experiment as stage
 
-    name, found = stage.run(config)
-    rows = []
+    reported = stage.run(config)
+    found, rows = reported.report, []
     for metric, comparison in found.metrics.items():
         lift = comparison.lift
         rows.append(
@@ -65,13 +65,15 @@ def experiment(config: ExperimentConfig) -> None:
             )
         )
     columns = ("metric", "champion", "challenger", "lift", "at any time", "sessions")
-    print_table(f"experiment {name}", columns, rows)
+    print_table(f"experiment {reported.name}", columns, rows)
     champion, challenger = found.units
     console.print(
         f"challenger on utility: {found.verdict} ({champion:,} sessions of the champion, "
         f"{challenger:,} of the challenger)",
         highlight=False,
     )
+    if reported.note:
+        console.print(reported.note, markup=False, highlight=False)
 
 
 def explain(config: ExplainConfig) -> None:

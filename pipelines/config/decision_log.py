@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
@@ -61,6 +62,9 @@ class ExperimentConfig:
     name : of the experiment; default: the latest
     version : of the challenger: decisions since its first one, without other challengers; default:
         whichever served
+    champion : version of the champion: decisions of both arms from when it was the champion's arm
+        alone; default: whichever served
+    since : decisions from this time on; default: all
     cost_weight : quality per US dollar in utility; default: the champion's
     alpha : probability that an interval of one metric is ever wrong, however often it is looked at
     planned_units : sessions at which intervals are to be tightest; choose it before looking
@@ -71,6 +75,8 @@ class ExperimentConfig:
     joined: Path
     name: str = ""
     version: str = ""
+    champion: str = ""
+    since: datetime | None = None
     cost_weight: float | None = None
     alpha: float = 0.05
     planned_units: int = 1_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pipelines.config.ranges import check_range
 from pipelines.options import check_fields
@@ -67,6 +67,11 @@ class EvaluateConfig:
                 "n_resamples must be >= 1 and budget_shares > 0, got "
                 f"{self.n_resamples} and {self.budget_shares}"
             )
+
+
+def evaluated(keys: Mapping[str, Any], trained: Path) -> dict[str, Any]:
+    """Keys of an evaluation that follows a training, with what that held out unless it streams."""
+    return {**({} if keys.get("streaming") else {"trained": trained}), **keys}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,11 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
-from pipelines.config import JoinConfig, LabelFile, MonitorConfig, PromoteConfig, TrainConfig
+from pipelines.config import (
+    EvaluateConfig,
+    ExportConfig,
+    JoinConfig,
+    LabelFile,
+    MonitorConfig,
+    PromoteConfig,
+    TrainConfig,
+)
+from pipelines.config.evaluate import evaluated
 from pipelines.options import check_fields, load_config
 from router_ml.errors import ConfigError
+
+_EXPLORING: Final = ("boltzmann", "epsilon_greedy", "thompson")
+"""Policies that take a trial as they are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,8 +120,29 @@ class LoopConfig:
             raise ConfigError(f"watch_alpha must be in (0, 0.5), got {self.watch_alpha}")
         if not 0.0 <= self.max_shadow_errors <= 1.0:
             raise ConfigError(f"max_shadow_errors must be in [0, 1], got {self.max_shadow_errors}")
+        self._check_together()
         if self.action == "run":
             self._check_stages()
+
+    def _check_together(self) -> None:
+        """What an option needs that is not there, so that it would wait or do nothing for ever."""
+        for name in ("needs_experiment", "shadow_requests"):
+            if getattr(self, name) and not self.decisions:
+                raise ConfigError(
+                    f"{name} is counted in the service's decision log: name it as decisions"
+                )
+        if self.monitor.get("measures") and not self.decisions:
+            raise ConfigError(
+                "monitor.measures comes of the service's decision log: name it as decisions"
+            )
+        if self.action == "run" and self.because and not self.once:
+            raise ConfigError("because retrains in every cycle, so it goes with once: true")
+        policy = self.train.get("policy") or {}
+        if self.trial and policy.get("name") not in _EXPLORING:
+            raise ConfigError(
+                f"trial needs train.policy to be one of {', '.join(_EXPLORING)}, got "
+                f"{policy.get('name', 'the default')}"
+            )
 
     def _check_stages(self) -> None:
         """A wrong key of a stage is told now, not when the stage is reached."""
@@ -121,5 +154,9 @@ class LoopConfig:
         load_config(JoinConfig, overrides={**self.join, "requests": ("log",), "prices": self.prices,
                                            "output": named})  # fmt: skip
         load_config(TrainConfig, overrides={**self.train, "joined": named, "output": named})
+        load_config(ExportConfig, overrides={**self.export, "trained": named, "joined": named,
+                                             "output": named})  # fmt: skip
+        load_config(EvaluateConfig, overrides={**evaluated(self.evaluate, named), "joined": named,
+                                               "bundle": named, "output": named})  # fmt: skip
         load_config(PromoteConfig, overrides={**self.promote, "name": self.name})
         load_config(MonitorConfig, overrides={**self.monitor, "log": (named,)})

@@ -13,10 +13,10 @@ from typing import Any
 
 from pipelines.config import MonitorConfig, load_config
 from pipelines.loop.config import LoopConfig
+from pipelines.loop.partitions import decision_files
 from pipelines.monitor.watch import ALARMS, read_alarms
 from pipelines.registry.versions import download_bundle
 from pipelines.stages import monitor
-from router_ml.decision_log.verify import log_files
 
 
 def find_alarms(config: LoopConfig, champion: str | None) -> Sequence[Mapping[str, Any]]:
@@ -34,8 +34,8 @@ def find_alarms(config: LoopConfig, champion: str | None) -> Sequence[Mapping[st
     RegistryError
         If its bundle cannot be fetched.
     """
-    log = [Path(name) for name in config.decisions]
-    if not any(path.is_file() for path in log_files(log)):
+    log = decision_files(config.decisions)
+    if not log:
         return ()
     folder = config.output / "monitor"
     bundle = None if champion is None else _bundle(config, champion)

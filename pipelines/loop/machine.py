@@ -148,7 +148,10 @@ def holding(store: Store) -> Iterator[None]:
         thread = threading.Thread(target=beat, name="lease", daemon=True)
         thread.start()
         try:
-            yield
+            try:
+                yield
+            finally:
+                done.set()
         except KeyboardInterrupt as error:
             if lost.is_set():
                 raise LeaseError(

@@ -183,12 +183,12 @@ def take(
     for source, patterns in (("requests", requests), ("labels", labels)):
         for path in expand(patterns, source) if patterns else ():
             _take_file(known, source, path)
-    for path in _log_files(decisions):
+    for path in decision_files(decisions):
         _take_log(known, path, folder)
     return known
 
 
-def _log_files(patterns: Sequence[str]) -> tuple[Path, ...]:
+def decision_files(patterns: Sequence[str]) -> tuple[Path, ...]:
     """Files of the decision log; none yet is no error: a service that has not decided has none."""
     found: dict[Path, None] = {}
     for pattern in patterns:

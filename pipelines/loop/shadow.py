@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from router_ml.decision_log.verify import lines_of, log_files
+from router_ml.decision_log.verify import lines_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +24,11 @@ class Seen:
     error: str
 
 
-def look(decisions: Sequence[str], version: str) -> Seen:
-    """Count a challenger's rows in decision logs, folders or files."""
+def look(log: Sequence[Path], version: str) -> Seen:
+    """Count a challenger's rows in files of decision logs."""
     requests = errors = 0
     error = ""
-    for path in log_files([Path(name) for name in decisions]):
-        if not path.is_file():
-            continue
+    for path in log:
         for line in lines_of(path):
             if b'"arm":"challenger"' not in line and b'"kind":"shadow"' not in line:
                 continue

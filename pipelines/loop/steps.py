@@ -27,6 +27,7 @@ from pipelines.config import (
     TrainConfig,
     load_config,
 )
+from pipelines.config.evaluate import evaluated
 from pipelines.console import shares
 from pipelines.loop import due, waiting, watch
 from pipelines.loop.config import LoopConfig
@@ -194,7 +195,7 @@ class Steps:
     def evaluate(self, state: LoopState) -> LoopState:
         """Judge it beside the constants, for its page."""
         at = self.folder(state)
-        overrides = {"trained": at.trained, **self.config.evaluate, "joined": at.joined,
+        overrides = {**evaluated(self.config.evaluate, at.trained), "joined": at.joined,
                      "bundle": at.bundle, "output": at.evaluation}  # fmt: skip
         evaluate.run(load_config(EvaluateConfig, overrides=overrides))
         return replace(state, step="register")

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Final
 
 from pipelines.config import PromoteConfig
 from pipelines.loop import experiment, shadow
 from pipelines.loop.config import LoopConfig
 from pipelines.loop.cycle import ended
+from pipelines.loop.partitions import decision_files
 from pipelines.loop.state import LoopState
+
+_EARLIER: Final = timedelta(days=1)
+"""How far the clocks of services may be behind the loop's, and a challenger served before."""
 
 
 def look(
@@ -22,9 +27,10 @@ def look(
     question : the gate's, with the cycle's join
     now : naive UTC
     """
-    waited = now - datetime.fromisoformat(state.shadow_since)
+    log, since = decision_files(config.decisions), datetime.fromisoformat(state.shadow_since)
+    waited = now - since
     is_late = waited >= timedelta(hours=config.shadow_hours)
-    seen = shadow.look(config.decisions, state.version)
+    seen = shadow.look(log, state.version)
     text = f"version {state.version} decided {seen.requests:,} requests in the shadow"
     if seen.requests < config.shadow_requests:
         if is_late:
@@ -35,7 +41,12 @@ def look(
     if not config.needs_experiment:
         return replace(state, step="promote", said=text)
     tried = experiment.look(
-        config.decisions, question, version=state.version, planned_units=config.experiment_units
+        log,
+        question,
+        version=state.version,
+        champion=state.champion or "",
+        since=since - _EARLIER,
+        planned_units=config.experiment_units,
     )
     said = f"{text}; {tried.text}"
     if tried.verdict == "passed":

@@ -131,6 +131,7 @@ class Operator:
             trial=config.trial,
             trial_labels=config.trial_labels,
             evaluation=False,
+            once=True,
             train={
                 "quality": config.quality,
                 "candidates": state.names,

@@ -14,7 +14,7 @@ from pipelines.console import console, print_table, progress
 from pipelines.stages.beside_today import beside_today, estimate_text, sentence
 from pipelines.stages.score_log import candidates_of, write_scored
 from router_ml.data.outcomes import UNSETTLED
-from router_ml.errors import DataError
+from router_ml.errors import DataError, OverlapError
 from router_ml.evaluation.gate.gate import Gate
 from router_ml.evaluation.intervals import Estimate
 from router_ml.evaluation.off_policy.overlap import require_overlap
@@ -29,14 +29,13 @@ _NAMES = {"new": POLICY, "old": TODAY}
 def evaluate_stream(config: EvaluateConfig, runtime: Runtime, joined: Path) -> Path:
     """Score the log into a scratch file, read it once, print and write what it says.
 
-    ``evaluation.json`` is of kind ``streamed``, with the names of one in memory.
+    ``evaluation.json`` is of kind ``streamed``, with the names of one in memory; a router that the
+    log cannot support is not judged there.
 
     Raises
     ------
     DataError
         If the split is empty or has no label, or a request has no propensity.
-    OverlapError
-        If the log cannot support the router.
     """
     scored = config.output / "scored.parquet"
     rows = pq.ParquetFile(JoinedFolder(joined).outcomes).metadata.num_rows
@@ -50,23 +49,30 @@ def evaluate_stream(config: EvaluateConfig, runtime: Runtime, joined: Path) -> P
         raise DataError(
             f"the test split has no labelled request; join more log, or raise test_share{UNSETTLED}"
         )
-    require_overlap(found.overlap(names), max_unsupported=config.max_unsupported)
-    summary = _summary(config, found)
+    unsupported = ""
+    try:
+        require_overlap(found.overlap(names), max_unsupported=config.max_unsupported)
+    except OverlapError as error:
+        unsupported = str(error)
+    summary = _summary(config, found, unsupported)
     _print(summary)
     path = EvaluationFolder(config.output).report
     path.write_text(json.dumps(summary, indent=1), encoding="utf-8")
     return config.output
 
 
-def _summary(config: EvaluateConfig, found: StreamedComparison) -> dict[str, Any]:
+def _summary(config: EvaluateConfig, found: StreamedComparison, unsupported: str) -> dict[str, Any]:
     policies: dict[str, dict[str, Estimate]] = {}
-    for player, name in _NAMES.items():
+    judged = {player: name for player, name in _NAMES.items() if name == TODAY or not unsupported}
+    for player, name in judged.items():
         quality = found.estimates(player)
         policies[name] = {f"quality_{kind.lower()}": quality[kind] for kind in ("SNIPS", "DR")}
         policies[name]["cost_usd_dr"] = found.cost_usd(player)
-    report = found.judge(Gate(margin=config.margin))
-    today = policies[TODAY]
-    beside = beside_today(report, cost_usd=today["cost_usd_dr"].value)
+    beside, said = None, f"The router is not judged: {unsupported}"
+    if not unsupported:
+        cost, mean = (policies[TODAY][part].value for part in ("cost_usd_dr", "quality_dr"))
+        beside = beside_today(found.judge(Gate(margin=config.margin)), cost_usd=cost)
+        said = sentence(beside, quality=mean, cost_usd=cost)
     return {
         "kind": "streamed",
         "rows": found.n,
@@ -77,12 +83,11 @@ def _summary(config: EvaluateConfig, found: StreamedComparison) -> dict[str, Any
             for name, parts in policies.items()
         },
         "effective_sample_size": {
-            name: found.effective_sample_size(player) for player, name in _NAMES.items()
+            name: found.effective_sample_size(player) for player, name in judged.items()
         },
+        "unsupported": {POLICY: unsupported} if unsupported else {},
         "beside_today": beside,
-        "verdict": sentence(
-            beside, quality=today["quality_dr"].value, cost_usd=today["cost_usd_dr"].value
-        ),
+        "verdict": said,
     }
 
 

@@ -17,6 +17,7 @@ from pipelines.config import (
     RegisterConfig,
     TrainConfig,
 )
+from pipelines.config.evaluate import evaluated
 from pipelines.console import console, shares
 from pipelines.options import load_config
 from pipelines.registry.promotion import PromotionReport
@@ -59,33 +60,24 @@ class RunConfig:
 def run(config: RunConfig) -> PromotionReport:
     """Join, train, export, evaluate, register, and ask the gate; its answer is the report."""
     at = RunFolders(config.output)
+    sources = {"joined": at.joined, "matrix": config.matrix}
+    # All of them before the first stage runs: a wrong key is told now.
+    fit = load_config(
+        TrainConfig,
+        overrides={"cache": config.cache, **config.train, "joined": at.joined,
+                   "output": at.trained},
+    )  # fmt: skip
+    judge = load_config(
+        EvaluateConfig,
+        overrides={**evaluated(config.evaluate, at.trained), **sources, "bundle": at.bundle,
+                   "output": at.evaluation},
+    )  # fmt: skip
+    gate = load_config(PromoteConfig, overrides={**config.promote, **sources, "name": config.name})
     with shares() as advance:
         joined = join.run(_join_config(config, at), progress=advance)
-    trained = train.run(
-        load_config(
-            TrainConfig,
-            overrides={
-                "cache": config.cache,
-                **config.train,
-                "joined": joined,
-                "output": at.trained,
-            },
-        )
-    )
+    trained = train.run(fit)
     bundle = export.run(ExportConfig(trained=trained, joined=joined, output=at.export))
-    sources = {"joined": joined, "matrix": config.matrix}
-    evaluation = evaluate.run(
-        load_config(
-            EvaluateConfig,
-            overrides={
-                "trained": trained,
-                **config.evaluate,
-                **sources,
-                "bundle": bundle,
-                "output": at.evaluation,
-            },
-        )
-    )
+    evaluation = evaluate.run(judge)
     register.run(
         RegisterConfig(
             bundle=bundle,
@@ -96,9 +88,7 @@ def run(config: RunConfig) -> PromotionReport:
             matrix=config.matrix,
         )
     )
-    return promote.run(
-        load_config(PromoteConfig, overrides={**config.promote, **sources, "name": config.name})
-    )
+    return promote.run(gate)
 
 
 def _join_config(config: RunConfig, at: RunFolders) -> JoinConfig:

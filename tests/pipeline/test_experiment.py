@@ -64,8 +64,9 @@ def joined(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def test_the_report_finds_what_the_challenger_adds(joined: tuple[Path, Path]) -> None:
     log, folder = joined
     config = ExperimentConfig(action="report", log=(log,), joined=folder, planned_units=N_SESSIONS)
-    name, found = experiment.run(config)
-    assert name == "quality first"
+    reported = experiment.run(config)
+    found = reported.report
+    assert (reported.name, reported.note) == ("quality first", "")
     assert sum(found.units) == N_SESSIONS
     quality, cost = found.metrics["quality"].lift, found.metrics["cost_usd"].lift
     truth = TRUE_QUALITY["challenger"] - TRUE_QUALITY["champion"]

@@ -215,21 +215,15 @@ def test_a_challenger_needs_an_experiment_where_that_is_asked_for(root: Path) ->
     assert run(replace(config, because="a trial")) == 12
     assert "no decision of an experiment with version 2" in state_of(config).said
     worse, better = (dict.fromkeys(GOOD, q) for q in (0.3, 0.8))
-    tried: dict[str, Any] = {
-        "experiment": "e",
-        "unit": str,
-        "challenger_share": 0.5,
-        "hours_ago": 1.0,
-    }
-    rename(write_log(log.with_name("decisions-b.jsonl"), 1_000, 200, good=better, arm="challenger",
-                     version="2", **tried))  # fmt: skip
+    tried: dict[str, Any] = {"experiment": "e", "unit": str, "challenger_share": 0.5}
+    challenger = {**tried, "good": better, "arm": "challenger", "version": "2"}
+    for begin, hours_ago in ((1_000, 1.0), (1_100, 0.5)):
+        rename(write_log(log.with_name("decisions-b.jsonl"), begin, 100, hours_ago=hours_ago,
+                         **challenger))  # fmt: skip
     assert run(config) == 12
-    assert "inf" in state_of(config).said  # the other arm is not known yet
-    rename(
-        write_log(
-            log.with_name("decisions-c.jsonl"), 2_000, 200, good=worse, arm="champion", **tried
-        )
-    )
+    assert "beside champion 1 alone; by the latest, champions are none" in state_of(config).said
+    champion = {**tried, "good": worse, "arm": "champion", "hours_ago": 0.7}
+    rename(write_log(log.with_name("decisions-c.jsonl"), 2_000, 200, **champion))
     assert run(config) == 10
     assert champion_version("router") == "2"
 
@@ -334,6 +328,14 @@ def test_a_late_partition_is_joined_and_counted_in_the_next_cycle(root: Path) ->
     assert 'router_loop_outcomes{name="router",outcome="promoted"} 1.0' in text
 
 
+def test_an_evaluation_may_stream(root: Path) -> None:
+    write_log(root / "decisions" / "decisions-a.jsonl", 0, 300)
+    assert run(loop_config(root, evaluation=True, evaluate={"streaming": True})) == 0
+    folder = root / "loop" / "cycles" / "00001" / "evaluation"
+    assert orjson.loads((folder / "evaluation.json").read_bytes())["kind"] == "streamed"
+    assert champion_version("router") == "1"
+
+
 def test_a_step_that_fails_is_told_and_the_next_cycle_begins_anew(root: Path) -> None:
     log = root / "decisions" / "decisions-a.jsonl"
     write_log(log, 0, 50)
@@ -353,3 +355,17 @@ def test_what_a_loop_cannot_do_is_refused_before_it_begins(tmp_path: Path) -> No
         LoopConfig(decisions=("decisions",))
     with pytest.raises(ConfigError, match="shadow_requests must be >= 0, got -1"):
         loop_config(tmp_path, shadow_requests=-1)
+    for waits in ({"needs_experiment": True}, {"shadow_requests": 10}):
+        with pytest.raises(ConfigError, match="decision log: name it as decisions"):
+            loop_config(tmp_path, decisions=(), requests=("log.jsonl",), **waits)
+    with pytest.raises(ConfigError, match="measures comes of the service's decision log"):
+        loop_config(tmp_path, decisions=(), requests=("log.jsonl",), monitor={"measures": "m"})
+    with pytest.raises(ConfigError, match="because retrains in every cycle"):
+        loop_config(tmp_path, because="a word", once=False)
+    with pytest.raises(ConfigError, match=r"trial needs train\.policy to be one of"):
+        loop_config(tmp_path, trial=0.1, train={"policy": {"name": "budget", "match": "today"}})
+    with pytest.raises(ConfigError, match="EvaluateConfig has no key stream"):
+        loop_config(tmp_path, evaluate={"stream": True})
+    with pytest.raises(ConfigError, match="ExportConfig has no key parity"):
+        loop_config(tmp_path, export={"parity": 10})
+    loop_config(tmp_path, evaluate={"streaming": True})

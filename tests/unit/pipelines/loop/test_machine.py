@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -50,6 +51,27 @@ def test_an_interrupt_that_a_finaliser_swallows_comes_again(tmp_path: Path) -> N
     with pytest.raises(LeaseError, match="was lost while a step was under way"):
         work()
     assert time.monotonic() - begin < 30.0
+
+
+def test_an_interrupt_as_the_work_ends_stops_the_heartbeat(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, other = rivals(tmp_path)
+    kept = threading.Event.set
+    before = set(threading.enumerate())
+
+    def interrupted(event: threading.Event) -> None:
+        if threading.current_thread() is threading.main_thread() and not interrupts:
+            interrupts.append(event)
+            time.sleep(30.0)
+        kept(event)
+
+    interrupts: list[threading.Event] = []
+    with pytest.raises(LeaseError, match="was lost while a step was under way"), holding(mine):  # noqa: PT012
+        other.acquire()
+        monkeypatch.setattr(threading.Event, "set", interrupted)
+    assert interrupts
+    assert set(threading.enumerate()) == before
 
 
 def test_whoever_ignores_sigint_is_broken_off_all_the_same(tmp_path: Path) -> None:

@@ -10,10 +10,11 @@ import pytest
 
 from pipelines.artifacts import EvaluationFolder
 from pipelines.config import EvaluateConfig, JoinConfig, ReportConfig
+from pipelines.registry.headline import headline
 from pipelines.report.router_report import ReportSources, write_report
 from pipelines.stages import evaluate, join
 from router_ml.data.outcomes import read_outcomes
-from router_ml.errors import ConfigError, OverlapError
+from router_ml.errors import ConfigError
 from router_ml.policies.constant import ConstantPolicy
 from router_ml.policies.exploration import BoltzmannPolicy
 from tests.bundles import make_bundle
@@ -71,8 +72,17 @@ def test_what_streaming_cannot_do_is_told(tmp_path: Path) -> None:
     joined = write_joined(tmp_path / "log", n=600)
     make_bundle(tmp_path / "unlogged", names=("candidate-0", "candidate-1", "candidate-2", "new"),
                 policy=ConstantPolicy(candidate="new"))  # fmt: skip
-    with pytest.raises(OverlapError, match=r"new in all queries: 100\.0% of requests, 0 labelled"):
-        told(bundle=tmp_path / "unlogged", joined=joined, output=tmp_path / "a", streaming=True)
+    same = {"bundle": tmp_path / "unlogged", "joined": joined}
+    whole, streamed = (
+        told(**same, output=tmp_path / name, streaming=name == "streamed")
+        for name in ("whole", "streamed")
+    )
+    for said in (whole, streamed):
+        assert ": 100.0% of requests, 0 labelled rows" in said["unsupported"]["router"]
+        assert said["verdict"].startswith("The router is not judged: the log cannot support")
+        assert "today" in said["policies"]
+        assert "router" not in said["policies"]
+        assert "quality" not in headline(said)
     make_bundle(tmp_path / "bundle", policy=ConstantPolicy(candidate="candidate-1"))
     config = EvaluateConfig(
         bundle=tmp_path / "bundle", joined=joined, output=tmp_path / "b", streaming=True
