@@ -16,6 +16,8 @@ import pytest
 from pipelines.config import ExperimentConfig, PromoteConfig
 from pipelines.decision_log import experiment as command
 from pipelines.loop import experiment as loop_experiment
+from pipelines.loop import shadow
+from pipelines.loop.partitions import decision_files
 from pipelines.stages import experiment
 from router_ml.errors import DataError
 
@@ -117,3 +119,10 @@ def test_utility_is_at_the_cost_weight_of_the_champion_that_is_counted(tmp_path:
     metrics = found.report.metrics
     one, other = metrics["quality"], metrics["utility"]
     assert one.champion - other.champion == pytest.approx(3.0 * 1e-3)
+
+
+def test_files_of_a_pattern_are_those_that_the_loop_looks_at(tmp_path: Path) -> None:
+    log, _ = logged(tmp_path, served(["2"], 100))
+    for name in (str(log), f"{log}/*.jsonl", f"{log}/decisions-a.jsonl"):
+        assert shadow.look(decision_files([name]), "4").requests == 50
+    assert decision_files([f"{log}/nothing-*.jsonl"]) == ()
