@@ -106,7 +106,7 @@ def _recent(stream: Stream) -> tuple[str, str]:
     )
     if not len(observed):
         return "–", "–"
-    nothing = stream.kind != "share" and bool((predicted == predicted[0]).all())
+    nothing = stream.kind not in ("share", "new") and bool((predicted == predicted[0]).all())
     told = "–" if nothing and predicted[0] in (0.5, 1.0) else f"{predicted.mean():.4g}"
     return f"{observed.mean():.4g}", told
 

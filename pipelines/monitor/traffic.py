@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from pipelines.monitor.clusters import QueryClusters
 from pipelines.monitor.segments import query_of
 from router_ml.evaluation.segmentation import languages
 from router_ml.features.lexical import NAMES, lexical_values
@@ -15,7 +16,7 @@ from router_ml.features.query import Query
 from router_ml.monitoring.alarm import Alarm
 from router_ml.monitoring.monitor import Monitor
 from router_ml.monitoring.stream import Times
-from router_ml.monitoring.traffic import TrafficReference, tool_names
+from router_ml.monitoring.traffic import tool_names
 
 _SESSIONS: Final = 20_000
 """Sessions that are remembered: of each the first request counts, for its turns are alike."""
@@ -26,40 +27,34 @@ class TrafficWatch:
 
     Parameters
     ----------
-    bundle : id of the bundle whose reference is held against the requests
-    reference : that reference
+    clusters : of the bundle whose reference is held against the requests that it decided
     """
 
-    def __init__(self, bundle: str, reference: TrafficReference) -> None:
-        self.bundle = bundle
-        self.reference = reference
+    def __init__(self, clusters: QueryClusters) -> None:
+        self.clusters = clusters
+        self.bundle = clusters.bundle
         self._sessions: deque[str] = deque(maxlen=_SESSIONS)
         self._known: set[str] = set()
 
-    def take(
-        self, monitor: Monitor, rows: Sequence[Mapping[str, Any]], clusters: Mapping[str, str]
-    ) -> list[Alarm]:
-        """Rows of decisions, in their order; requests without text say nothing.
-
-        Parameters
-        ----------
-        clusters : of the decisions, by their ids
-        """
-        queries, times, kinds = [], [], []
+    def take(self, monitor: Monitor, rows: Sequence[Mapping[str, Any]]) -> list[Alarm]:
+        """Rows of decisions, in their order; requests without text say nothing."""
+        queries, times, taken = [], [], []
         for row in rows:
             query = query_of(row)
             if query is not None and self._is_first(row.get("session_id")):
                 queries.append(query)
                 times.append(str(row["time"]).removesuffix("Z"))
-                kinds.append(clusters.get(str(row["decision_id"]), ""))
+                taken.append(row)
         if not queries:
             return []
-        return self._tell(monitor, queries, np.array(times, dtype="datetime64[us]"), kinds)
+        named = self.clusters.of(taken)
+        clusters = [named.get(str(row["decision_id"]), "") for row in taken]
+        return self._tell(monitor, queries, np.array(times, dtype="datetime64[us]"), clusters)
 
     def _tell(
         self, monitor: Monitor, queries: list[Query], time: Times, clusters: list[str]
     ) -> list[Alarm]:
-        reference = self.reference
+        reference = self.clusters.reference
         shares = {}
         for kind in reference.kinds:
             if kind == "lexical":

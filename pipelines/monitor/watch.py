@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from pipelines.monitor.clusters import QueryClusters
 from pipelines.monitor.log import LogReader, Outcome
 from pipelines.monitor.measures import take_measures
 from pipelines.monitor.prices import PriceCheck
-from pipelines.monitor.segments import Segmenter
+from pipelines.monitor.segments import CLUSTER, Segmenter
 from pipelines.monitor.traffic import TrafficWatch
 from router_ml.errors import DataError
 from router_ml.monitoring.alarm import Alarm, alarm_from
@@ -54,7 +54,7 @@ class Watch:
         self.traffic: TrafficWatch | None = None
         if runtime is not None:
             self.clusters = QueryClusters(runtime)
-            self.traffic = TrafficWatch(runtime.manifest.bundle_id, self.clusters.reference)
+            self.traffic = TrafficWatch(self.clusters)
         self.reader = LogReader(
             log=config.log,
             segmenter=Segmenter(kinds=config.segments),
@@ -77,9 +77,10 @@ class Watch:
             found: list[Alarm] = []
             for begin in range(0, len(rows), _ROWS):
                 some = rows[begin : begin + _ROWS]
-                clusters = self.clusters.of(some) if self.clusters else {}
+                segmented = self.clusters if CLUSTER in self.config.segments else None
+                clusters = segmented.of(some) if segmented else {}
                 found += self._test(self.reader.outcomes(some, clusters))
-                found += self._traffic(some, clusters)
+                found += self._traffic(some)
             new += append_alarms(self.folder / ALARMS, found)
             if self.config.measures is not None:
                 # All that were found: a monitor that was killed before this does it now.
@@ -99,13 +100,13 @@ class Watch:
             found += self._monitor(bundle).update(observations(some, self.config.segments))
         return found
 
-    def _traffic(self, rows: Sequence[dict[str, Any]], clusters: Mapping[str, str]) -> list[Alarm]:
+    def _traffic(self, rows: Sequence[dict[str, Any]]) -> list[Alarm]:
         """Requests that the bundle decided whose reference is known."""
         watch = self.traffic
         if watch is None:
             return []
         mine = [r for r in rows if r["kind"] == "decision" and r["bundle_id"] == watch.bundle]
-        return watch.take(self._monitor(watch.bundle), mine, clusters) if mine else []
+        return watch.take(self._monitor(watch.bundle), mine) if mine else []
 
     def _monitor(self, bundle: str) -> Monitor:
         if bundle not in self.monitors:

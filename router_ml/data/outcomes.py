@@ -57,6 +57,8 @@ class TrainingTable:
     propensity_source : ``logged``, or ``estimated`` by
         :func:`router_ml.evaluation.off_policy.propensities.with_propensities`
     policy_version : n names of the version that chose; ``""`` where the log has none
+    begins : bool array, shape (n,), whether a request is the first of its session, or has none;
+        empty where that is not known
     loggers : what every version would have chosen, where several served the log, by
         :func:`router_ml.evaluation.off_policy.balance.with_loggers`
     """
@@ -86,6 +88,7 @@ class TrainingTable:
     propensity_source: str = "logged"
     label_prob: FloatArray = field(default_factory=lambda: np.zeros(0))
     policy_version: tuple[str, ...] = ()
+    begins: BoolArray = field(default_factory=lambda: np.zeros(0, dtype=bool))
     loggers: Loggers | None = None
 
     def __len__(self) -> int:
@@ -256,7 +259,14 @@ def to_matrices(outcomes: pd.DataFrame, candidates: Sequence[str]) -> TrainingTa
         split=tuple(outcomes["split"]),
         label_prob=_floats(outcomes["label_prob"]) if "label_prob" in outcomes else np.zeros(0),
         policy_version=tuple(version or "" for version in _texts(outcomes["policy_version"])),
+        begins=_begins(outcomes["session_id"]),
     )
+
+
+def _begins(session_id: pd.Series[Any]) -> BoolArray:
+    """First rows of their sessions, in the order of time, and rows of none."""
+    begins: BoolArray = (session_id.isna() | ~session_id.duplicated()).to_numpy(dtype=bool)
+    return begins
 
 
 def parse_queries(outcomes: pd.DataFrame) -> tuple[Query, ...]:

@@ -27,16 +27,18 @@ _LEVELS: Final = (0.01, 0.1, 0.25, 0.5, 0.75, HIGH, 0.99)
 def reference_statistics(data: TrainingSet) -> dict[str, Any]:
     """Quantiles of lexical columns and tokens, shares of languages and clusters, names of tools.
 
-    Quantiles are of distinct queries; every share is of requests, since requests are held against
-    it. Clusters are named by the words that tell them apart. Languages and clusters are of some
-    thousand queries.
+    Of the queries that began a session or came without one, as the monitor counts them. Quantiles
+    are of distinct queries; every share is of requests. Clusters are named by the words that tell
+    them apart. Languages and clusters are of some thousand queries.
     """
-    some = np.sort(np.random.default_rng(0).permutation(len(data))[:_QUERIES])
-    requests = np.maximum(data.requests, 1.0)
-    weight = requests[some]
-    quantiles = np.quantile(data.batch.lexical, _LEVELS, axis=0)
-    above = requests @ (data.batch.lexical > quantiles[_LEVELS.index(HIGH)]) / requests.sum()
-    tools, unseen = known_tools([tool_names(query) for query in data.queries], requests)
+    begun = np.ones((len(data), 1)) if data.begun is None else data.begun
+    asked = begun.sum(axis=1)
+    rows = np.flatnonzero(asked)
+    some = np.sort(np.random.default_rng(0).permutation(rows)[:_QUERIES])
+    lexical, weight = data.batch.lexical[rows], asked[some]
+    quantiles = np.quantile(lexical, _LEVELS, axis=0)
+    above = asked[rows] @ (lexical > quantiles[_LEVELS.index(HIGH)]) / asked.sum()
+    tools, unseen = known_tools([tool_names(data.queries[i]) for i in rows], begun[rows])
     embedding = data.batch.embedding[some]
     clusters = cluster_reference(embedding, weight)
     code = np.array(TrafficReference({"clusters": clusters}).clusters(embedding), dtype=np.int64)
@@ -45,7 +47,7 @@ def reference_statistics(data: TrainingSet) -> dict[str, Any]:
         "quantile_levels": list(_LEVELS),
         "lexical": {name: quantiles[:, i].tolist() for i, name in enumerate(NAMES)},
         "lexical_above": dict(zip(NAMES, np.round(above, 4).tolist(), strict=True)),
-        "tokens": np.quantile(data.batch.tokens.lengths, _LEVELS).tolist(),
+        "tokens": np.quantile(data.batch.tokens.lengths[rows], _LEVELS).tolist(),
         "languages": shares_of(languages([data.queries[i] for i in some]), weight),
         "tools": tools,
         "tools_unseen": unseen,
@@ -54,30 +56,37 @@ def reference_statistics(data: TrainingSet) -> dict[str, Any]:
 
 
 def known_tools(
-    offered: Sequence[Collection[str]], requests: FloatArray, *, most: int = 2_000
-) -> tuple[list[str], float]:
+    offered: Sequence[Collection[str]], asked: FloatArray, *, most: int = 2_000
+) -> tuple[list[str], float | None]:
     """Tools that are asked with most often, sorted, and the share of requests that offer another.
 
-    The share is what one more request would find: of each request, whether one of its tools would
-    not be among them but for itself (as the missing mass of Good, *The population frequencies of
-    species*, 1953).
+    The share is that of the later requests against the tools of the earlier ones: tenants and
+    sessions come with tools of their own, so requests are not independent of each other.
 
     Parameters
     ----------
     offered : names, by query
-    requests : of each query, shape (n,)
+    asked : earlier and later requests of each query, shape (n, 2); without later ones, shape
+        (n, 1), the share is not known
 
     Examples
     --------
-    >>> known_tools([["search"], ["search", "pay"], []], np.array([2.0, 1.0, 1.0]))
-    (['pay', 'search'], 0.25)
+    >>> known_tools([["search"], ["search", "pay"], []], np.array([[2.0, 0.0], [0.0, 1.0], [0, 1]]))
+    (['pay', 'search'], 0.5)
     """
+    tools = _most_asked(offered, asked.sum(axis=1), most)
+    later = asked[:, 1:].sum(axis=1)
+    if not later.any():
+        return sorted(tools), None
+    known = set(_most_asked(offered, asked[:, 0], most))
+    new = np.array([not known.issuperset(names) for names in offered], dtype=float)
+    return sorted(tools), round(float(new @ later / later.sum()), 4)
+
+
+def _most_asked(
+    offered: Sequence[Collection[str]], requests: FloatArray, most: int
+) -> Sequence[str]:
     asked: Counter[str] = Counter()
     for names, n in zip(offered, requests.tolist(), strict=True):
-        for name in set(names):
-            asked[name] += n
-    order = sorted(asked, key=lambda name: (-asked[name], name))
-    left_out = asked[order[most]] if len(order) > most else 0.0
-    known = {name for name in order[:most] if asked[name] - 1.0 > left_out}
-    new = np.array([not known.issuperset(names) for names in offered], dtype=float)
-    return sorted(order[:most]), round(float(new @ requests / requests.sum()), 4)
+        asked.update(dict.fromkeys(names, n))
+    return [name for name, n in asked.most_common(most) if n]

@@ -19,6 +19,7 @@ from router_ml.monitoring.alarm import Action, Alarm
 from router_ml.monitoring.detector import log_sum
 from router_ml.monitoring.signals import QUALITY, SIGNALS, TRAFFIC, Kind, Observations, kind_of
 from router_ml.monitoring.stream import Key, Shift, Stream, Times
+from router_ml.monitoring.traffic import UNSEEN
 from router_ml.types.arrays import BoolArray, FloatArray, IntArray
 
 ALL: Final = 0.6
@@ -99,7 +100,8 @@ class Monitor:
             stream = self.streams.get(key)
             if stream is None:
                 weight = SIGNALS[TRAFFIC].weight / n_kinds / len(shares)
-                stream = self.streams[key] = Stream(kind="share", log_weight=math.log(weight))
+                what: Kind = "new" if value == UNSEEN else "share"
+                stream = self.streams[key] = Stream(kind=what, log_weight=math.log(weight))
             stream.update(time, np.full(len(observed), share), observed)
             reached |= stream.peak >= self.threshold
         return self._alarms(time[-1]) if reached or self.log_e >= self.threshold else []

@@ -13,7 +13,7 @@ from router_ml.monitoring.detector import ShiftDetector
 from router_ml.monitoring.models import BinaryModel, ScoreModel
 from router_ml.types.arrays import FloatArray
 
-Kind = Literal["binary", "rare", "score", "amount", "share"]
+Kind = Literal["binary", "rare", "score", "amount", "share", "new"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,8 @@ class Signal:
     ----------
     weight : share of the error rate that is spent on it
     kind : ``binary`` and ``score`` for quality, found from its values; ``rare`` for failures;
-        ``amount`` for what is positive; ``share`` for traffic
+        ``amount`` for what is positive; ``share`` for traffic, ``new`` where it brings what
+        training did not see, whose share is known less well
     worse : sign of a change for the worse
     segmented : whether it is tested in every segment, too
     """
@@ -84,6 +85,8 @@ def make_detector(kind: Kind) -> ShiftDetector:
         return ShiftDetector(model=BinaryModel(), alternatives=FALLING)
     if kind == "share":
         return ShiftDetector(model=BinaryModel(), alternatives=MOVED)
+    if kind == "new":
+        return ShiftDetector(model=BinaryModel(std=1.0), alternatives=RISING)
     if kind == "rare":
         return ShiftDetector(model=BinaryModel(centre=_RARE_LOG_ODDS, std=1.0), alternatives=RISING)
     return ShiftDetector(model=ScoreModel(relative=kind == "amount"), alternatives=SHIFTED)

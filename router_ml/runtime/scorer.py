@@ -62,33 +62,37 @@ class Scorer:
         self, queries: Sequence[Query], *, progress: Callable[[int], None] | None = None
     ) -> Predictions:
         """Score many queries, in batches; arrays of shape (n_samples, K)."""
-        rows = self._tokenizer.rows(queries)
-        split = like_parts_of if "input_ids" in self._inputs else parts_of
-        order: list[int] = []
-        values: list[list[FloatArray]] = []
-        for part in split([len(row) for row in rows], self._batch):
-            lexical = [lexical_values(queries[i]) for i in part]
-            values.append(self._run([rows[i] for i in part], np.array(lexical, dtype=np.float32)))
-            order += part
-            if progress is not None:
-                progress(len(part))
-        if len(values) == 1 and split is parts_of:
-            return self._predictions(values[0])
-        if not values:
-            return self._predictions([np.zeros((0, self._n_candidates))] * len(self._outputs))
-        back = np.argsort(order)
-        return self._predictions([np.concatenate(out)[back] for out in zip(*values, strict=True)])
+        return self._predictions(self._scored(queries, self._outputs, progress))
 
     def embeddings(self, queries: Sequence[Query]) -> FloatArray | None:
         """What the graph makes of queries, shape (n_samples, d); ``None`` of an older bundle."""
         if EMBEDDING not in {out.name for out in self._session.get_outputs()}:
             return None
-        found = []
-        for begin in range(0, len(queries), self._batch):
-            some = queries[begin : begin + self._batch]
-            lexical = np.array([lexical_values(query) for query in some], dtype=np.float32)
-            found.append(self._run(self._tokenizer.rows(some), lexical, [EMBEDDING])[0])
-        return np.concatenate(found)
+        return self._scored(queries, [EMBEDDING])[0]
+
+    def _scored(
+        self,
+        queries: Sequence[Query],
+        outputs: list[str],
+        progress: Callable[[int], None] | None = None,
+    ) -> list[FloatArray]:
+        """Outputs of the graph, in the order of the queries."""
+        rows = self._tokenizer.rows(queries)
+        split = like_parts_of if "input_ids" in self._inputs else parts_of
+        order: list[int] = []
+        values: list[list[FloatArray]] = []
+        for part in split([len(row) for row in rows], self._batch):
+            lexical = np.array([lexical_values(queries[i]) for i in part], dtype=np.float32)
+            values.append(self._run([rows[i] for i in part], lexical, outputs))
+            order += part
+            if progress is not None:
+                progress(len(part))
+        if len(values) == 1 and split is parts_of:
+            return values[0]
+        if not values:
+            return [np.zeros((0, self._n_candidates))] * len(outputs)
+        back = np.argsort(order)
+        return [np.concatenate(out)[back] for out in zip(*values, strict=True)]
 
     def predict_one(self, query: Query, lexical: FloatArray | None = None) -> Predictions:
         """Score one query; arrays of shape (1, K).
@@ -96,10 +100,11 @@ class Scorer:
         ``lexical``, all columns of this release, is not made again if known.
         """
         lexical = lexical_features(query) if lexical is None else lexical
-        return self._predictions(self._run([self._tokenizer.row(query)], lexical[None]))
+        values = self._run([self._tokenizer.row(query)], lexical[None], self._outputs)
+        return self._predictions(values)
 
     def _run(
-        self, rows: Sequence[IntArray], lexical: FloatArray, outputs: list[str] | None = None
+        self, rows: Sequence[IntArray], lexical: FloatArray, outputs: list[str]
     ) -> list[FloatArray]:
         pad_id = self._tokenizer.layout.pad_id
         if self._columns is not None:
@@ -108,7 +113,7 @@ class Scorer:
             self._inputs, tokens=Tokens.from_rows(rows), lexical=lexical, pad_id=pad_id
         )
         try:
-            values: list[FloatArray] = self._session.run(outputs or self._outputs, feed)
+            values: list[FloatArray] = self._session.run(outputs, feed)
         except Exception as error:  # ONNX Runtime raises many classes without a common base
             raise ScorerUnavailableError(f"the router's graph failed: {error}") from error
         return values

@@ -56,17 +56,25 @@ def test_a_reference_without_a_rate_of_new_tools_watches_none() -> None:
 
 def test_tools_that_are_new_as_often_as_ever_are_no_change() -> None:
     rng, monitor = np.random.default_rng(0), Monitor(candidates={"a": 1.0})
-    drawn = rng.zipf(1.5, 4_000)
-    offered = [[f"tool-{number}"] for number in drawn.tolist()]
-    tools, share = known_tools(offered[:2_000], np.ones(2_000), most=100)
+    offered = [[f"tool-{number}"] for number in rng.zipf(1.5, 4_000).tolist()]
+    later = np.arange(2_000) >= 1_600
+    tools, share = known_tools(offered[:2_000], np.column_stack([~later, later]).astype(float))
     reference = TrafficReference({"tools": tools, "tools_unseen": share})
     found = reference.of_tools(offered[2_000:])
     observed = found[UNSEEN][1]
-    assert observed.mean() == pytest.approx(share, abs=0.03)
-    assert share > 0.05
+    assert share == pytest.approx(observed.mean(), abs=0.04)
     assert monitor.traffic("tools", times(2_000), found, 1) == []
     newer = {UNSEEN: (share, np.r_[observed, np.ones(60)])}
     assert monitor.traffic("tools", times(2_060, 2_000), newer, 1)
+
+
+def test_every_tenant_with_tools_of_its_own_is_known_to_bring_new_ones() -> None:
+    offered = [[f"crm-{tenant}"] for tenant in range(100) for _ in range(5)]
+    later = np.arange(500) >= 400
+    tools, share = known_tools(offered, np.column_stack([~later, later]).astype(float), most=50)
+    assert share == 1.0
+    assert len(tools) == 50
+    assert known_tools(offered, np.ones((500, 1)))[1] is None
 
 
 def test_a_column_of_ties_is_held_against_its_own_share() -> None:
