@@ -22,6 +22,7 @@ from pipelines.artifacts import (
 from pipelines.config import TrainConfig, dump_config
 from pipelines.console import console, progress
 from pipelines.encoders import get_encoder
+from pipelines.logged_tools import logged_tools
 from pipelines.registry.loggers import open_loggers
 from router_ml.bundle.files import candidates_to_rows, prices_to_dict
 from router_ml.cascade.answers.layout import AnswerLayout
@@ -170,6 +171,7 @@ def save_trained(
         known_of(config.policy),
         std=router.quality.std_,
     )
+    tools, unseen = logged_tools(JoinedFolder(config.joined).outcomes)
     head = {
         "training_id": uuid4().hex,
         "encoder": {"kind": encoder.kind, "source": config.encoder_model},
@@ -178,7 +180,7 @@ def save_trained(
         "policy": policy.to_dict(),
         "policy_learning": learned,
         "budgets": _budgets(data, predictions, known_of({"name": "budget"})),
-        "reference": reference_statistics(data),
+        "reference": {**reference_statistics(data), "tools": tools, "tools_unseen": unseen},
         **report,
     }
     head["notes"] = [*head.get("notes", ()), *([learned["note"]] if "note" in learned else ())]

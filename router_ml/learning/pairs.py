@@ -135,7 +135,7 @@ def _with_queries(
         query_id=np.append(data.query_id, pairs.query_id[new]),
         group_id=np.append(data.group_id, pairs.group_id[new]),
         requests=np.append(data.requests, np.ones(len(new))),
-        begun=None if data.begun is None else np.vstack([data.begun, np.zeros((len(new), 2))]),
+        begun=None if data.begun is None else np.append(data.begun, np.zeros(len(new))),
     ), row
 
 

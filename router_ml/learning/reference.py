@@ -16,7 +16,6 @@ from router_ml.monitoring.traffic import (
     TrafficReference,
     cluster_reference,
     shares_of,
-    tool_names,
 )
 from router_ml.types.arrays import FloatArray
 
@@ -25,20 +24,18 @@ _LEVELS: Final = (0.01, 0.1, 0.25, 0.5, 0.75, HIGH, 0.99)
 
 
 def reference_statistics(data: TrainingSet) -> dict[str, Any]:
-    """Quantiles of lexical columns and tokens, shares of languages and clusters, names of tools.
+    """Quantiles of lexical columns and tokens, shares of languages and clusters.
 
     Of the queries that began a session or came without one, as the monitor counts them. Quantiles
     are of distinct queries; every share is of requests. Clusters are named by the words that tell
     them apart. Languages and clusters are of some thousand queries.
     """
-    begun = np.ones((len(data), 1)) if data.begun is None else data.begun
-    asked = begun.sum(axis=1)
+    asked = np.ones(len(data)) if data.begun is None else data.begun
     rows = np.flatnonzero(asked)
     some = np.sort(np.random.default_rng(0).permutation(rows)[:_QUERIES])
     lexical, weight = data.batch.lexical[rows], asked[some]
     quantiles = np.quantile(lexical, _LEVELS, axis=0)
     above = asked[rows] @ (lexical > quantiles[_LEVELS.index(HIGH)]) / asked.sum()
-    tools, unseen = known_tools([tool_names(data.queries[i]) for i in rows], begun[rows])
     embedding = data.batch.embedding[some]
     clusters = cluster_reference(embedding, weight)
     code = np.array(TrafficReference({"clusters": clusters}).clusters(embedding), dtype=np.int64)
@@ -49,8 +46,6 @@ def reference_statistics(data: TrainingSet) -> dict[str, Any]:
         "lexical_above": dict(zip(NAMES, np.round(above, 4).tolist(), strict=True)),
         "tokens": np.quantile(data.batch.tokens.lengths[rows], _LEVELS).tolist(),
         "languages": shares_of(languages([data.queries[i] for i in some]), weight),
-        "tools": tools,
-        "tools_unseen": unseen,
         "clusters": clusters,
     }
 
@@ -65,9 +60,9 @@ def known_tools(
 
     Parameters
     ----------
-    offered : names, by query
-    asked : earlier and later requests of each query, shape (n, 2); without later ones, shape
-        (n, 1), the share is not known
+    offered : n lists of names
+    asked : earlier and later requests with each, shape (n, 2); without later ones the share is not
+        known
 
     Examples
     --------
@@ -75,7 +70,7 @@ def known_tools(
     (['pay', 'search'], 0.5)
     """
     tools = _most_asked(offered, asked.sum(axis=1), most)
-    later = asked[:, 1:].sum(axis=1)
+    later = asked[:, 1]
     if not later.any():
         return sorted(tools), None
     known = set(_most_asked(offered, asked[:, 0], most))

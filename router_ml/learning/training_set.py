@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Final
 
 import numpy as np
 
@@ -17,9 +16,6 @@ from router_ml.features.query import Query
 from router_ml.types.arrays import BoolArray, FloatArray, IntArray
 from router_ml.types.candidates import CandidateTable
 from router_ml.types.queries import QueryBatch
-
-_EARLIER: Final = 0.8
-"""Share of the requests by which the later ones are held against what was seen before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +33,8 @@ class TrainingSet:
     requests : how often each query was asked, labelled or not, shape (n,)
     served : by whom, as often as it was one of the candidates, shape (n, K); None where nobody
         chose: every candidate's outcome is known
-    begun : how often each query began a session, or came without one, among the earlier four fifths
-        of the requests and the last fifth, shape (n, 2); None where nothing was logged
+    begun : how often each query began a session, or came without one, shape (n,); None where
+        nothing was logged
     """
 
     queries: tuple[Query, ...]
@@ -129,14 +125,5 @@ def training_set(
         candidates=candidates,
         requests=np.bincount(code).astype(float),
         served=served,
-        begun=_begun(table, code),
+        begun=np.bincount(code, table.begins if len(table.begins) else None).astype(float),
     )
-
-
-def _begun(table: TrainingTable, code: IntArray) -> FloatArray:
-    begins = table.begins if len(table.begins) else np.ones(len(table), dtype=bool)
-    rank = np.argsort(np.argsort(table.time, kind="stable"))
-    late = (rank >= _EARLIER * len(table)).astype(int)
-    begun = np.zeros((int(code.max(initial=-1)) + 1, 2))
-    np.add.at(begun, (code, late), begins.astype(float))
-    return begun

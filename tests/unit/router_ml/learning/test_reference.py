@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import orjson
 
+from pipelines.artifacts import JoinedFolder
 from pipelines.config import JoinConfig
+from pipelines.logged_tools import logged_tools
 from pipelines.stages.join import run
 from router_ml.data.outcomes import read_candidates, read_outcomes, to_matrices
 from router_ml.learning.reference import reference_statistics
@@ -40,7 +42,8 @@ def test_of_a_session_the_first_request_counts(tmp_path: Path) -> None:
     assert np.flatnonzero(table.begins).tolist() == [0, *range(12, 20)]
     data = training_set(table, candidates, encoder())
     assert data.begun is not None
-    assert data.begun.sum(axis=0).tolist() == [5.0, 4.0]
-    found = reference_statistics(data)
-    assert found["languages"]["de"] == round(1 / 9, 4)
-    assert found["tools_unseen"] == 1.0  # the last fifth brings tools that nobody had offered
+    assert data.begun.sum() == 9.0
+    assert reference_statistics(data)["languages"]["de"] == round(1 / 9, 4)
+    tools, unseen = logged_tools(JoinedFolder(folder).outcomes)
+    assert tools == ["crm-0", "crm-16", "crm-17", "crm-18", "crm-19"]
+    assert unseen == 1.0  # the last fifth brings tools that nobody had offered
