@@ -62,6 +62,7 @@ def test_tools_that_are_new_as_often_as_ever_are_no_change() -> None:
     reference = TrafficReference({"tools": tools, "tools_unseen": share})
     found = reference.of_tools(offered[2_000:])
     observed = found[UNSEEN][1]
+    assert share is not None
     assert share == pytest.approx(observed.mean(), abs=0.04)
     assert monitor.traffic("tools", times(2_000), found, 1) == []
     newer = {UNSEEN: (share, np.r_[observed, np.ones(60)])}
