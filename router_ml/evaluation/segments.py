@@ -18,6 +18,8 @@ OTHERS: Final = "others"
 BETTER: Final = "better"
 WORSE: Final = "worse"
 UNDECIDED: Final = "can't tell"
+_ROUNDING: Final = 1e-9
+"""Differences of row values below it are those of sums in another order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,7 @@ def segment_table(
     if not parts:
         return []
     difference = quality - other_quality
+    difference[np.abs(difference) < _ROUNDING] = 0.0
     columns = np.empty((n, len(parts)))
     for j, (_, _, inside) in enumerate(parts):
         mean = difference[inside].mean()

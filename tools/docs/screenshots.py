@@ -34,8 +34,8 @@ SERVER_S: Final = 180
 WAIT_MS: Final = 120_000
 SETTLE_MS: Final = 1_500
 """Charts draw themselves after their text is there."""
-RUNS: Final = {"constants": "constant", "neighbours": "knn"}
-"""Routers beside the notebook's own, by the estimator they are learned with."""
+RUNS: Final = {"constants": ("constant", 0.5), "neighbours": ("knn", 0.2)}
+"""Routers beside the notebook's own: the estimator they are learned with, and their budget."""
 PICTURES: Final = (
     "notebook.png",
     "report.png",
@@ -117,8 +117,9 @@ def _pages(work: Path) -> dict[str, Path]:
     html, _ = HTMLExporter(embed_images=True).from_notebook_node(notebook)
     (work / "notebook.html").write_text(html, encoding="utf-8")
     log = rm.read_log(mapping=work / "mapping.yaml")
-    for name, estimator in RUNS.items():
-        router = rm.fit(log, estimator=estimator, output=work / name)
+    for name, (estimator, share) in RUNS.items():
+        policy = rm.Budget(cost_share=share)
+        router = rm.fit(log, estimator=estimator, policy=policy, output=work / name)
         router.log_to_mlflow()
         shutil.copytree(log.folder, work / name / "joined", dirs_exist_ok=True)
     diff.run(

@@ -34,6 +34,11 @@ def test_a_planted_loss_is_named_and_measured() -> None:
     assert sum(segment.share for segment in found.values()) == pytest.approx(1.0)
 
 
+def test_rounding_is_no_loss() -> None:
+    labels = ["a", "b"] * (N // 2)
+    assert {s.verdict for s in table(np.full(N, -1e-16), labels)} == {"can't tell"}
+
+
 def test_without_a_difference_one_table_in_twenty_names_a_segment_at_the_most() -> None:
     rng = np.random.default_rng(1)
     wrong = 0
