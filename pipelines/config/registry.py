@@ -59,8 +59,9 @@ class PromoteConfig:
     matrix : Parquet of every candidate's outcome on every prompt
     name : registered model
     version : to judge; default: the one with the alias ``challenger``
-    opponent : of a first promotion, on a log: ``today``, what the logging policy did; or
-        ``constant``, the best constant candidate. The others are reported beside it
+    opponent : of a first promotion: ``today``, what the logging policy did (on a matrix without a
+        log it is the best constant); or ``constant``, the best constant candidate. The others are
+        reported beside it
     mode : ``save``: quality not worse by more than ``margin``, and cheaper; ``superior``: higher
         utility at ``cost_weight``; ``refresh``: utility not worse by more than ``margin``, and none
         lost by estimate, for the same recipe learned from more log

@@ -84,6 +84,19 @@ def test_every_label_of_the_log_counts_and_savings_show(
     assert rows.cost_difference.mean() < 0.0
 
 
+def test_a_matrix_beside_a_log_opposes_today(
+    joined: Path, small_world: Path, linear: Contender
+) -> None:
+    matrix = small_world / "matrix.parquet"
+    rows = pair(linear, None, joined=joined, matrix=matrix)
+    assert rows.opponent == "today"
+    (constant,) = (rival.name for rival in rows.rivals)
+    assert constant.startswith("constant ")
+    against = pair(linear, None, joined=joined, matrix=matrix, opponent="constant")
+    assert (against.opponent, against.rivals[0].name) == (constant, "today")
+    assert pair(linear, None, joined=None, matrix=matrix).opponent.startswith("constant ")
+
+
 @pytest.mark.parametrize("quality", [{"name": "lightgbm"}, {"name": "stacked"}])
 def test_what_was_learned_from_noise_is_worth_nothing(
     quality: Mapping[str, Any], joined: Path, encoder_cache: Path, tmp_path: Path

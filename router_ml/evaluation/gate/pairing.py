@@ -161,8 +161,8 @@ def pair(
     champion : ``None`` = ``opponent``
     opponent : where there is no champion: ``today``, what the log's own policy did; or
         ``constant``, the best constant candidate: for every fold of prompts, the best of the
-        others. A matrix does not tell today; there it is the best constant on these rows, chosen
-        with hindsight
+        others. On a matrix the log's policy is played as ``joined`` lets it be estimated, and
+        where that cannot be the opponent is the best constant on these rows, chosen with hindsight
     joined : folder that ``join`` wrote; with a matrix its training prompts are left out
     by_region : whether a log must support a candidate in every query region, or over all queries
     since : of a log, only requests from then on (naive UTC)
@@ -178,7 +178,15 @@ def pair(
     """
     if matrix is not None:
         served = None if champion is None else champion.runtime
-        return _on_matrix(challenger.runtime, served, joined, matrix, guards or {}, cost_weight)
+        return _on_matrix(
+            challenger.runtime,
+            served,
+            joined,
+            matrix,
+            opponent=opponent,
+            guards=guards or {},
+            cost_weight=cost_weight,
+        )
     if joined is None:
         raise DataError("the gate needs a joined log or a matrix to compare on; name one")
     return _on_log(
@@ -199,22 +207,23 @@ def _on_matrix(
     champion: Runtime | None,
     joined: Path | None,
     matrix: Path,
+    *,
+    opponent: str,
     guards: Mapping[str, float],
     cost_weight: float,
 ) -> PairedRows:
     names = union(challenger.candidates.names, champion.candidates.names if champion else ())
     truth = unseen(read_matrix(matrix, names), joined)
     new = action_probs(challenger, challenger.predict(truth.queries), names)
-    if champion is None:
-        best = best_constant(truth.quality, truth.cost_usd)
-        opponent = f"constant {names[best]}"
-        old = constant_probs(len(truth), len(names), best)
-    else:
+    policies = _policies_on_matrix(truth, joined)
+    if champion is not None:
         opponent, old = "champion", action_probs(champion, champion.predict(truth.queries), names)
-    today = today_on_matrix(truth, joined)
+    else:
+        opponent = TODAY if opponent == TODAY and TODAY in policies else [*policies][-1]
+        old = policies.pop(opponent)
     return PairedRows(
         opponent=opponent,
-        rivals=() if today is None else (_rival_on_matrix(truth, new, today),),
+        rivals=tuple(_rival_on_matrix(truth, new, *rival) for rival in policies.items()),
         quality_difference=((new - old) * truth.quality).sum(axis=1),
         cost_difference=((new - old) * truth.cost_usd).sum(axis=1),
         group_id=truth.groups,
@@ -236,12 +245,23 @@ def _on_matrix(
     )
 
 
-def _rival_on_matrix(truth: FullInformation, new: FloatArray, today: FloatArray) -> Rival:
+def _policies_on_matrix(truth: FullInformation, joined: Path | None) -> dict[str, FloatArray]:
+    """Today, where the log tells it, and the best constant last: action probabilities by name."""
+    today = today_on_matrix(truth, joined)
+    best = best_constant(truth.quality, truth.cost_usd)
+    names = truth.candidates.names
+    found = {} if today is None else {TODAY: today}
+    return found | {f"constant {names[best]}": constant_probs(len(truth), len(names), best)}
+
+
+def _rival_on_matrix(
+    truth: FullInformation, new: FloatArray, name: str, probs: FloatArray
+) -> Rival:
     return Rival(
-        name=TODAY,
-        quality_difference=((new - today) * truth.quality).sum(axis=1),
-        cost_difference=((new - today) * truth.cost_usd).sum(axis=1),
-        cost_usd=float((today * truth.cost_usd).sum(axis=1).mean()),
+        name=name,
+        quality_difference=((new - probs) * truth.quality).sum(axis=1),
+        cost_difference=((new - probs) * truth.cost_usd).sum(axis=1),
+        cost_usd=float((probs * truth.cost_usd).sum(axis=1).mean()),
     )
 
 
