@@ -142,8 +142,9 @@ class Proxy:
         raise AssertionError("no such row in the log")
 
     def rows_now(self, where: Callable[[dict[str, Any]], object]) -> list[dict[str, Any]]:
-        """Rows that are there already."""
-        lines = self.log.read_text().splitlines() if self.log.exists() else []
+        """Rows that are there already; one that is still being written has no end of line."""
+        text = self.log.read_text() if self.log.exists() else ""
+        lines = text[: text.rfind("\n") + 1].splitlines()
         return [row for row in map(json.loads, lines) if where(row)]
 
 
