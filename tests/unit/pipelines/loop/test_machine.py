@@ -4,6 +4,7 @@ import contextlib
 import signal
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,43 +23,45 @@ def rivals(folder: Path) -> tuple[Store, Store]:
     )
 
 
+def hold_and_lose(
+    mine: Store, other: Store, work: Callable[[], object] = lambda: time.sleep(30.0)
+) -> None:
+    with holding(mine):
+        other.acquire()
+        work()
+
+
+def is_broken_off() -> pytest.RaisesExc[LeaseError]:
+    return pytest.raises(LeaseError, match="was lost while a step was under way")
+
+
 def test_a_lease_that_is_lost_breaks_off_what_is_under_way(tmp_path: Path) -> None:
     mine, other = rivals(tmp_path)
-
-    def work() -> None:
-        with holding(mine):
-            other.acquire()
-            time.sleep(30.0)
-
-    with pytest.raises(LeaseError, match="was lost while a step was under way"):
-        work()
+    with is_broken_off():
+        hold_and_lose(mine, other)
     held = other.lease()
     assert held is not None
     assert (held.owner, held.token) == (other.owner, 2)
 
 
 def test_an_interrupt_that_a_finaliser_swallows_comes_again(tmp_path: Path) -> None:
-    mine, other = rivals(tmp_path)
-
     def work() -> None:
-        with holding(mine):
-            other.acquire()
-            with contextlib.suppress(KeyboardInterrupt):
-                time.sleep(30.0)
+        with contextlib.suppress(KeyboardInterrupt):
             time.sleep(30.0)
+        time.sleep(30.0)
 
     begin = time.monotonic()
-    with pytest.raises(LeaseError, match="was lost while a step was under way"):
-        work()
+    with is_broken_off():
+        hold_and_lose(*rivals(tmp_path), work)
     assert time.monotonic() - begin < 30.0
 
 
 def test_an_interrupt_as_the_work_ends_stops_the_heartbeat(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mine, other = rivals(tmp_path)
     kept = threading.Event.set
     before = set(threading.enumerate())
+    interrupts: list[threading.Event] = []
 
     def interrupted(event: threading.Event) -> None:
         if threading.current_thread() is threading.main_thread() and not interrupts:
@@ -66,26 +69,19 @@ def test_an_interrupt_as_the_work_ends_stops_the_heartbeat(
             time.sleep(30.0)
         kept(event)
 
-    interrupts: list[threading.Event] = []
-    with pytest.raises(LeaseError, match="was lost while a step was under way"), holding(mine):  # noqa: PT012
-        other.acquire()
-        monkeypatch.setattr(threading.Event, "set", interrupted)
+    with is_broken_off():
+        hold_and_lose(
+            *rivals(tmp_path), lambda: monkeypatch.setattr(threading.Event, "set", interrupted)
+        )
     assert interrupts
     assert set(threading.enumerate()) == before
 
 
 def test_whoever_ignores_sigint_is_broken_off_all_the_same(tmp_path: Path) -> None:
-    mine, other = rivals(tmp_path)
-
-    def work() -> None:
-        with holding(mine):
-            other.acquire()
-            time.sleep(30.0)
-
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        with pytest.raises(LeaseError, match="was lost while a step was under way"):
-            work()
+        with is_broken_off():
+            hold_and_lose(*rivals(tmp_path))
     finally:
         signal.signal(signal.SIGINT, before)
 
